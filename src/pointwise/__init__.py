@@ -1,0 +1,1 @@
+"""Measures generative models in nats, down to the single sample."""
