@@ -1,1 +1,42 @@
 """Measures generative models in nats, down to the single sample."""
+
+from pointwise.data.table import FeatureTable as FeatureTable
+from pointwise.data.table import concat as concat
+from pointwise.data.formats import load as load
+from pointwise.errors import InputError as InputError
+from pointwise.errors import MissingExtra as MissingExtra
+from pointwise.evaluate import evaluate as evaluate
+from pointwise.evaluation import Evaluation as Evaluation
+from pointwise.metrics.entropy import cross_entropy as cross_entropy
+from pointwise.metrics.entropy import entropy as entropy
+from pointwise.metrics.registry import METRICS as METRICS
+from pointwise.neighbors import Neighbors as Neighbors
+from pointwise.neighbors import knn as knn
+from pointwise.score import Score as Score
+from pointwise.summaries.neighborhoods import Neighborhoods as Neighborhoods
+from pointwise.summaries.neighborhoods import neighborhoods as neighborhoods
+from pointwise.summaries.self_neighbors import SelfNeighbors as SelfNeighbors
+from pointwise.summaries.self_neighbors import self_neighbors as self_neighbors
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "METRICS",
+    "Evaluation",
+    "FeatureTable",
+    "InputError",
+    "MissingExtra",
+    "Neighborhoods",
+    "Neighbors",
+    "Score",
+    "SelfNeighbors",
+    "__version__",
+    "concat",
+    "cross_entropy",
+    "entropy",
+    "evaluate",
+    "knn",
+    "load",
+    "neighborhoods",
+    "self_neighbors",
+]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from torch.utils.dlpack import from_dlpack
 
 from pointwise.errors import InputError
 
@@ -27,7 +28,9 @@ def as_features(x: Array, *, name: str = "features") -> torch.Tensor:
     """
     tensor = _as_tensor(x, name)
     if tensor.ndim != 2:
-        advice = "reshape a single column with x[:, None]" if tensor.ndim == 1 else "flatten it with x.reshape(len(x), -1)"
+        advice = (
+            "reshape a single column with x[:, None]" if tensor.ndim == 1 else "flatten it with x.reshape(len(x), -1)"
+        )
         raise InputError(
             f"{name} has {tensor.ndim} dimension{'s' * (tensor.ndim != 1)} (shape {tuple(tensor.shape)}); "
             f"it must have 2, one row per sample [n, d]: {advice}."
@@ -45,48 +48,100 @@ def as_column(values: Sequence[Any] | Array, *, name: str, length: int) -> Colum
     Raises:
         InputError: the length differs, or the values are neither all integers nor all strings.
     """
-    if isinstance(values, str):
-        raise InputError(f"{name} is the single string {values!r}; it must be a sequence of {length} values, one per row.")
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        what = f"the single string {values!r}" if isinstance(values, str) else f"a {type(values).__name__}"
+        raise InputError(f"{name} is {what}; it must be a sequence of {length} values, one per row.")
+    _refuse_masked(values, name)
     if isinstance(values, torch.Tensor):
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = (values.double() if values.is_floating_point() else values).numpy()
     items = values if isinstance(values, np.ndarray) else list(values)
+    if isinstance(items, np.ndarray) and items.ndim != 1:
+        raise InputError(f"{name} has shape {items.shape}; it must be one-dimensional, one value per row.")
     if len(items) != length:
         raise InputError(f"{name} has {len(items)} values but features has {length} rows; give one value per row.")
     if length == 0:
-        return np.asarray(items, dtype=np.int64 if getattr(items, "dtype", None) == np.int64 else str)
-    if isinstance(items, np.ndarray) and items.ndim != 1:
-        raise InputError(f"{name} has shape {items.shape}; it must be one-dimensional, one value per row.")
+        return np.empty(0, dtype=np.int64 if isinstance(items, np.ndarray) and items.dtype.kind in "iu" else str)
+    if isinstance(items, np.ndarray) and items.dtype.kind in "iU":  # no need to look at each
+        return items.astype(np.int64 if items.dtype.kind == "i" else items.dtype.newbyteorder("="))
     strings = sum(isinstance(item, str) for item in items)
-    integers = sum(isinstance(item, int | np.integer) and not isinstance(item, bool) for item in items)
+    integers = sum(_is_integer(item) for item in items)
     if strings == length:
-        return np.asarray(items, dtype=str)
+        return _as_strings(items, name)
     if integers == length:
-        return np.asarray(items, dtype=np.int64)
-    odd = next(i for i, item in enumerate(items) if not isinstance(item, str if strings else int | np.integer))
+        return _as_integers(items, name)
+    odd = next(i for i, item in enumerate(items) if not (isinstance(item, str) if strings else _is_integer(item)))
     raise InputError(
-        f"{name} must be all integers or all strings; row {odd} holds {items[odd]!r} of type {type(items[odd]).__name__}."
+        f"{name} must be all integers or all strings; "
+        f"row {odd} holds {items[odd]!r} of type {type(items[odd]).__name__}."
     )
 
 
+def _is_integer(item: Any) -> bool:
+    return isinstance(item, int | np.integer) and not isinstance(item, bool)
+
+
+def _as_strings(items: Sequence[str] | Column, name: str) -> Column:
+    for row, item in enumerate(items):
+        if item.endswith("\0"):
+            raise InputError(
+                f"{name} has a string that ends in a NUL character in row {row} ({item!r}); strip it first."
+            )
+    return np.array(
+        items, dtype=str
+    )  # a copy: the table makes it read-only, and the caller's is not the table's to change
+
+
+def _as_integers(items: Sequence[int] | Column, name: str) -> Column:
+    for row, item in enumerate(items):
+        if not -(2**63) <= int(item) < 2**63:
+            raise InputError(f"{name} holds {item} in row {row}, beyond 64-bit integers; give such values as strings.")
+    return np.array(items, dtype=np.int64)  # a copy, as above
+
+
+def _refuse_masked(x: object, name: str) -> None:
+    if isinstance(x, np.ma.MaskedArray):
+        raise InputError(
+            f"{name} is a masked array, whose mask would be lost; fill it with x.filled(...) or drop those rows."
+        )
+
+
 def _as_tensor(x: Array, name: str) -> torch.Tensor:
+    _refuse_masked(x, name)
     if isinstance(x, torch.Tensor):
-        return x
-    if isinstance(x, np.ndarray) or not hasattr(x, "__dlpack__"):
-        array = np.asarray(x) if isinstance(x, np.ndarray | list | tuple) or hasattr(x, "__array__") else None
-        if array is None:
-            raise InputError(
-                f"{name} is a {type(x).__name__}; it must be a NumPy array, a torch tensor, or an object with __dlpack__."
-            )
-        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-            raise InputError(
-                f"{name} holds values of type {array.dtype}; only real numbers of at most 64 bits are allowed "
-                "(object arrays are refused: they can carry code). Convert it with x.astype('float32')."
-            )
-        native = array.astype(array.dtype.newbyteorder("="), copy=False)
-        if not native.flags.writeable or any(stride < 0 for stride in native.strides):
-            native = native.copy()  # torch warns about read-only memory and refuses negative strides
-        return torch.from_numpy(native)
-    return torch.from_dlpack(x)
+        if x.layout != torch.strided:
+            raise InputError(f"{name} is a sparse tensor ({x.layout}); make it dense with x.to_dense().")
+        return x.resolve_neg()
+    if isinstance(x, np.ndarray | list | tuple) or (hasattr(x, "__array__") and not hasattr(x, "__dlpack__")):
+        return _from_numpy(x, name)
+    if not hasattr(x, "__dlpack__"):
+        raise InputError(
+            f"{name} is a {type(x).__name__}; it must be a NumPy array, a torch tensor, or an object with __dlpack__."
+        )
+    try:
+        return from_dlpack(x)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} is a {type(x).__name__} that torch cannot take over ({error}); give it as NumPy."
+        ) from None
+
+
+def _from_numpy(x: Array, name: str) -> torch.Tensor:
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise InputError(
+            f"{name} is a {type(x).__name__} of rows that differ in length; all must be equally long."
+        ) from None
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise InputError(
+            f"{name} holds values of type {array.dtype}; only real numbers of at most 64 bits are allowed "
+            "(object arrays are refused: they can carry code). Convert it with x.astype('float32')."
+        )
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if not native.flags.writeable or any(stride < 0 or stride % native.itemsize for stride in native.strides):
+        native = native.copy()  # torch warns about read-only memory and refuses negative or odd strides
+    return torch.from_numpy(native)
 
 
 def _as_floating(tensor: torch.Tensor, name: str) -> torch.Tensor:
@@ -97,8 +152,9 @@ def _as_floating(tensor: torch.Tensor, name: str) -> torch.Tensor:
     if tensor.dtype.is_floating_point:  # bfloat16 and the 8-bit formats fit into float32 exactly
         return tensor.to(torch.float32)
     if tensor.numel() and tensor.dtype in (torch.int64, torch.uint64):
-        largest = int(max(abs(int(tensor.max())), abs(int(tensor.min()))))
-        if largest > _LARGEST_EXACT_INTEGER:
+        values = tensor.detach().cpu().numpy()  # torch has no extremes of uint64
+        largest = max(int(values.max()), int(values.min()), key=abs)
+        if abs(largest) > _LARGEST_EXACT_INTEGER:
             raise InputError(
                 f"{name} holds the integer {largest}, beyond 2**53: float64 cannot represent it exactly. "
                 "Rescale or convert the features yourself."

@@ -56,7 +56,7 @@ class Score:
         """
         if not 0 < level < 1:
             raise InputError(f"level is {level}; it must lie strictly between 0 and 1, 0.95 say.")
-        if self.per_sample is not None and _is_share(self.per_sample):
+        if self.per_sample is not None and self.reference_terms is None and _is_share(self.per_sample):
             return _wilson(self.value, len(self.per_sample), level)
         reach = float(ndtri(0.5 + level / 2)) * self.standard_error
         return self.value - reach, self.value + reach
@@ -101,9 +101,14 @@ def mean_score(
     """Return the Score that is the mean of these samples, or of some rows of them, with its standard error.
 
     A Score of some rows carries no modes: it is one mode's share of the whole.
+
+    Raises:
+        InputError: there are no samples.
     """
     rows = np.arange(len(per_sample)) if rows is None else rows
     kept = np.asarray(per_sample, dtype=np.float64)[rows]
+    if len(kept) == 0:
+        raise InputError(f"there are no samples of {of} to average: the table has no rows.")
     value = float(np.mean(kept)) if np.isfinite(kept).all() else _mean_with_infinities(kept)
     return Score(
         value,
@@ -124,14 +129,16 @@ def _standard_error(
     A real row can act twice, through its own sample and through the subtracted mean: those two influences are added
     before squaring, so that their correlation counts.
     """
-    kept = per_sample[rows]
+    kept = np.asarray(per_sample, dtype=np.float64)[rows]
     n = len(kept)
-    if n < 2 or not np.isfinite(kept).all() or (reference_terms is not None and not np.isfinite(reference_terms).all()):
+    if n < 2 or not np.isfinite(kept).all():
         return math.nan
     influence = (kept - kept.mean()) / math.sqrt(n * (n - 1))
     if reference_terms is None:
         return float(np.linalg.norm(influence))
     count = len(reference_terms)
+    if count < 2 or not np.isfinite(reference_terms).all():
+        return math.nan
     subtracted = (reference_terms.mean() - reference_terms) / math.sqrt(count * (count - 1))
     if of != "real":
         return float(math.hypot(np.linalg.norm(influence), np.linalg.norm(subtracted)))
@@ -146,7 +153,7 @@ def _mean_with_infinities(values: Values) -> float:
 
 
 def _is_share(values: Values) -> bool:
-    return bool(((values == 0) | (values == 1)).all())
+    return len(values) > 0 and bool(((values == 0) | (values == 1)).all())
 
 
 def _wilson(share: float, n: int, level: float) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -50,16 +51,20 @@ class FeatureTable:
     def __post_init__(self) -> None:
         features = as_features(self.features)
         n = len(features)
-        fill = {"features": features, "meta": _as_meta(self.meta)}
+        fill: dict[str, Any] = {"features": features, "meta": _as_meta(self.meta)}
         if self.text is not None:
             fill["text"] = as_features(self.text, name="text")
             if len(fill["text"]) != n:
-                raise InputError(f"text has {len(fill['text'])} rows but features has {n}; give one text row per sample.")
+                raise InputError(
+                    f"text has {len(fill['text'])} rows but features has {n}; give one text row per sample."
+                )
         for name in ("ids", "modes", "captions"):
             column = getattr(self, name)
             if column is not None:
                 fill[name] = as_column(column, name=name, length=n)
                 fill[name].flags.writeable = False
+        if "captions" in fill and fill["captions"].dtype.kind != "U":
+            raise InputError(f"captions holds integers ({fill['captions'][0]} in row 0); it must hold strings.")
         for name, value in fill.items():
             object.__setattr__(self, name, value)
 
@@ -85,9 +90,9 @@ class FeatureTable:
         )
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the features (type, shape and bytes): equal for equal features, wherever they came from."""
+        """Return the SHA-256 of the features (type, shape, bytes), equal for equal features from anywhere."""
         digest = hashlib.sha256(f"{self.features.dtype} {tuple(self.features.shape)}".encode())
-        digest.update(memoryview(self.features.cpu().numpy()).cast("B") if self.features.numel() else b"")
+        digest.update(self.features.cpu().numpy().data.cast("B") if self.features.numel() else b"")
         return digest.hexdigest()
 
     def save(self, path: str | Path) -> None:
@@ -99,6 +104,12 @@ class FeatureTable:
         from pointwise.data.formats import save
 
         save(self, path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        columns: dict[str, Any] = {"text": self.text, "ids": self.ids, "modes": self.modes, "captions": self.captions}
+        return partial(FeatureTable, meta=dict(self.meta), **columns), (
+            self.features,
+        )  # a mapping proxy is not pickled
 
     def __repr__(self) -> str:
         parts = [f"{len(self)} x {self.dim} {str(self.features.dtype).removeprefix('torch.')}"]
@@ -165,6 +176,9 @@ def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
             lacking = parts.index(next(part for part in parts if part is None))
             raise InputError(f"table {lacking} has no {name} but others do; give {name} to all tables or to none.")
         if name == "text":
+            widths = [part.shape[1] for part in present]
+            if len(set(widths)) > 1:
+                raise InputError(f"the tables have {widths} text columns; all must have the same number.")
             columns[name] = torch.cat(present)
         elif len({part.dtype.kind for part in present}) > 1:
             raise InputError(f"{name} are integers in some tables and strings in others; use one of the two.")
@@ -179,4 +193,6 @@ def _as_meta(meta: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         return MappingProxyType(json.loads(json.dumps(dict(meta), allow_nan=False)))
     except (TypeError, ValueError) as error:
-        raise InputError(f"meta must be writable as JSON ({error}); keep plain strings, numbers, lists and dicts in it.") from None
+        raise InputError(
+            f"meta must be writable as JSON ({error}); keep plain strings, numbers, lists and dicts in it."
+        ) from None

@@ -1,1 +1,150 @@
-"""."""
+"""From pictures to a FeatureTable: encoders by name, and the loop that reads, encodes and keeps count."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pointwise.data.images import Images, open_images
+from pointwise.data.table import FeatureTable
+from pointwise.encoders import bundled, pixels
+from pointwise.encoders.protocol import Encoder as Encoder
+from pointwise.encoders.protocol import Pixels
+from pointwise.errors import InputError
+
+ENCODERS = ("bundled", "efficientnet-lite0", "pixels")
+
+_BATCH = 64  # pictures read before they are encoded,
+_BATCH_BYTES = 1 << 28  # or fewer, where they are large
+_NAMED = 10  # skipped files that are named in the table's meta
+
+
+def load_encoder(name: str, *, device: str | torch.device | None = None) -> Encoder:
+    """Return the encoder of this name.
+
+    - "bundled" or "efficientnet-lite0": 1280 features of an ImageNet network, input 224 x 224; "bundled:128" for an
+      input of 128 x 128, three times as quick and coarser.
+    - "pixels": the picture itself at 32 x 32; "pixels:28" or "pixels:28x20" (height x width) for another size.
+
+    Args:
+        name: one of these.
+        device: of torch; None takes the GPU where there is one.
+
+    Raises:
+        InputError: there is no such encoder, size or device.
+        MissingExtra: the package with the weights is not installed.
+
+    >>> load_encoder("pixels:8").dim
+    192
+    """
+    base, _, size = name.partition(":")
+    if base == "pixels":
+        return pixels.load(size)
+    if base in ("bundled", "efficientnet-lite0"):
+        return bundled.load(size, _as_device(device))
+    close = difflib.get_close_matches(base.lower(), ENCODERS, n=1)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    raise InputError(f"there is no encoder {name!r}; there are {', '.join(ENCODERS)}.{guess}")
+
+
+def encode(
+    source: str | Path | Pixels | Images,
+    *,
+    encoder: str | Encoder = "bundled",
+    skip_bad: bool = False,
+    batch_size: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> FeatureTable:
+    """Return the features of all pictures of a source, one row each, with their ids and, if in folders, their modes.
+
+    The table's meta says how it was made: "encoder", what that depends on ("resize", "weights_sha256" ...), "source",
+    "images" found, and "skipped": how many could not be read, of which "skipped_first" has the first messages.
+
+    Args:
+        source: a folder, a .zip or .tar, an .npy or an array of pictures, as ``open_images`` takes them.
+        encoder: a name that ``load_encoder`` knows, or an encoder. By the name "pixels" pictures that all have one
+            size of at most 32 x 32 keep it.
+        skip_bad: go on without files that cannot be read as images.
+        batch_size: pictures that are encoded together; features do not depend on it, up to float rounding.
+        device: of torch; None takes the GPU where there is one.
+        progress: called with the numbers of pictures done and in all, after each batch.
+
+    Raises:
+        InputError: the source holds no images or one that cannot be read, or none of them can be.
+
+    >>> table = encode(np.zeros((5, 8, 8), dtype=np.uint8), encoder="pixels")
+    >>> table.features.shape, table.meta["encoder"]
+    (torch.Size([5, 192]), 'pixels:8')
+    """
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
+    images = source if isinstance(source, Images) else open_images(source)
+    if encoder == "pixels":
+        encoder = f"pixels:{pixels.size_for(images)}"
+    if isinstance(encoder, str):
+        encoder = load_encoder(encoder, device=device)
+
+    features = torch.empty(len(images), encoder.dim)
+    bad: dict[int, str] = {}
+    done = 0
+    for rows, batch in _batches(images, batch_size or _BATCH, bad if skip_bad else None):
+        features[rows] = encoder.encode(batch).to(features)
+        done += len(rows)
+        if progress is not None:
+            progress(done + len(bad), len(images))
+    if done == 0:
+        raise InputError(f"none of the {len(images)} images of {images.source} can be read; the first: {bad[min(bad)]}")
+    good = np.setdiff1d(np.arange(len(images)), list(bad))
+    return FeatureTable(
+        features[torch.from_numpy(good)] if bad else features,
+        ids=images.ids[good],
+        modes=None if images.modes is None else images.modes[good],
+        meta={
+            "encoder": encoder.name,
+            **encoder.meta,
+            "source": images.source,
+            "images": len(images),
+            "skipped": len(bad),
+            "skipped_first": [bad[i] for i in sorted(bad)[:_NAMED]],
+        },
+    )
+
+
+def _batches(images: Images, size: int, bad: dict[int, str] | None) -> Iterator[tuple[list[int], list[Pixels]]]:
+    """Rows and their pictures, a batch at a time; what cannot be read goes into ``bad``, or raises if that is None."""
+    rows: list[int] = []
+    batch: list[Pixels] = []
+    waiting = 0
+    for i in images.reading_order:
+        try:
+            image = images[i]
+        except InputError as error:
+            if bad is None:
+                raise
+            bad[i] = str(error)
+            continue
+        rows.append(i)
+        batch.append(image)
+        waiting += image.nbytes
+        if len(rows) == size or waiting >= _BATCH_BYTES:
+            yield rows, batch
+            rows, batch, waiting = [], [], 0
+    if rows:
+        yield rows, batch
+
+
+def _as_device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"the device {str(device)!r} cannot be used ({reason}); give 'cpu', or None.") from None
+    return chosen

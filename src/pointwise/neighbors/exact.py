@@ -1,0 +1,107 @@
+"""Distances by exact subtraction in float64, and the certificate that no neighbour was missed."""
+
+from __future__ import annotations
+
+import torch
+
+from pointwise.neighbors.nearest import Nearest
+from pointwise.neighbors.tiles import Frame, Tiles, placed
+
+_BYTES_AT_ONCE = 1 << 23  # of float64 differences: small enough for the cache, and for the allocator to hand back warm
+_PAIRS_AT_ONCE = 1 << 22  # that may turn out to be ties
+_ROWS_AT_ONCE = 512  # converted to float64 at a time
+
+
+def pair_distances(x: torch.Tensor, y: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+    """|x_i - y_j| for each pair of rows, float64: the only way in which a distance that is kept comes about."""
+    at_once = max(1, _BYTES_AT_ONCE // (8 * x.shape[1]))
+    distances = torch.empty(len(i), dtype=torch.float64, device=x.device)
+    for start in range(0, len(i), at_once):
+        some = slice(start, start + at_once)
+        distances[some] = _lengths(y[j[some]].double().sub_(x[i[some]]))
+    return distances
+
+
+def certified_nearest(
+    x: torch.Tensor, y: torch.Tensor, tiles_x: Tiles, candidates: Nearest, k: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Sort candidates by exact distance: distances [n, k], indices [n, k], and the rows whose choice is not certain.
+
+    A row is certain when every partner that was not measured is farther, by more than the error of its closeness,
+    than the k-th that was.
+    """
+    n, depth = tiles_x.count, candidates.depth
+    scale = tiles_x.frame.scale
+    distances = torch.empty(n, k, dtype=torch.float64, device=x.device)
+    indices = torch.empty(n, k, dtype=torch.int64, device=x.device)
+    certain = torch.empty(n, dtype=torch.bool, device=x.device)
+    at_once = max(1, _BYTES_AT_ONCE // (8 * x.shape[1] * depth))
+    for start in range(0, n, at_once):
+        rows = slice(start, min(start + at_once, n))
+        close, order = candidates.closeness[rows].double().sort(dim=1, descending=True)
+        partner = candidates.partners[rows].gather(1, order)
+        norms = tiles_x.norms[rows, None]
+        kth = close[:, k - 1 : k]
+        error = tiles_x.margin(norms, (-2 * kth).clamp_min_(0).sqrt_())
+        measured = int((close >= kth - 2 * error).sum(dim=1).max())
+        partner = partner[:, :measured]
+        distance = _lengths(y[partner.flatten()].double().view(*partner.shape, -1).sub_(x[rows, None, :]))
+        distance, partner = _by_distance_then_index(distance, partner)
+        distances[rows], indices[rows] = distance[:, :k], partner[:, :k]
+        reach = distance[:, k - 1 : k] * scale
+        unmeasured = close[:, min(measured, depth - 1), None]
+        certain[rows] = (unmeasured < -(reach**2) / 2 - tiles_x.margin(norms, reach)).squeeze(1)
+    return distances, indices, (~certain).nonzero().squeeze(1)
+
+
+def repeat_in_float64(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    rows: torch.Tensor,
+    reach: torch.Tensor,
+    frame: Frame,
+    k: int,
+    *,
+    exclude_self: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k nearest of these rows of x among all of y, given that each has k within `reach`.
+
+    All pairs whose float64 closeness comes within its error of the reach are measured, so ties are found in full and
+    the smallest indices among them are kept.
+    """
+    distances = torch.empty(len(rows), k, dtype=torch.float64, device=x.device)
+    indices = torch.empty(len(rows), k, dtype=torch.int64, device=x.device)
+    at_once = max(1, _PAIRS_AT_ONCE // len(y))
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
+        a = placed(x[some], frame)
+        norms = torch.linalg.vector_norm(a, dim=1)
+        limit = reach[start : start + at_once] * frame.scale
+        unit = torch.finfo(torch.float64).eps / 2
+        bound = -(limit**2) / 2 - (x.shape[1] / 4 + 8) * unit * (2 * norms + limit) ** 2
+        found = []
+        for first in range(0, len(y), _ROWS_AT_ONCE):
+            b = placed(y[first : first + _ROWS_AT_ONCE], frame)
+            close = torch.addmm(-b.square().sum(dim=1) / 2, a, b.t()).sub_(norms[:, None] ** 2 / 2)
+            near = (close >= bound[:, None]).nonzero()
+            near[:, 1] += first
+            found.append(near[near[:, 1] != some[near[:, 0]]] if exclude_self else near)
+        row, partner = torch.cat(found).unbind(dim=1)
+        distance = pair_distances(x, y, some[row], partner)
+        for key in (partner, distance, row):  # least significant first: the sort is stable
+            order = key.sort(stable=True).indices
+            row, partner, distance = row[order], partner[order], distance[order]
+        count = torch.bincount(row, minlength=len(some))
+        take = (count.cumsum(0) - count)[:, None] + torch.arange(k, device=x.device)
+        distances[start : start + len(some)], indices[start : start + len(some)] = distance[take], partner[take]
+    return distances, indices
+
+
+def _lengths(differences: torch.Tensor) -> torch.Tensor:
+    return differences.square_().sum(dim=-1).sqrt_()
+
+
+def _by_distance_then_index(distance: torch.Tensor, partner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    partner, order = partner.sort(dim=1)
+    distance, again = distance.gather(1, order).sort(dim=1, stable=True)
+    return distance, partner.gather(1, again)

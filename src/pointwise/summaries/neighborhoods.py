@@ -1,0 +1,203 @@
+"""Neighborhoods: the four neighbour tables and the ball counts of one comparison, from one pass over the data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+
+from pointwise.arrays import Array
+from pointwise.data.table import FeatureTable, as_table
+from pointwise.errors import InputError
+from pointwise.neighbors import Neighbors, blocked
+from pointwise.neighbors.knn import as_neighbors, on_device, require_count, require_engine, require_enough, require_same_width
+from pointwise.summaries.dimension import intrinsic_dimension
+from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
+
+Duplicates = Literal["raise", "floor", "keep"]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Counts = np.ndarray[Any, np.dtype[np.int64]]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Neighborhoods:
+    """Who is near whom in a comparison of N real and M generated rows; every kNN metric is a function of this.
+
+    Args:
+        real: the real table.
+        fake: the generated table.
+        within_real: the nearest other real rows of each real row, at least cover * k of them.
+        within_fake: the same among generated rows.
+        real_to_fake: the nearest generated rows of each real row.
+        fake_to_real: the nearest real rows of each generated row.
+        fake_in_real_balls: int64 [M, len(ks)], how many real rows hold each generated row within their k-th radius.
+        real_in_fake_balls: int64 [N, len(ks)], the same with the roles swapped.
+        ks: the numbers of neighbours that this serves.
+        k: the one that the metrics read, or None where there are several: choose with `at`.
+        cover: the factor C of precision cover and recall cover.
+        dimension: what multiplies the log distances of entropies.
+        duplicates: what a k-th neighbour at distance zero does to a log: "raise", "floor" or "keep".
+    """
+
+    real: FeatureTable
+    fake: FeatureTable
+    within_real: SelfNeighbors
+    within_fake: SelfNeighbors
+    real_to_fake: Neighbors
+    fake_to_real: Neighbors
+    fake_in_real_balls: Counts
+    real_in_fake_balls: Counts
+    ks: tuple[int, ...]
+    k: int | None
+    cover: int
+    dimension: float
+    duplicates: Duplicates
+
+    def at(self, k: int) -> Neighborhoods:
+        """Return the same tables with k chosen.
+
+        Raises:
+            InputError: k is not among those that the pass was made for.
+        """
+        if k not in self.ks:
+            raise InputError(f"k = {k} was not asked for; these neighborhoods serve k = {', '.join(map(str, self.ks))}.")
+        return dataclasses.replace(self, k=k)
+
+    @cached_property
+    def chosen_k(self) -> int:
+        """The k that the metrics read.
+
+        Raises:
+            InputError: there are several and none was chosen.
+        """
+        if self.k is None:
+            raise InputError(f"these neighborhoods serve k = {', '.join(map(str, self.ks))}; choose one with .at(k).")
+        return self.k
+
+    def __repr__(self) -> str:
+        return f"Neighborhoods({len(self.real)} real, {len(self.fake)} generated, k = {', '.join(map(str, self.ks))})"
+
+
+def neighborhoods(
+    real: FeatureTable | Array,
+    fake: FeatureTable | Array,
+    *,
+    k: int | Sequence[int] = 5,
+    cover: int = 3,
+    dimension: Literal["ambient", "intrinsic"] | float = "ambient",
+    duplicates: Duplicates = "raise",
+    within_real: SelfNeighbors | None = None,
+    engine: str = "auto",
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+) -> Neighborhoods:
+    """Find all neighbours that the kNN metrics of one comparison need, each pair of rows visited once.
+
+    Args:
+        real: table or array [N, d].
+        fake: table or array [M, d], the generated rows.
+        k: one or several numbers of neighbours; one pass serves all.
+        cover: the factor C of precision cover and recall cover; C * k must be below N and below M.
+        dimension: "ambient" (d), "intrinsic" (TwoNN on the real table), or a positive number.
+        duplicates: what a k-th neighbour at distance zero does to a log term: "raise", "floor" or "keep".
+        within_real: the real half, from `self_neighbors` or an earlier result; refused if the real table is another.
+        engine: "auto" or "blocked".
+        device: "cpu" or "cuda"; None keeps the data where it is.
+        progress: called with (what is under way, steps done, steps in all).
+
+    Raises:
+        InputError: too few rows, widths that differ, or an option out of range.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> hoods = neighborhoods(rng.normal(size=(40, 2)), rng.normal(size=(30, 2)), k=(3, 5))
+    >>> hoods.fake_to_real.distances.shape, hoods.at(3).k
+    ((30, 5), 3)
+    """
+    real, fake = as_table(real, name="real"), as_table(fake, name="fake")
+    ks = _as_ks(k)
+    require_count(cover, name="cover")
+    require_engine(engine)
+    require_comparable(real, fake)
+    depth = max(max(cover, 1) * max(ks), 2)
+    for name, table in (("the real table", real), ("the generated table", fake)):
+        require_enough(len(table), depth, name=name, without_self=True, product=f"cover * k = {cover} * {max(ks)}")
+    _require_policy(dimension, duplicates)
+    if within_real is None:
+        within_real = self_neighbors(
+            real, depth, engine=engine, device=device, progress=_named(progress, "real neighbours")
+        )
+    else:
+        within_real.require_match(real, depth)
+    within_fake = self_neighbors(
+        fake, depth, engine=engine, device=device, progress=_named(progress, "generated neighbours")
+    )
+    x, y = on_device(real.features, fake.features, device=device)
+    columns = [k - 1 for k in ks]
+    crossing = blocked.across(
+        x,
+        y,
+        k_of_x=max(ks),
+        k_of_y=max(ks),
+        radii_x=torch.from_numpy(within_real.neighbors.distances[:, columns]).to(x.device),
+        radii_y=torch.from_numpy(within_fake.neighbors.distances[:, columns]).to(x.device),
+        progress=_named(progress, "real and generated"),
+    )
+    assert crossing.of_x and crossing.of_y  # noqa: S101 - asked for above
+    assert crossing.y_in_balls_of_x is not None and crossing.x_in_balls_of_y is not None  # noqa: S101
+    return Neighborhoods(
+        real=real,
+        fake=fake,
+        within_real=within_real,
+        within_fake=within_fake,
+        real_to_fake=as_neighbors(crossing.of_x),
+        fake_to_real=as_neighbors(crossing.of_y),
+        fake_in_real_balls=crossing.y_in_balls_of_x.cpu().numpy(),
+        real_in_fake_balls=crossing.x_in_balls_of_y.cpu().numpy(),
+        ks=ks,
+        k=ks[0] if len(ks) == 1 else None,
+        cover=cover,
+        dimension=_as_dimension(dimension, real, within_real),
+        duplicates=duplicates,
+    )
+
+
+def require_comparable(real: FeatureTable, fake: FeatureTable) -> None:
+    """Raise an InputError unless both tables have at least two rows and equally many columns."""
+    for name, table in (("real", real), ("generated", fake)):
+        if len(table) < 2:
+            raise InputError(f"the {name} table has {len(table)} row{'s' * (len(table) != 1)}; a comparison needs at least 2.")
+    require_same_width(real.features, fake.features, names=("the real table", "the generated table"))
+
+
+def _as_ks(k: int | Sequence[int]) -> tuple[int, ...]:
+    ks = tuple(k) if isinstance(k, Sequence) and not isinstance(k, str) else (k,)
+    if not ks:
+        raise InputError("k is empty; give one number of neighbours or several, 5 or (3, 5, 10) say.")
+    for value in ks:
+        require_count(value, name="k")
+    return tuple(dict.fromkeys(int(value) for value in ks))
+
+
+def _require_policy(dimension: str | float, duplicates: str) -> None:
+    if duplicates not in get_args(Duplicates):
+        raise InputError(f"duplicates is {duplicates!r}; it must be 'raise', 'floor' or 'keep'.")
+    number = isinstance(dimension, int | float) and not isinstance(dimension, bool)
+    if not (dimension in ("ambient", "intrinsic") or (number and 0 < float(dimension) < float("inf"))):
+        raise InputError(f"dimension is {dimension!r}; it must be 'ambient', 'intrinsic' or a positive number.")
+
+
+def _as_dimension(dimension: str | float, real: FeatureTable, within_real: SelfNeighbors) -> float:
+    if dimension == "intrinsic":
+        return intrinsic_dimension(within_real.neighbors.distances)
+    return float(real.dim if dimension == "ambient" else dimension)
+
+
+def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(name, done, total)

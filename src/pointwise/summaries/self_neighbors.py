@@ -1,0 +1,130 @@
+"""SelfNeighbors: the neighbours of a table within itself, reusable for as long as the table stays the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pointwise.arrays import Array
+from pointwise.data.files import atomic_write
+from pointwise.data.table import FeatureTable, as_table
+from pointwise.errors import InputError
+from pointwise.neighbors import Neighbors, blocked
+from pointwise.neighbors.knn import as_neighbors, on_device, require_count, require_engine, require_enough
+
+_FORMAT = "pointwise.self_neighbors/1"
+
+
+@dataclass(frozen=True, eq=False)
+class SelfNeighbors:
+    """The k nearest other rows of every row of one table, and the fingerprint of that table.
+
+    It is the real half of a comparison: made once, it serves every generator. Two are equal when they come from equal
+    features at the same depth. It refuses to serve any other table.
+
+    Args:
+        fingerprint: of the table it was made from.
+        neighbors: distances and indices [n, k].
+    """
+
+    fingerprint: str
+    neighbors: Neighbors
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SelfNeighbors) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[str, int]:
+        return self.fingerprint, self.neighbors.depth
+
+    def require_match(self, table: FeatureTable, depth: int) -> None:
+        """Raise an InputError unless this was made from just this table and reaches this depth."""
+        if self.fingerprint != table.fingerprint():
+            raise InputError(
+                f"these neighbours were made from another table ({len(self.neighbors)} rows, fingerprint "
+                f"{self.fingerprint[:12]}) than the one given ({len(table)} rows, fingerprint "
+                f"{table.fingerprint()[:12]}). Make them again with self_neighbors(real, k)."
+            )
+        if self.neighbors.depth < depth:
+            raise InputError(
+                f"these neighbours reach k = {self.neighbors.depth} but {depth} are needed (cover times the largest k). "
+                f"Make them again with self_neighbors(real, {depth})."
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write to a .safetensors file, whole or not at all.
+
+        Raises:
+            InputError: the path cannot be written.
+        """
+        from safetensors.numpy import save
+
+        content = save(
+            {"distances": self.neighbors.distances, "indices": self.neighbors.indices},
+            metadata={"format": _FORMAT, "fingerprint": self.fingerprint},
+        )
+        with atomic_write(path) as file:
+            file.write(content)
+
+    @staticmethod
+    def load(path: str | Path) -> SelfNeighbors:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file cannot be read or is something else.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != _FORMAT:
+                    raise InputError(f"{path} does not hold the neighbours of a table; it was not written by SelfNeighbors.save.")
+                return SelfNeighbors(
+                    metadata["fingerprint"], Neighbors(file.get_tensor("distances"), file.get_tensor("indices"))
+                )
+        except (OSError, SafetensorError, json.JSONDecodeError) as error:
+            raise InputError(f"{path} cannot be read as saved neighbours ({error}); make them again.") from None
+
+
+def self_neighbors(
+    x: FeatureTable | Array,
+    k: int,
+    *,
+    engine: str = "auto",
+    device: str | torch.device | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> SelfNeighbors:
+    """Find the k nearest other rows of every row of a table.
+
+    Args:
+        x: table or array [n, d].
+        k: neighbours of each row, at most n - 1. A comparison needs cover times its largest k.
+        engine: "auto" or "blocked".
+        device: "cpu" or "cuda"; None keeps the data where it is.
+        progress: called with (tiles done, tiles in all).
+
+    Raises:
+        InputError: k is out of range, or values are not finite.
+
+    >>> import numpy as np
+    >>> self_neighbors(np.array([[0.0], [1.0], [3.0]]), 1).neighbors.indices.tolist()
+    [[1], [0], [1]]
+    """
+    table = as_table(x)
+    require_engine(engine)
+    require_count(k, name="k")
+    require_enough(len(table), k, name="the table", without_self=True)
+    (features,) = on_device(table.features, device=device)
+    found = as_neighbors(blocked.within(features, k, progress=progress))
+    return SelfNeighbors(table.fingerprint(), found)
+
+

@@ -1,0 +1,154 @@
+"""Dependencies run one way: every module imports only from floors above its own.
+
+Every import statement counts, wherever it stands: one inside a function binds as much as one at the top, and one under
+``if TYPE_CHECKING`` is knowledge of another floor too. Only names built at run time (importlib) go unseen.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "pointwise"
+
+# The rooms of the house, from the ground up. A room imports from itself and from the lines before its own,
+# so the rooms of one line know nothing of each other.
+ORDER = [
+    # 0 the ground
+    ["errors"],
+    ["arrays"],
+    ["score"],
+    # 1 what is measured
+    ["data"],
+    # 2 how it is made from images and captions
+    ["encoders"],
+    # 3 the expensive work, once
+    ["neighbors"],
+    ["summaries"],
+    # 4 the mathematics, and the training arm
+    ["metrics", "similarity"],
+    # 5 uses
+    ["evaluation"],
+    ["evaluate"],
+    ["failures"],
+    ["diagnosis"],
+    ["agreement"],
+    # the door: the public names
+    ["pointwise"],
+    # 6 faces
+    ["report", "torchmetrics"],
+    ["demo"],
+    ["cli"],
+]
+RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
+
+
+def violations(package):
+    """Return a sentence for each module that is on no floor and each import that does not point to a floor above."""
+    found = []
+    for file in sorted(package.rglob("*.py")):
+        module = ".".join(["pointwise", *file.relative_to(package).with_suffix("").parts]).removesuffix(".__init__")
+        room = _room(module)
+        if room not in RANK:
+            found.append(f"{module} is on no floor")
+            continue
+        for line, target in _imports(file, module, package):
+            other = _room(target)
+            if other != room and RANK.get(other, len(ORDER)) >= RANK[room]:
+                found.append(f"{module}:{line} imports {target}, which is not on a floor above it")
+    return found
+
+
+def _room(module):
+    return [*module.split("."), "pointwise"][1]
+
+
+def _imports(file, module, package):
+    """Yield line and full name of each import of something of ours."""
+    parent = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            steps = parent.split(".")[: len(parent.split(".")) - max(0, node.level - 1)] if node.level else []
+            source = ".".join([*steps, *filter(None, [node.module])])
+            names = [f"{source}.{alias.name}" for alias in node.names]
+            if source == "pointwise":  # a public name comes through the door, a module does not
+                names = [name if _is_module(package, name) else "pointwise" for name in names]
+        else:
+            continue
+        yield from ((node.lineno, name) for name in names if name.split(".")[0] == "pointwise")
+
+
+def _is_module(package, name):
+    path = package / name.split(".")[1]
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def test_every_module_imports_only_from_floors_above_its_own():
+    assert violations(PACKAGE) == []
+
+
+def test_no_module_is_passed_over():
+    seen = {file.relative_to(PACKAGE).as_posix() for file in PACKAGE.rglob("*.py")}
+    assert {"__init__.py", "errors.py", "data/table.py", "metrics/__init__.py"} <= seen
+
+
+def house(root, module, source):
+    """Write a made-up package of four floors, with this source for one of its modules."""
+    for path in ["__init__.py", "score.py", "data/table.py", "metrics/entropy.py", "similarity/losses.py", module]:
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(source if path == module else "")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "target"),
+    [
+        ("data/table.py", "import pointwise.metrics.entropy", "pointwise.metrics.entropy"),
+        ("data/table.py", "import os, pointwise.metrics as m", "pointwise.metrics"),
+        ("data/table.py", "from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
+        ("data/table.py", "from pointwise import metrics", "pointwise.metrics"),
+        ("data/table.py", "from ..metrics.entropy import entropy", "pointwise.metrics.entropy.entropy"),
+        ("data/table.py", "from .. import metrics", "pointwise.metrics"),
+        ("data/__init__.py", "from ..metrics import entropy", "pointwise.metrics.entropy"),
+        ("data/table.py", "def f():\n    from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
+        ("data/table.py", "if TYPE_CHECKING:\n    from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
+        ("data/table.py", "try:\n    import pointwise.cli\nexcept ImportError: ...", "pointwise.cli"),
+        ("data/table.py", "from pointwise import FeatureTable", "pointwise"),
+        ("data/table.py", "import pointwise as pw", "pointwise"),
+        ("data/table.py", "from pointwise.attic import box", "pointwise.attic.box"),
+        ("metrics/entropy.py", "from pointwise.similarity import losses", "pointwise.similarity.losses"),
+        ("similarity/losses.py", "from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
+        ("score.py", "from .data import table", "pointwise.data.table"),
+        ("__init__.py", "from pointwise.cli import main", "pointwise.cli.main"),
+        ("__init__.py", "from .cli import main", "pointwise.cli.main"),
+    ],
+)
+def test_an_import_against_the_order_is_found(tmp_path, module, source, target):
+    name = f"pointwise.{module.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__")
+    line = source.count("\n", 0, source.index("import ")) + 1 if "except" not in source else 2
+    assert violations(house(tmp_path, module, source)) == [
+        f"{name}:{line} imports {target}, which is not on a floor above it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("data/table.py", "import numpy as np\nfrom torch import nn\nfrom pointwise_extras import thing"),
+        ("data/table.py", "from pointwise.data.formats import save\nfrom . import formats\nfrom .formats import save"),
+        (
+            "metrics/entropy.py",
+            "from pointwise.data import FeatureTable\nfrom pointwise import score\nfrom .. import data",
+        ),
+        ("__init__.py", "from pointwise.score import Score as Score\nfrom .data.table import FeatureTable"),
+        ("cli/main.py", "import pointwise as pw\nfrom pointwise import FeatureTable"),
+    ],
+)
+def test_an_import_in_the_order_passes(tmp_path, module, source):
+    assert violations(house(tmp_path, module, source)) == []
+
+
+def test_a_module_on_no_floor_is_found(tmp_path):
+    assert violations(house(tmp_path, "utils/misc.py", "")) == ["pointwise.utils.misc is on no floor"]
