@@ -39,6 +39,7 @@ ORDER = [
     ["report", "torchmetrics"],
     ["demo"],
     ["cli"],
+    ["__main__"],
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
+
 from slow_reference import SLOW, gaussian_discrepancy, kth_within
 from strategies import table_pairs
 

@@ -1,8 +1,8 @@
 """Measures generative models in nats, down to the single sample."""
 
+from pointwise.data.formats import load as load
 from pointwise.data.table import FeatureTable as FeatureTable
 from pointwise.data.table import concat as concat
-from pointwise.data.formats import load as load
 from pointwise.errors import InputError as InputError
 from pointwise.errors import MissingExtra as MissingExtra
 from pointwise.evaluate import evaluate as evaluate

@@ -7,7 +7,7 @@ class InputError(ValueError):
     """Something given to pointwise cannot be used; the message says what, its value, what is allowed and what to do."""
 
 
-class MissingExtra(ImportError):  # noqa: N818 - the name is the promise of the public surface
+class MissingExtra(ImportError):
     """An optional dependency is needed and not installed; the message has the line that installs it."""
 
     def __init__(self, what: str, *, extra: str) -> None:

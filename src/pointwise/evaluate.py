@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +13,11 @@ import torch
 from pointwise.arrays import Array
 from pointwise.data.table import FeatureTable, as_table
 from pointwise.errors import InputError
-from pointwise.evaluation import Evaluation
+from pointwise.evaluation import Evaluation, Key
 from pointwise.metrics.entropy import FLOORED
 from pointwise.metrics.registry import METRICS, Metric, closest_names
 from pointwise.neighbors.knn import on_device
+from pointwise.score import Score
 from pointwise.summaries.kernels import kernel_sums
 from pointwise.summaries.moments import moments
 from pointwise.summaries.neighborhoods import Duplicates, Neighborhoods, Progress, neighborhoods, require_comparable
@@ -30,7 +31,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     k: int | Sequence[int] = 5,
     cover: int = 3,
-    dimension: Literal["ambient", "intrinsic"] | float = "ambient",
+    dimension: str | float = "ambient",
     duplicates: Duplicates = "raise",
     device: str | torch.device | None = None,
     engine: str = "auto",
@@ -106,11 +107,11 @@ def evaluate(
         summaries[name] = steps[name]()
         if progress:
             progress("moments and kernels", done + 1, len(needed & set(steps)))
-    scores = {}
+    scores: dict[Key, Score] = {}
     for row in chosen:
         summary = summaries[row.summary]
         if isinstance(summary, Neighborhoods):
-            scores.update({(row.name, k): row.function(summary.at(k)) for k in summary.ks})
+            scores.update({(row.name, value): row.function(summary.at(value)) for value in summary.ks})
         else:
             scores[row.name, None] = row.function(summary)
     provenance = _provenance(real, fake, summaries.get("neighborhoods"), device=x.device, engine=engine, seed=seed)
@@ -142,7 +143,11 @@ def _copies(distances: np.ndarray[Any, np.dtype[np.float64]]) -> int:
 
 def _about_copies(hoods: Neighborhoods) -> list[str]:
     found = [
-        (_copies(hoods.within_real.neighbors.distances), len(hoods.real), "real rows have an exact copy among the real rows"),
+        (
+            _copies(hoods.within_real.neighbors.distances),
+            len(hoods.real),
+            "real rows have an exact copy among the real rows",
+        ),
         (
             _copies(hoods.within_fake.neighbors.distances),
             len(hoods.fake),

@@ -96,7 +96,9 @@ class Evaluation:
         if index is None and len(stored) != 1:
             raise InputError(f"{path} holds {len(stored)} evaluations; choose one with index=0 to {len(stored) - 1}.")
         if not 0 <= (index or 0) < len(stored):
-            raise InputError(f"{path} holds {len(stored)} evaluations; index {index} is not among 0 to {len(stored) - 1}.")
+            raise InputError(
+                f"{path} holds {len(stored)} evaluations; index {index} is not among 0 to {len(stored) - 1}."
+            )
         return _from_plain(stored[index or 0])
 
     def to_dataframe(self, *, of: str | None = None) -> pandas.DataFrame:
@@ -114,7 +116,9 @@ class Evaluation:
             return pandas.DataFrame([self._row(key) for key in self.scores])
         chosen = {key: score for key, score in self.scores.items() if score.of == of and score.per_sample is not None}
         if not chosen:
-            raise InputError(f"of is {of!r}, but no score here has a value per sample of that table; try 'real' or 'generated'.")
+            raise InputError(
+                f"of is {of!r}, but no score here has a value per sample of that table; try 'real' or 'generated'."
+            )
         first = next(iter(chosen.values()))
         columns: dict[str, Any] = {}
         for name, column in (("id", first.ids), ("mode", first.modes)):

@@ -3,8 +3,10 @@
 import io
 import os
 import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -158,9 +160,10 @@ def test_a_damaged_jpeg_and_a_damaged_zip_member_are_named(tmp_path):
 
 @pytest.mark.parametrize("side", [10_000, 40_000])  # Pillow warns of the first and refuses the second
 def test_a_decompression_bomb_is_refused_with_the_limit(tmp_path, side):
-    stream = io.BytesIO()
-    Image.new("1", (side, side)).save(stream, "png", compress_level=1)
-    images = open_images(write_folder(tmp_path / "folder", {"bomb.png": stream.getvalue()}))
+    data = bytearray(png(picture(0)))
+    data[16:24] = struct.pack(">II", side, side)  # the header claims this width and height; its checksum follows
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    images = open_images(write_folder(tmp_path / "folder", {"bomb.png": data}))
     with pytest.raises(
         InputError, match=rf"bomb\.png .* more pixels than the 89478485 taken as safe: .*{side**2}.* --skip-bad"
     ):

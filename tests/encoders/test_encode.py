@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pointwise import encoders
 from pointwise.data.images import open_images
 from pointwise.encoders import encode, load_encoder
 from pointwise.errors import InputError
@@ -62,7 +63,7 @@ def test_rows_follow_the_source_and_bad_images_are_skipped_counted_and_named(fol
         f"{folder}: mode1/4.png",
     ]
     assert seen[-1] == (6, 6)
-    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
 def test_progress_ends_at_the_total_when_the_last_image_is_bad(folder):
@@ -84,12 +85,13 @@ def test_a_source_of_bad_images_only_is_refused(folder):
         encode(folder, encoder=Means(), skip_bad=True)
 
 
-def test_batches_hold_as_many_as_asked_and_fewer_where_pictures_are_large():
+def test_batches_hold_as_many_as_asked_and_fewer_where_pictures_are_large(monkeypatch):
     encoder = Means()
     encode(np.zeros((10, 4, 4), dtype=np.uint8), encoder=encoder, batch_size=4)
     assert encoder.batches == [4, 4, 2]
     encoder = Means()
-    encode(np.broadcast_to(np.uint8(0), (5, 6000, 8000)), encoder=encoder)  # 144 MB each, of 256 that may wait
+    monkeypatch.setattr(encoders, "_BATCH_BYTES", 10_000)
+    encode(np.zeros((5, 40, 50), dtype=np.uint8), encoder=encoder)  # 6,000 bytes each as RGB
     assert encoder.batches == [2, 2, 1]
 
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from hypothesis import given
 from scipy.linalg import sqrtm
-from slow_reference import SLOW
-from strategies import table_pairs
 
 from pointwise.data.synthetic import Gaussian
 from pointwise.errors import InputError
 from pointwise.metrics.frechet import frechet
 from pointwise.summaries import moments as moments_module
 from pointwise.summaries.moments import moments
+from slow_reference import SLOW
+from strategies import table_pairs
 
 
 def score(real, fake):
@@ -117,7 +117,7 @@ def test_the_standard_error_is_the_spread_over_repeats(stretch):
     d = 5
     mix = np.eye(d) + np.random.default_rng(99).standard_normal((d, d)) / math.sqrt(d)
     values, errors = [], []
-    for repeat in range(400):
+    for repeat in range(300):
         rng = np.random.default_rng(repeat)
         real, fake = rng.standard_normal((200, d)), rng.standard_normal((150, d))
         found = score(real, stretch * fake if stretch else 1.5 * fake @ mix + 0.3)

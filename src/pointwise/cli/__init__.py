@@ -1,1 +1,46 @@
-"""."""
+"""The command line: results on stdout, progress and warnings on stderr, one plain sentence for what cannot be done."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pointwise.cli.compare import compare
+from pointwise.cli.demo import demo
+from pointwise.cli.metrics import metrics
+from pointwise.errors import InputError, MissingExtra
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pointwise")
+def commands() -> None:
+    """Measure generative models in nats, down to the single sample."""
+
+
+for command in (compare, demo, metrics):
+    commands.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 bad input or usage, 1 anything else."""
+    try:
+        code = commands.main(args=arguments, prog_name="pointwise", standalone_mode=False)
+    except (InputError, MissingExtra) as error:
+        click.echo(f"pointwise: {error}", err=True)
+        sys.exit(2)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "pointwise"
+        message = error.format_message().rstrip(".")
+        click.echo(f"pointwise: {message}. See '{where} --help'.", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"pointwise: {error.format_message()}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("pointwise: stopped; nothing was written.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of stdout went away, as `| head` does
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -108,3 +108,8 @@ def unpack_strings(utf8: Column, ends: Column) -> list[str]:
         return [packed[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(places)]
     except UnicodeDecodeError as error:
         raise InputError(f"its strings are damaged ({error}).") from None
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error of another library says, as a part of a sentence."""
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

@@ -34,9 +34,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     >>> target.read_text()
     '{}'
     """
+    require_writable(path)
     target = Path(os.path.realpath(path))
-    if problem := _problem_with(target):
-        raise InputError(f"cannot write {path}: {problem}")
     temporary = target.with_name(f".pointwise-{secrets.token_hex(8)}.tmp")  # short, as the target may not be
     try:
         with temporary.open("xb") as file:
@@ -48,6 +47,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise InputError(f"cannot write {path}: {_reason(error)}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Raise the InputError that `atomic_write` would start with: to be asked before long work for this path."""
+    if problem := _problem_with(Path(os.path.realpath(path))):
+        raise InputError(f"cannot write {path}: {problem}")
 
 
 def _problem_with(target: Path) -> str | None:

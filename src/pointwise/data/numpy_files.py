@@ -112,5 +112,7 @@ def _read_array(file: IO[bytes], size: int, name: str) -> Column:
     target = bytes_of(flat)
     for start in range(0, needed, _READ_AT_ONCE):
         piece = file.read(min(_READ_AT_ONCE, needed - start))
+        if len(piece) < min(_READ_AT_ONCE, needed - start):
+            raise InputError(f"{name} ends after {start + len(piece)} of {needed} bytes; write the file again.")
         target[start : start + len(piece)] = piece
     return flat.reshape(shape, order="F" if fortran_order else "C")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from pointwise.arrays import Column
-from pointwise.data.columns import arrays_of, meta_from_json, meta_to_json
+from pointwise.data.columns import arrays_of, first_line, meta_from_json, meta_to_json
 from pointwise.data.table import FeatureTable
 from pointwise.errors import InputError
 
@@ -149,8 +149,9 @@ def _open(path: Path) -> _Shard:
         with pq.ParquetFile(path) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
             names = schema.names
+            held = sum(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"it is cut short or not a .parquet file ({_line(error)}); write it again.") from None
+        raise InputError(f"it is cut short or not a .parquet file ({first_line(error)}); write it again.") from None
     twice = sorted({name for name in names if names.count(name) > 1 and name in _NAMES.values()})
     if twice:
         raise InputError(f"it has column {twice[0]} {names.count(twice[0])} times; keep one.")
@@ -160,8 +161,8 @@ def _open(path: Path) -> _Shard:
             "Give it a column features of lists of numbers, all equally long."
         )
     types = {name: _kind(schema.field(column).type, column) for name, column in _NAMES.items() if column in names}
-    if rows < 0:
-        raise InputError(f"it is damaged: it announces {rows} rows.")
+    if rows != held:
+        raise InputError(f"it is damaged: it announces {rows} rows and its row groups hold {held}.")
     meta = (schema.metadata or {}).get(_META)
     return _Shard(path, rows, types, {} if meta is None else meta_from_json(meta))
 
@@ -204,7 +205,7 @@ def _batches(shard: _Shard) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield start, {name: _values(batch.column(_NAMES[name]), name, start) for name in shard.types}
                 start += len(batch)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"it is cut short or damaged ({_line(error)}); write it again.") from None
+        raise InputError(f"it is cut short or damaged ({first_line(error)}); write it again.") from None
     if start != shard.rows:
         raise InputError(f"it is damaged: it announces {shard.rows} rows and holds others.")
 
@@ -235,11 +236,11 @@ def _refuse_nulls(values: pa.Array, name: str, start: int, per_row: int) -> None
 
 
 def _empty(rows: int, kind: str) -> Any:
-    """What the values of a column are put into: a matrix, None while its width is not known, or a list."""
-    if not kind.endswith("]"):
-        return np.empty(0, dtype=np.int64) if rows == 0 and kind == "integers" else []
-    dtype, _, width = kind.removesuffix("]").partition("[")
-    return np.empty((rows, int(width)), dtype=dtype) if width else None
+    """What the values of a column are put into: a list, or None for a matrix until its first rows are there."""
+    if kind.endswith("]"):
+        dtype, _, width = kind.removesuffix("]").partition("[")
+        return np.empty((0, int(width)), dtype=dtype) if rows == 0 and width else None
+    return np.empty(0, dtype=np.int64) if rows == 0 and kind == "integers" else []
 
 
 def _shared(shards: list[_Shard]) -> dict[str, Any]:
@@ -250,7 +251,3 @@ def _shared(shards: list[_Shard]) -> dict[str, Any]:
 
 def _listed(types: dict[str, str]) -> str:
     return ", ".join(f"{_NAMES[name]} {kind}" for name, kind in types.items())
-
-
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

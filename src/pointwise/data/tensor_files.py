@@ -14,6 +14,7 @@ from pointwise.data.columns import (
     arrays_of,
     bytes_of,
     find_columns,
+    first_line,
     meta_from_json,
     meta_to_json,
     pack_strings,
@@ -45,7 +46,7 @@ def read_safetensors(path: Path) -> dict[str, Any]:
                     columns[column] = file.get_tensor(key)
             described = file.metadata() or {}
     except SafetensorError as error:
-        raise InputError(f"it is cut short or not a .safetensors file ({error}); write it again.") from None
+        raise InputError(f"it is cut short or not a .safetensors file ({first_line(error)}); write it again.") from None
     refuse_images(tuple(columns["features"].shape), columns["features"].dtype)
     if "meta" in described:
         columns["meta"] = meta_from_json(described["meta"])
@@ -96,7 +97,7 @@ def read_pt(path: Path) -> dict[str, Any]:
             "so it is not read. Save the tensor alone, or a dict of tensors and lists."
         ) from None
     except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:  # torch's, for damage
-        raise InputError(f"it is cut short or no file of torch.save ({str(error).splitlines()[0]}).") from None
+        raise InputError(f"it is cut short or no file of torch.save ({first_line(error)}).") from None
     if isinstance(held, torch.Tensor):
         held = {"features": held}
     if not isinstance(held, Mapping):

@@ -97,6 +97,8 @@ def encode(
         done += len(rows)
         if progress is not None:
             progress(done + len(bad), len(images))
+    if progress is not None and bad:  # those after the last batch
+        progress(len(images), len(images))
     if done == 0:
         raise InputError(f"none of the {len(images)} images of {images.source} can be read; the first: {bad[min(bad)]}")
     good = np.setdiff1d(np.arange(len(images)), list(bad))

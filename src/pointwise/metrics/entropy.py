@@ -122,8 +122,8 @@ def log_density_terms(
     if len(zero) and duplicates == "floor":
         if len(zero) == len(radii):
             raise InputError(
-                f"every row of {where} has its {_ordinal(k)} neighbour{_in(partner)} at distance zero, so there is no positive "
-                "distance to stand in: these rows are copies of each other and have no density."
+                f"every row of {where} has its {_ordinal(k)} neighbour{_in(partner)} at distance zero, so there is no "
+                "positive distance to stand in: these rows are copies of each other and have no density."
             )
         radii = np.where(radii == 0, radii[radii > 0].min(), radii)
     with np.errstate(divide="ignore"):
@@ -143,9 +143,9 @@ def _duplicates_message(
     other = int(neighbors.indices[first, 0])
     of = f" of {partner}" if partner else ""
     return (
-        f"{len(zero)} of {len(neighbors)} rows of {where} have their {_ordinal(k)} neighbour{_in(partner)} at distance zero "
-        f"(the first: row {first} equals row {other}{of}), and the log of zero is -inf. Remove the copies, use a larger k, "
-        f"or say duplicates='floor' ({FLOORED}) or duplicates='keep' (-inf stays)."
+        f"{len(zero)} of {len(neighbors)} rows of {where} have their {_ordinal(k)} neighbour{_in(partner)} at distance "
+        f"zero (the first: row {first} equals row {other}{of}), and the log of zero is -inf. Remove the copies, use a "
+        f"larger k, or say duplicates='floor' ({FLOORED}) or duplicates='keep' (-inf stays)."
     )
 
 

@@ -82,7 +82,8 @@ def _standard_error(kernels: KernelSums) -> float:
 
     The first-order part is the variance of each row's mean kernel with its own less the other table. What chance adds
     to those row means is taken out, since it is all that is left of them when the laws agree. The second-order part
-    comes from the interaction of pairs and does not vanish then.
+    comes from the interaction of pairs and does not vanish then. Their sum is an unbiased estimate of the variance that
+    chance can make negative when the laws agree, so it is held at half the second-order part or more.
     """
     n, m = len(kernels.real_within), len(kernels.fake_within)
     if min(n, m) < 4:
@@ -93,4 +94,4 @@ def _standard_error(kernels: KernelSums) -> float:
     fake_effect = (kernels.fake_within * ((m - 1) / (m - 2)) - kernels.fake_across).var(ddof=1)
     first = 4 / n * (real_effect - real / (n - 2) - across / m) + 4 / m * (fake_effect - fake / (m - 2) - across / n)
     second = 2 * real / (n * (n - 1)) + 2 * fake / (m * (m - 1)) + 4 * across / (n * m)
-    return math.sqrt(max(0.0, float(first)) + second)
+    return math.sqrt(max(float(first) + second, second / 2))

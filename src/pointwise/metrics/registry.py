@@ -57,18 +57,44 @@ _ROWS = (
     _near("pce", knn.pce, "nats", "lower", "generated", "fidelity: CE(G,R) - H(R), 0 when equal", _FOX),
     _near("rce", knn.rce, "nats", "lower", "real", "diversity between modes: CE(R,G) - H(R), 0 when equal", _FOX),
     _near("re", knn.re, "nats", "zero", "generated", "diversity within modes: H(G) - H(R); below 0 it shrank", _FOX),
-    _near("kl_real_fake", knn.kl_real_fake, "nats", "lower", "real", "KL(R||G), the mean of rce; paired by sample", _WANG),
+    _near(
+        "kl_real_fake", knn.kl_real_fake, "nats", "lower", "real", "KL(R||G), the mean of rce; paired by sample", _WANG
+    ),
     _near("kl_fake_real", knn.kl_fake_real, "nats", "lower", "generated", "KL(G||R) = pce - re", _WANG),
     _near("cross_entropy_fake_real", knn.cross_entropy_fake_real, "nats", "lower", "generated", "CE(G,R)", _FOX),
     _near("cross_entropy_real_fake", knn.cross_entropy_real_fake, "nats", "lower", "real", "CE(R,G)", _FOX),
     _near("entropy_real", knn.entropy_real, "nats", "higher", "real", "H(R), the same for every generator", _FOX),
     _near("entropy_fake", knn.entropy_fake, "nats", "higher", "generated", "H(G), spread, right or wrong", _FOX),
-    _near("precision", knn.precision, "share", "higher", "generated", "generated inside the real support", _KYNKAANNIEMI),
-    _near("recall", knn.recall, "share", "higher", "real", "real inside the generated support", _KYNKAANNIEMI),
-    _near("density", knn.density, "ratio", "higher", "generated", "real balls around a generated sample, 1 when equal", _NAEEM),
-    _near("coverage", knn.coverage, "share", "higher", "real", "real with a generated neighbour, 1 - 2^-k when equal", _NAEEM),
     _near(
-        "precision_cover", knn.precision_cover, "share", "higher", "generated", "generated where p_R >= p_G / C", _CHEEMA
+        "precision", knn.precision, "share", "higher", "generated", "generated inside the real support", _KYNKAANNIEMI
+    ),
+    _near("recall", knn.recall, "share", "higher", "real", "real inside the generated support", _KYNKAANNIEMI),
+    _near(
+        "density",
+        knn.density,
+        "ratio",
+        "higher",
+        "generated",
+        "real balls around a generated sample, 1 when equal",
+        _NAEEM,
+    ),
+    _near(
+        "coverage",
+        knn.coverage,
+        "share",
+        "higher",
+        "real",
+        "real with a generated neighbour, 1 - 2^-k when equal",
+        _NAEEM,
+    ),
+    _near(
+        "precision_cover",
+        knn.precision_cover,
+        "share",
+        "higher",
+        "generated",
+        "generated where p_R >= p_G / C",
+        _CHEEMA,
     ),
     _near("recall_cover", knn.recall_cover, "share", "higher", "real", "real where p_G >= p_R / C", _CHEEMA),
     Metric(

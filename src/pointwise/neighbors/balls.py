@@ -24,7 +24,7 @@ class BallCounts:
         error = tiles.margin(tiles.norms[:, None], scaled)
         dtype = tiles.half_squares.dtype
         # Balls of the padding hold nothing: their edge is above every closeness.
-        edges = torch.full((len(tiles) * tiles.width, radii.shape[1]), torch.inf, dtype=dtype, device=radii.device)
+        edges = torch.full((tiles.padded_count, radii.shape[1]), torch.inf, dtype=dtype, device=radii.device)
         self._outside, self._inside = edges, edges.clone()
         self._outside[: len(radii)] = (-(scaled**2) / 2 - error).to(dtype)
         self._inside[: len(radii)] = (-(scaled**2) / 2 + error).to(dtype)

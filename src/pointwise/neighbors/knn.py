@@ -33,7 +33,7 @@ class Neighbors:
     @property
     def depth(self) -> int:
         """How many neighbours each query has, k."""
-        return self.distances.shape[1]
+        return int(self.distances.shape[1])
 
 
 def knn(
@@ -80,11 +80,11 @@ def knn(
         if not (x is y or torch.equal(x, y)):
             raise InputError(
                 f"exclude_self=True leaves out row i for query i, so queries ({tuple(x.shape)}) and reference "
-                f"({tuple(y.shape)}) must be the same rows; they are not. Pass the same array twice, or exclude_self=False."
+                f"({tuple(y.shape)}) must be the same rows; they are not. "
+                "Pass the same array twice, or exclude_self=False."
             )
         return as_neighbors(blocked.within(x, k))
-    found = blocked.across(x, y, k_of_x=k).of_x
-    return as_neighbors(found)
+    return as_neighbors(blocked.nearest(x, y, k))
 
 
 def as_neighbors(found: blocked.Found) -> Neighbors:
@@ -98,11 +98,15 @@ def on_device(*tensors: torch.Tensor, device: str | torch.device | None) -> list
     try:
         target = tensors[0].device if device is None else torch.device(device)
         if target.type not in ("cpu", "cuda"):
-            raise InputError(f"device is {str(target)!r}; distances are refined in float64, which needs 'cpu' or 'cuda'.")
+            raise InputError(
+                f"device is {str(target)!r}; distances are refined in float64, which needs 'cpu' or 'cuda'."
+            )
         return [tensor.to(target) for tensor in tensors]
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"device {str(device)!r} cannot be used ({reason}); use 'cpu', or 'cuda' where there is one.") from None
+        raise InputError(
+            f"device {str(device)!r} cannot be used ({reason}); use 'cpu', or 'cuda' where there is one."
+        ) from None
 
 
 def require_same_width(x: torch.Tensor, y: torch.Tensor, *, names: tuple[str, str]) -> None:

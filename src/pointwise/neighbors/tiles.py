@@ -31,7 +31,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Tiles:
-    """A table's rows in a frame, cut into tiles of equal width; the last one is padded with rows infinitely far away."""
+    """A table's rows in a frame, cut into tiles of equal width; the last is padded with rows infinitely far away."""
 
     blocks: tuple[torch.Tensor, ...]  # each [width, d], in the layout of the product
     half_squares: torch.Tensor  # [len(blocks) * width], |a|^2 / 2, inf in the padding
@@ -44,9 +44,10 @@ class Tiles:
     def __len__(self) -> int:
         return len(self.blocks)
 
-    def rows(self, tile: int) -> slice:
-        """The rows of the table that lie in this tile, padding left out."""
-        return slice(tile * self.width, min((tile + 1) * self.width, self.count))
+    @property
+    def padded_count(self) -> int:
+        """Rows with the padding."""
+        return len(self.blocks) * self.width
 
     def padded_rows(self, tile: int) -> slice:
         """The rows of this tile in arrays that are padded as the tiles are."""

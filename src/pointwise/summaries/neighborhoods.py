@@ -15,7 +15,14 @@ from pointwise.arrays import Array
 from pointwise.data.table import FeatureTable, as_table
 from pointwise.errors import InputError
 from pointwise.neighbors import Neighbors, blocked
-from pointwise.neighbors.knn import as_neighbors, on_device, require_count, require_engine, require_enough, require_same_width
+from pointwise.neighbors.knn import (
+    as_neighbors,
+    on_device,
+    require_count,
+    require_engine,
+    require_enough,
+    require_same_width,
+)
 from pointwise.summaries.dimension import intrinsic_dimension
 from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 
@@ -66,7 +73,9 @@ class Neighborhoods:
             InputError: k is not among those that the pass was made for.
         """
         if k not in self.ks:
-            raise InputError(f"k = {k} was not asked for; these neighborhoods serve k = {', '.join(map(str, self.ks))}.")
+            raise InputError(
+                f"k = {k} was not asked for; these neighborhoods serve k = {', '.join(map(str, self.ks))}."
+            )
         return dataclasses.replace(self, k=k)
 
     @cached_property
@@ -90,7 +99,7 @@ def neighborhoods(
     *,
     k: int | Sequence[int] = 5,
     cover: int = 3,
-    dimension: Literal["ambient", "intrinsic"] | float = "ambient",
+    dimension: str | float = "ambient",
     duplicates: Duplicates = "raise",
     within_real: SelfNeighbors | None = None,
     engine: str = "auto",
@@ -143,14 +152,11 @@ def neighborhoods(
     crossing = blocked.across(
         x,
         y,
-        k_of_x=max(ks),
-        k_of_y=max(ks),
+        max(ks),
         radii_x=torch.from_numpy(within_real.neighbors.distances[:, columns]).to(x.device),
         radii_y=torch.from_numpy(within_fake.neighbors.distances[:, columns]).to(x.device),
         progress=_named(progress, "real and generated"),
     )
-    assert crossing.of_x and crossing.of_y  # noqa: S101 - asked for above
-    assert crossing.y_in_balls_of_x is not None and crossing.x_in_balls_of_y is not None  # noqa: S101
     return Neighborhoods(
         real=real,
         fake=fake,
@@ -172,12 +178,14 @@ def require_comparable(real: FeatureTable, fake: FeatureTable) -> None:
     """Raise an InputError unless both tables have at least two rows and equally many columns."""
     for name, table in (("real", real), ("generated", fake)):
         if len(table) < 2:
-            raise InputError(f"the {name} table has {len(table)} row{'s' * (len(table) != 1)}; a comparison needs at least 2.")
+            raise InputError(
+                f"the {name} table has {len(table)} row{'s' * (len(table) != 1)}; a comparison needs at least 2."
+            )
     require_same_width(real.features, fake.features, names=("the real table", "the generated table"))
 
 
 def _as_ks(k: int | Sequence[int]) -> tuple[int, ...]:
-    ks = tuple(k) if isinstance(k, Sequence) and not isinstance(k, str) else (k,)
+    ks = tuple(k) if isinstance(k, Sequence) else (k,)
     if not ks:
         raise InputError("k is empty; give one number of neighbours or several, 5 or (3, 5, 10) say.")
     for value in ks:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pointwise.arrays import Array
@@ -87,7 +86,9 @@ class SelfNeighbors:
             with safe_open(str(path), framework="numpy") as file:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != _FORMAT:
-                    raise InputError(f"{path} does not hold the neighbours of a table; it was not written by SelfNeighbors.save.")
+                    raise InputError(
+                        f"{path} does not hold the neighbours of a table; it was not written by SelfNeighbors.save."
+                    )
                 return SelfNeighbors(
                     metadata["fingerprint"], Neighbors(file.get_tensor("distances"), file.get_tensor("indices"))
                 )
@@ -126,5 +127,3 @@ def self_neighbors(
     (features,) = on_device(table.features, device=device)
     found = as_neighbors(blocked.within(features, k, progress=progress))
     return SelfNeighbors(table.fingerprint(), found)
-
-

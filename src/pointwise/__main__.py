@@ -1,0 +1,5 @@
+"""python -m pointwise."""
+
+from pointwise.cli import main
+
+main()

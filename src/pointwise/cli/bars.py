@@ -1,0 +1,50 @@
+"""Progress bars on stderr, with the time left, for work that turns out to be long."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+_PATIENCE = 2.0  # seconds of work before a bar is worth showing
+
+
+class Bars:
+    """Called with (what is under way, steps done, steps in all); draws one bar per kind of work after two seconds."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
+        self._started = time.monotonic()
+        self._tasks: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._shown = False
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Note one step."""
+        if not self._progress.console.is_terminal:
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(f"{self._prefix}{what}", total=total)
+        self._progress.update(self._tasks[what], completed=done)
+        if not self._shown and time.monotonic() - self._started > _PATIENCE:
+            self._progress.start()
+            self._shown = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            self._progress.stop()

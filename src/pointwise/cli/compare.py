@@ -1,0 +1,146 @@
+"""pointwise compare: one real set against one or several generators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from pointwise.cli.bars import Bars
+from pointwise.cli.sources import names, read
+from pointwise.cli.tables import console, modes_tables, scores_table
+from pointwise.data.files import atomic_write, require_writable
+from pointwise.data.table import FeatureTable
+from pointwise.errors import InputError
+from pointwise.evaluate import evaluate
+from pointwise.evaluation import Evaluation, evaluations_to_json
+from pointwise.metrics.registry import METRICS
+from pointwise.summaries.neighborhoods import Duplicates
+from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
+
+
+@click.command()
+@click.argument("real")
+@click.argument("fake", nargs=-1, required=True)
+@click.option(
+    "--encoder", default="bundled", show_default=True, help="For images: bundled, bundled:SIZE, pixels, pixels:SIZE."
+)
+@click.option("--k", "k_text", default="5", show_default=True, help="Neighbours; several as 3,5,10.")
+@click.option("--cover", default=3, show_default=True, help="Factor C of precision cover and recall cover.")
+@click.option("--metrics", "metrics_text", help="Names separated by commas; all that apply if left out.")
+@click.option("--dimension", default="ambient", show_default=True, help="ambient, intrinsic, or a number.")
+@click.option(
+    "--duplicates",
+    type=click.Choice(get_args(Duplicates)),
+    default="floor",
+    show_default=True,
+    help="What a k-th neighbour at distance zero does to a log.",
+)
+@click.option("--json", "json_path", help="Write all results here; - for stdout instead of the table.")
+@click.option("--device", help="cpu or cuda.")
+@click.option("--seed", default=0, show_default=True, help="Of the rows that kid and cmmd choose from large tables.")
+@click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and count them.")
+@click.option(
+    "--real-neighbors",
+    "neighbors_path",
+    help="Keep the real half here (.safetensors), or take it from here if it is of this very table.",
+)
+def compare(
+    *,
+    real: str,
+    fake: tuple[str, ...],
+    encoder: str,
+    k_text: str,
+    cover: int,
+    metrics_text: str | None,
+    dimension: str,
+    duplicates: Duplicates,
+    json_path: str | None,
+    device: str | None,
+    seed: int,
+    skip_bad: bool,
+    neighbors_path: str | None,
+) -> None:
+    """Measure generated samples FAKE against REAL ones: how faithful, how diverse, where they fail.
+
+    REAL and FAKE are table files (.npy .npz .safetensors .parquet .pt), folders of images (class sub-folders become
+    modes), a .zip or .tar of images, or an .npy of images [n, h, w, 3] uint8.
+    """
+    ks = _ks(k_text)
+    chosen = None if metrics_text is None else [name.strip() for name in metrics_text.split(",") if name.strip()]
+    for path in (json_path if json_path != "-" else None, neighbors_path):
+        if path is not None:
+            require_writable(path)
+    real_table = read(real, encoder=encoder, skip_bad=skip_bad, device=device)
+    half = None
+    needs_neighbors = chosen is None or any(
+        METRICS[name].summary == "neighborhoods" for name in chosen if name in METRICS
+    )
+    evaluations: dict[str, Evaluation] = {}
+    for source, name in zip(fake, names(fake), strict=True):
+        fake_table = read(source, encoder=encoder, skip_bad=skip_bad, device=device)
+        with Bars(f"{name}: " if len(fake) > 1 else "") as bars:
+            if half is None and needs_neighbors and (len(fake) > 1 or neighbors_path):
+                half = _real_half(real_table, max(cover * max(ks), 2), neighbors_path, device, bars)
+            evaluations[name] = evaluate(
+                real_table,
+                fake_table,
+                metrics=chosen,
+                k=ks,
+                cover=cover,
+                dimension=_dimension(dimension),
+                duplicates=duplicates,
+                device=device,
+                seed=seed,
+                within_real=half,
+                progress=bars,
+            )
+        _warn(evaluations[name], name)
+    if json_path == "-":
+        click.echo(evaluations_to_json(list(evaluations.values())))
+        return
+    _print(evaluations)
+    if json_path:
+        with atomic_write(json_path) as file:
+            file.write(evaluations_to_json(list(evaluations.values())).encode())
+        click.echo(f"Everything, down to the sample, is in {json_path}.")
+
+
+def _print(evaluations: dict[str, Evaluation]) -> None:
+    out = console()
+    out.print(scores_table(evaluations, width=out.width))
+    for title, table in modes_tables(evaluations, width=out.width):
+        out.print(title)
+        out.print(table)
+    out.print("± is half the 95% interval; * marks the best by the metric's own direction (pointwise metrics).")
+
+
+def _warn(evaluation: Evaluation, name: str) -> None:
+    for sentence in evaluation.warnings:
+        click.echo(f"warning: {name}: {sentence}", err=True)
+
+
+def _ks(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--k is {text!r}; give one whole number or several separated by commas, as 3,5,10.") from None
+
+
+def _dimension(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _real_half(real: FeatureTable, depth: int, path: str | None, device: str | None, bars: Bars) -> SelfNeighbors:
+    if path is not None and Path(path).exists():
+        half = SelfNeighbors.load(path)
+        half.require_match(real, depth)
+        return half
+    half = self_neighbors(real, depth, device=device, progress=lambda done, total: bars("real neighbours", done, total))
+    if path is not None:
+        half.save(path)
+    return half

@@ -1,0 +1,40 @@
+"""REAL and FAKE of the command line: a table file, or images that are encoded on the way in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from pointwise.cli.bars import Bars
+from pointwise.data.formats import load
+from pointwise.data.images import is_images
+from pointwise.data.table import FeatureTable
+from pointwise.encoders import encode
+from pointwise.errors import InputError
+
+
+def read(source: str, *, encoder: str, skip_bad: bool, device: str | None) -> FeatureTable:
+    """The table in this file, or the features of the images in this folder, archive or array."""
+    if not Path(source).exists():
+        raise InputError(f"{source} does not exist; give a table file, or a folder, archive or .npy of images.")
+    if not is_images(source):
+        return load(source)
+    with Bars(f"{source}: ") as bars:
+        table = encode(
+            source,
+            encoder=encoder,
+            skip_bad=skip_bad,
+            device=device,
+            progress=lambda done, total: bars("images", done, total),
+        )
+    if table.meta.get("skipped"):
+        click.echo(f"warning: {source}: {table.meta['skipped']} images could not be read and were skipped.", err=True)
+    return table
+
+
+def names(sources: Sequence[str]) -> list[str]:
+    """A short name for each source: its stem, or the whole path where stems repeat."""
+    stems = [Path(source).stem or source for source in sources]
+    return [source if stems.count(stem) > 1 else stem for source, stem in zip(sources, stems, strict=True)]
