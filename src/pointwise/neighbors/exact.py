@@ -88,9 +88,10 @@ def repeat_in_float64(
             found.append(near[near[:, 1] != some[near[:, 0]]] if exclude_self else near)
         row, partner = torch.cat(found).unbind(dim=1)
         distance = pair_distances(x, y, some[row], partner)
-        for key in (partner, distance, row):  # least significant first: the sort is stable
-            order = key.sort(stable=True).indices
-            row, partner, distance = row[order], partner[order], distance[order]
+        order = torch.argsort(partner)
+        for key in (distance, row):  # the most significant last: the sorts are stable
+            order = order[torch.argsort(key[order], stable=True)]
+        partner, distance = partner[order], distance[order]
         count = torch.bincount(row, minlength=len(some))
         take = (count.cumsum(0) - count)[:, None] + torch.arange(k, device=x.device)
         distances[start : start + len(some)], indices[start : start + len(some)] = distance[take], partner[take]

@@ -27,14 +27,15 @@ def intrinsic_dimension(distances: np.ndarray[Any, np.dtype[np.float64]]) -> flo
 
     >>> import numpy as np
     >>> intrinsic_dimension(np.array([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]))
-    2.88...
+    0.96...
     """
     nearest, second = distances[:, 0], distances[:, 1]
     apart = nearest > 0
+    copies = int(len(distances) - apart.sum())
     total = float(np.log(second[apart] / nearest[apart]).sum())
     if total <= 0:
         raise InputError(
-            f"the intrinsic dimension cannot be estimated: of {len(distances)} real rows, {len(distances) - apart.sum()} "
+            f"the intrinsic dimension cannot be estimated: of {len(distances)} real rows, {copies} "
             "have a copy at distance zero and all others have their two nearest neighbours equally far. "
             "Use dimension='ambient' or a number."
         )

@@ -54,8 +54,8 @@ class SelfNeighbors:
             )
         if self.neighbors.depth < depth:
             raise InputError(
-                f"these neighbours reach k = {self.neighbors.depth} but {depth} are needed (cover times the largest k). "
-                f"Make them again with self_neighbors(real, {depth})."
+                f"these neighbours reach k = {self.neighbors.depth} but {depth} are needed (cover times the "
+                f"largest k). Make them again with self_neighbors(real, {depth})."
             )
 
     def save(self, path: str | Path) -> None:
