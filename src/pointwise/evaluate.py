@@ -16,7 +16,7 @@ from pointwise.errors import InputError
 from pointwise.evaluation import Evaluation, Key
 from pointwise.metrics.entropy import FLOORED
 from pointwise.metrics.registry import METRICS, Metric, closest_names
-from pointwise.neighbors.knn import on_device
+from pointwise.neighbors.knn import on_device, require_engine
 from pointwise.score import Score
 from pointwise.summaries.kernels import kernel_sums
 from pointwise.summaries.moments import moments
@@ -74,7 +74,9 @@ def evaluate(
     True
     """
     real, fake = as_table(real, name="real"), as_table(fake, name="fake")
-    chosen = _chosen(metrics)
+    chosen = chosen_metrics(metrics)
+    _require_seed(seed)
+    require_engine(engine)
     require_comparable(real, fake)
     x, y = on_device(real.features, fake.features, device=device)
     warnings: list[str] = []
@@ -114,11 +116,16 @@ def evaluate(
             scores.update({(row.name, value): row.function(summary.at(value)) for value in summary.ks})
         else:
             scores[row.name, None] = row.function(summary)
-    provenance = _provenance(real, fake, summaries.get("neighborhoods"), device=x.device, engine=engine, seed=seed)
+    provenance = _provenance(real, fake, summaries.get("neighborhoods"), device=x.device, engine=engine, seed=int(seed))
     return Evaluation(scores, provenance, tuple(warnings))
 
 
-def _chosen(metrics: Sequence[str] | None) -> list[Metric]:
+def chosen_metrics(metrics: Sequence[str] | None) -> list[Metric]:
+    """Return the rows of ``METRICS`` of these names, in this order; None for all.
+
+    Raises:
+        InputError: there is no such metric, or no name at all.
+    """
     if metrics is None:
         return list(METRICS.values())
     if isinstance(metrics, str):
@@ -131,6 +138,11 @@ def _chosen(metrics: Sequence[str] | None) -> list[Metric]:
                 f"there is no metric {name!r}{closest_names(name, METRICS)}; the names are {', '.join(METRICS)}."
             )
     return [METRICS[name] for name in dict.fromkeys(metrics)]
+
+
+def _require_seed(seed: int) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed is {seed!r}; it must be a whole number of at least 0.")
 
 
 def _zero_rows(table: FeatureTable) -> int:

@@ -51,8 +51,13 @@ class Evaluation:
             return self.scores[name, ks[0]]
         if (name, k) in self.scores:
             return self.scores[name, k]
+        if ks == [None]:
+            raise InputError(f"{name} has no k; ask for it as evaluation[{name!r}].")
         which = ", ".join(map(str, ks))
         raise InputError(f"{name} was computed at k = {which}; ask for it as evaluation[{name!r}, {ks[0]}].")
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.scores or any(name == key for name, _ in self.scores)
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self.scores)
@@ -88,18 +93,24 @@ class Evaluation:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             raise InputError(f"{path} cannot be read as an evaluation ({error}).") from None
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise InputError(f"{path} is JSON but not an evaluation that pointwise wrote (format {_FORMAT!r}).")
-        stored = content["evaluations"]
-        if index is None and len(stored) != 1:
+        stored = content.get("evaluations")
+        if not isinstance(stored, list) or not stored:
+            raise InputError(f"{path} has the format of evaluations but holds none; write it again.")
+        if index is None and len(stored) > 1:
             raise InputError(f"{path} holds {len(stored)} evaluations; choose one with index=0 to {len(stored) - 1}.")
         if not 0 <= (index or 0) < len(stored):
+            last = f" to {len(stored) - 1}" if len(stored) > 1 else ""
+            raise InputError(f"{path} holds {len(stored)} evaluations; index is {index}, it must be 0{last}.")
+        try:
+            return _from_plain(stored[index or 0])
+        except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise InputError(
-                f"{path} holds {len(stored)} evaluations; index {index} is not among 0 to {len(stored) - 1}."
-            )
-        return _from_plain(stored[index or 0])
+                f"{path} is an evaluation whose content is damaged ({type(error).__name__}: {error}); write it again."
+            ) from None
 
     def to_dataframe(self, *, of: str | None = None) -> pandas.DataFrame:
         """Return a pandas table: one row per metric, or with of="real" or "generated" one row per sample of that table.
@@ -113,7 +124,7 @@ class Evaluation:
         except ImportError:
             raise MissingExtra("pandas", extra="pandas") from None
         if of is None:
-            return pandas.DataFrame([self._row(key) for key in self.scores])
+            return pandas.DataFrame([self._row(key) for key in self.scores]).astype({"k": "Int64"})
         chosen = {key: score for key, score in self.scores.items() if score.of == of and score.per_sample is not None}
         if not chosen:
             raise InputError(

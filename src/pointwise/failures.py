@@ -81,7 +81,7 @@ def memorize(table: FeatureTable, training: FeatureTable, share: float, *, seed:
     """Return the table with a share of rows replaced by copies of training rows, of the same mode if there are modes.
 
     Raises:
-        InputError: the widths differ, share is not between 0 and 1, or a mode has no training row.
+        InputError: the widths differ, share is not between 0 and 1, or there is no training row (of a mode) to copy.
 
     >>> import numpy as np
     >>> copied = memorize(FeatureTable(np.zeros((2, 1))), FeatureTable(np.ones((3, 1))), 0.5)
@@ -90,6 +90,8 @@ def memorize(table: FeatureTable, training: FeatureTable, share: float, *, seed:
     """
     if table.dim != training.dim:
         raise InputError(f"the table has {table.dim} feature columns but training has {training.dim}.")
+    if len(training) == 0:
+        raise InputError("training has no rows to copy; give it at least one.")
     rng = np.random.default_rng(seed)
     features = table.features.clone()
     for row in _some_rows(len(table), share, rng):

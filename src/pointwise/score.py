@@ -161,4 +161,5 @@ def _wilson(share: float, n: int, level: float) -> tuple[float, float]:
     z2 = float(ndtri(0.5 + level / 2)) ** 2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     reach = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    low, high = min(share, middle - reach), max(share, middle + reach)  # rounding can leave a share of 0 or 1 out
+    return max(0.0, low), min(1.0, high)

@@ -18,6 +18,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from pointwise.data.files import atomic_write
 from pointwise.data.formats import load, save
 from pointwise.data.table import FeatureTable, concat
@@ -128,7 +129,7 @@ def test_npy_holds_the_features_and_numpy_reads_them(tmp_path, dtype, n):
     np.testing.assert_array_equal(np.load(tmp_path / "t.npy", allow_pickle=False), table.features.numpy(), strict=True)
 
 
-@pytest.mark.parametrize("suffix", (".npy", *WHOLE))
+@pytest.mark.parametrize("suffix", [".npy", *WHOLE])
 def test_a_view_of_a_larger_array_is_written_as_what_it_shows(tmp_path, suffix):
     large = np.arange(60, dtype=np.float32).reshape(6, 10)
     table = FeatureTable(large[::2, 3:7])
@@ -289,11 +290,11 @@ def test_pt_of_something_else(tmp_path):
     path = tmp_path / "t.pt"
     torch.save([torch.eye(3)], path)
     refused(path, "it holds a list; it must hold a tensor [n, d], or a dict")
-    torch.save(torch.nn.Linear(3, 2).state_dict() | {"w2": torch.eye(3)}, path)
+    torch.save({"weight": torch.ones(2, 3), "bias": torch.ones(2), "w2": torch.eye(3)}, path)
     refused(path, "2 other 2-D arrays", "weight [2, 3], bias [2], w2 [3, 3]")
     torch.save({"features": torch.eye(3), "meta": "e"}, path)
     refused(path, "its meta is a str; it must be a dict")
-    torch.save(torch.nn.Linear(3, 2), path)
+    torch.save(torch.nn.Identity(), path)
     refused(path, "Python objects other than tensors", "can run code")
     path.write_bytes(pickle.dumps({"features": [[1.0]]}))
     refused(path, "it begins like a pickle, which can run code")
@@ -427,7 +428,7 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path, suffix):
     whole = put(tmp_path / f"t{suffix}", full()).read_bytes()
     rng = np.random.default_rng(5)
     path = tmp_path / f"bad{suffix}"
-    refusals = 0
+    messages = []
     for place in rng.choice(len(whole), size=min(150, len(whole)), replace=False):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << int(rng.integers(8))
@@ -435,9 +436,9 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path, suffix):
         try:
             load(path)
         except InputError as error:
-            assert str(error).startswith(f"cannot load {path}: ")
-            refusals += 1
-    assert refusals > 0
+            messages.append(str(error))
+    assert messages
+    assert all(message.startswith(f"cannot load {path}: ") and "\n" not in message for message in messages)
 
 
 @pytest.mark.parametrize("suffix", READ)
@@ -493,7 +494,7 @@ def test_unknown_and_read_only_suffixes(tmp_path):
         example().save(tmp_path / "t.pt")
 
 
-@pytest.mark.parametrize("suffix", (".npy", *WHOLE))
+@pytest.mark.parametrize("suffix", [".npy", *WHOLE])
 def test_places_that_cannot_be_written(tmp_path, suffix):
     (tmp_path / f"folder{suffix}").mkdir()
     (tmp_path / "file").write_text("")
@@ -550,10 +551,15 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_no_trace(tmp_path):
 def test_a_writer_that_fails_leaves_the_old_file_and_no_trace(tmp_path):
     target = tmp_path / "result.json"
     target.write_text("old")
-    for failure in (KeyError("x"), KeyboardInterrupt()):
-        with pytest.raises(type(failure)), atomic_write(target) as file:
+
+    def write_half(failure: BaseException) -> None:
+        with atomic_write(target) as file:
             file.write(b"half of the n")
             raise failure
+
+    for failure in (KeyError("lost"), KeyboardInterrupt("stopped")):
+        with pytest.raises(type(failure), match=r"lost|stopped"):
+            write_half(failure)
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 

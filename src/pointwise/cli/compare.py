@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import click
 
 from pointwise.cli.bars import Bars
-from pointwise.cli.sources import names, read
+from pointwise.cli.sources import named, names, read
 from pointwise.cli.tables import console, modes_tables, scores_table
 from pointwise.data.files import atomic_write, require_writable
 from pointwise.data.table import FeatureTable
 from pointwise.errors import InputError
-from pointwise.evaluate import evaluate
+from pointwise.evaluate import chosen_metrics, evaluate
 from pointwise.evaluation import Evaluation, evaluations_to_json
-from pointwise.metrics.registry import METRICS
+from pointwise.neighbors.knn import require_enough
 from pointwise.summaries.neighborhoods import Duplicates
 from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 
@@ -27,7 +28,13 @@ from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
     "--encoder", default="bundled", show_default=True, help="For images: bundled, bundled:SIZE, pixels, pixels:SIZE."
 )
 @click.option("--k", "k_text", default="5", show_default=True, help="Neighbours; several as 3,5,10.")
-@click.option("--cover", default=3, show_default=True, help="Factor C of precision cover and recall cover.")
+@click.option(
+    "--cover",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Factor C of precision cover and recall cover.",
+)
 @click.option("--metrics", "metrics_text", help="Names separated by commas; all that apply if left out.")
 @click.option("--dimension", default="ambient", show_default=True, help="ambient, intrinsic, or a number.")
 @click.option(
@@ -39,7 +46,13 @@ from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 )
 @click.option("--json", "json_path", help="Write all results here; - for stdout instead of the table.")
 @click.option("--device", help="cpu or cuda.")
-@click.option("--seed", default=0, show_default=True, help="Of the rows that kid and cmmd choose from large tables.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the rows that kid and cmmd choose from large tables.",
+)
 @click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and count them.")
 @click.option(
     "--real-neighbors",
@@ -68,42 +81,44 @@ def compare(
     modes), a .zip or .tar of images, or an .npy of images [n, h, w, 3] uint8.
     """
     ks = _ks(k_text)
+    span = _dimension(dimension)
     chosen = None if metrics_text is None else [name.strip() for name in metrics_text.split(",") if name.strip()]
+    needs_neighbors = any(row.summary == "neighborhoods" for row in chosen_metrics(chosen))
+    generators = dict(zip(names(fake), fake, strict=True))
     for path in (json_path if json_path != "-" else None, neighbors_path):
         if path is not None:
             require_writable(path)
     real_table = read(real, encoder=encoder, skip_bad=skip_bad, device=device)
     half = None
-    needs_neighbors = chosen is None or any(
-        METRICS[name].summary == "neighborhoods" for name in chosen if name in METRICS
-    )
     evaluations: dict[str, Evaluation] = {}
-    for source, name in zip(fake, names(fake), strict=True):
+    for name, source in generators.items():
         fake_table = read(source, encoder=encoder, skip_bad=skip_bad, device=device)
         with Bars(f"{name}: " if len(fake) > 1 else "") as bars:
             if half is None and needs_neighbors and (len(fake) > 1 or neighbors_path):
-                half = _real_half(real_table, max(cover * max(ks), 2), neighbors_path, device, bars)
-            evaluations[name] = evaluate(
+                half = _real_half(real_table, cover, max(ks), neighbors_path, device, bars)
+            evaluation = evaluate(
                 real_table,
                 fake_table,
                 metrics=chosen,
                 k=ks,
                 cover=cover,
-                dimension=_dimension(dimension),
+                dimension=span,
                 duplicates=duplicates,
                 device=device,
                 seed=seed,
                 within_real=half,
                 progress=bars,
             )
-        _warn(evaluations[name], name)
+        _warn(evaluation, name)
+        evaluations[name] = named(evaluation, generator=name, real_source=real, generated_source=source)
     if json_path == "-":
         click.echo(evaluations_to_json(list(evaluations.values())))
         return
-    _print(evaluations)
-    if json_path:
+    if json_path:  # before the table, whose reader may go away
         with atomic_write(json_path) as file:
             file.write(evaluations_to_json(list(evaluations.values())).encode())
+    _print(evaluations)
+    if json_path:
         click.echo(f"Everything, down to the sample, is in {json_path}.")
 
 
@@ -122,23 +137,35 @@ def _warn(evaluation: Evaluation, name: str) -> None:
 
 
 def _ks(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise InputError(f"--k is {text!r}; give a whole number of at least 1, or several with commas, as 3,5,10.")
+    return tuple(map(int, parts))
+
+
+def _dimension(text: str) -> float | Literal["ambient", "intrinsic"]:
+    if text in ("ambient", "intrinsic"):
+        return "ambient" if text == "ambient" else "intrinsic"
     try:
-        return tuple(int(part) for part in text.split(","))
+        number = float(text)
     except ValueError:
-        raise InputError(f"--k is {text!r}; give one whole number or several separated by commas, as 3,5,10.") from None
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise InputError(f"--dimension is {text!r}; give ambient, intrinsic or a positive number.")
+    return number
 
 
-def _dimension(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _real_half(real: FeatureTable, depth: int, path: str | None, device: str | None, bars: Bars) -> SelfNeighbors:
+def _real_half(
+    real: FeatureTable, cover: int, k: int, path: str | None, device: str | None, bars: Bars
+) -> SelfNeighbors:
+    depth = max(cover * k, 2)
+    require_enough(len(real), depth, name="the real table", without_self=True, product=f"cover * k = {cover} * {k}")
     if path is not None and Path(path).exists():
         half = SelfNeighbors.load(path)
-        half.require_match(real, depth)
+        try:
+            half.require_match(real, depth)
+        except InputError as error:
+            raise InputError(f"--real-neighbors {path}: {error} Or remove the file: then it is written anew.") from None
         return half
     half = self_neighbors(real, depth, device=device, progress=lambda done, total: bars("real neighbours", done, total))
     if path is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,13 @@ _FAILURES = (
 
 @click.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write the tables and the results here.")
-@click.option("--seed", default=0, show_default=True, help="Of the split, the model and its failures.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Of the split, the model and its failures.",
+)
 def demo(*, out: Path | None, seed: int) -> None:
     """Measure a model of handwritten digits, and the same model failing in four known ways.
 
@@ -90,7 +97,8 @@ def demo(*, out: Path | None, seed: int) -> None:
         with atomic_write(out / "results.json") as file:
             file.write(evaluations_to_json(list(evaluations.values())).encode())
         click.echo(f"\nThe tables and results.json are in {out}/. Measure them yourself:")
-        click.echo(f"  pointwise compare {out}/real.parquet {out}/model.parquet {out}/dropped.parquet")
+        paths = [shlex.quote(str(out / f"{name}.parquet")) for name in ("real", "model", "dropped")]
+        click.echo(f"  pointwise compare {' '.join(paths)}")
 
 
 def sentences(evaluations: Mapping[str, Evaluation], copies: Mapping[str, int]) -> Iterator[str]:

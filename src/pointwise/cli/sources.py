@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,11 +15,12 @@ from pointwise.data.images import is_images
 from pointwise.data.table import FeatureTable
 from pointwise.encoders import encode
 from pointwise.errors import InputError
+from pointwise.evaluation import Evaluation
 
 
 def read(source: str, *, encoder: str, skip_bad: bool, device: str | None) -> FeatureTable:
     """The table in this file, or the features of the images in this folder, archive or array."""
-    if not Path(source).exists():
+    if not os.path.exists(source):  # False also for a name that is too long to be one
         raise InputError(f"{source} does not exist; give a table file, or a folder, archive or .npy of images.")
     if not is_images(source):
         return load(source)
@@ -36,5 +39,14 @@ def read(source: str, *, encoder: str, skip_bad: bool, device: str | None) -> Fe
 
 def names(sources: Sequence[str]) -> list[str]:
     """A short name for each source: its stem, or the whole path where stems repeat."""
+    for source in sources:
+        if sources.count(source) > 1:
+            raise InputError(f"{source} is given {sources.count(source)} times; give each generator once.")
     stems = [Path(source).stem or source for source in sources]
     return [source if stems.count(stem) > 1 else stem for source, stem in zip(sources, stems, strict=True)]
+
+
+def named(evaluation: Evaluation, **names: str) -> Evaluation:
+    """The same evaluation with these names in its provenance, by which it is found again in a file of several."""
+    provenance: Mapping[str, object] = {**names, **evaluation.provenance}
+    return replace(evaluation, provenance=provenance)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -17,20 +17,28 @@ from pointwise.score import Score
 
 _ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "zero": "→0"}
 _MODES_SHOWN = 12
+_UNLIMITED = 10_000  # columns: wider than any table
 
 
 def console() -> Console:
-    """A console on stdout that never cuts a table off when the output is a file or a pipe."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=200)
+    """A console on stdout that shows names as they are, and never cuts a table off in a file or a pipe."""
+    out = _plain(width=None)
+    return out if out.is_terminal else _plain(width=_UNLIMITED)
 
 
-def scores_table(evaluations: Mapping[str, Evaluation], *, width: int) -> Table:
-    """All metrics, one column per generator; with half of each 95% interval where the screen is wide enough."""
-    return _fitting(partial(_scores_table, evaluations), width)
+def _plain(*, width: int | None) -> Console:
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
-def modes_tables(evaluations: Mapping[str, Evaluation], *, width: int) -> Iterator[tuple[str, Table]]:
+def scores_table(evaluations: Mapping[str, Evaluation], *, width: int) -> Group:
+    """All metrics, one column per generator; with half of each 95% interval where the screen is wide enough.
+
+    Generators that do not fit beside the others go into further tables below.
+    """
+    return _fitting(partial(_scores_table, evaluations), list(evaluations), width)
+
+
+def modes_tables(evaluations: Mapping[str, Evaluation], *, width: int) -> Iterator[tuple[str, Group]]:
     """What became of each real mode, a title and a table for each metric; nothing without modes."""
     for metric, meaning, sign in (
         (
@@ -44,44 +52,52 @@ def modes_tables(evaluations: Mapping[str, Evaluation], *, width: int) -> Iterat
         scores = {name: evaluation.scores[keys[-1]] for name, evaluation in evaluations.items() if keys}
         if scores and all(score.modes is not None for score in scores.values()):
             by_mode = {name: score.by_mode() for name, score in scores.items()}
-            yield meaning, _fitting(partial(_modes_table, by_mode, sign), width)
+            at = f", k = {keys[-1][1]}" if len(keys) > 1 else ""
+            yield meaning + at, _fitting(partial(_modes_table, by_mode, sign), list(by_mode), width)
 
 
-def _fitting(make: Callable[..., Table], width: int) -> Table:
-    with_intervals = make(intervals=True)
-    fits = Console(width=10_000).measure(with_intervals).maximum <= width
-    return with_intervals if fits else make(intervals=False)
+def _fitting(make: Callable[..., Table], names: Sequence[str], width: int) -> Group:
+    """One table if it fits, without intervals if need be; else as few as possible, of some of the names each."""
+    tables = [make(names, intervals=True)]
+    for count in range(1, len(names) + 1):
+        if all(_plain(width=_UNLIMITED).measure(table).maximum <= width for table in tables):
+            break
+        columns = math.ceil(len(names) / count)
+        tables = [make(names[i : i + columns], intervals=False) for i in range(0, len(names), columns)]
+    return Group(*tables)
 
 
-def _scores_table(evaluations: Mapping[str, Evaluation], *, intervals: bool) -> Table:
-    table = Table(pad_edge=False)
+def _scores_table(evaluations: Mapping[str, Evaluation], names: Sequence[str], *, intervals: bool) -> Table:
+    table = Table()
     table.add_column("metric")
     table.add_column("better", justify="center")
     table.add_column("unit")
-    for name in evaluations:
+    for name in names:
         table.add_column(name, justify="right")
-    first = next(iter(evaluations.values()))
-    for key in first.scores:
+    labels = {key: evaluation.label(key) for evaluation in evaluations.values() for key in evaluation}
+    for key, label in labels.items():
         row = METRICS[key[0]]
-        scores = [evaluation.scores.get(key) for evaluation in evaluations.values()]
-        best = _best([None if score is None else score.value for score in scores], row.better)
-        cells = [_cell(score, marked=i == best, interval=intervals) for i, score in enumerate(scores)]
-        table.add_row(first.label(key), _ARROWS[row.better], row.unit, *cells)
+        scores = {name: evaluation.scores.get(key) for name, evaluation in evaluations.items()}
+        best = _best({name: score.value for name, score in scores.items() if score is not None}, row.better)
+        cells = [_cell(scores[name], marked=name == best, interval=intervals) for name in names]
+        table.add_row(label, _ARROWS[row.better], row.unit, *cells)
     return table
 
 
-def _modes_table(by_mode: Mapping[str, Mapping[Any, Score]], sign: int, *, intervals: bool) -> Table:
+def _modes_table(
+    by_mode: Mapping[str, Mapping[Any, Score]], sign: int, names: Sequence[str], *, intervals: bool
+) -> Table:
     """The modes with the worst value of any generator first; sign is -1 where large is bad."""
     modes = sorted(
         next(iter(by_mode.values())), key=lambda mode: min(sign * scores[mode].value for scores in by_mode.values())
     )
-    table = Table(pad_edge=False)
+    table = Table()
     table.add_column("mode")
     table.add_column("samples", justify="right")
-    for name in by_mode:
+    for name in names:
         table.add_column(name, justify="right")
     for mode in modes[:_MODES_SHOWN]:
-        scores = [scores[mode] for scores in by_mode.values()]
+        scores = [by_mode[name][mode] for name in names]
         count = 0 if scores[0].per_sample is None else len(scores[0].per_sample)
         table.add_row(str(mode), str(count), *[_cell(score, marked=False, interval=intervals) for score in scores])
     if len(modes) > _MODES_SHOWN:
@@ -91,7 +107,7 @@ def _modes_table(by_mode: Mapping[str, Mapping[Any, Score]], sign: int, *, inter
 
 def metrics_table() -> Table:
     """The table of all metrics."""
-    table = Table(pad_edge=False)
+    table = Table()
     for column in ("metric", "better", "unit", "one value per", "meaning", "reference"):
         table.add_column(column)
     for row in METRICS.values():
@@ -128,16 +144,12 @@ def _cell(score: Score | None, *, marked: bool, interval: bool) -> Text:
     return Text(f"{text} *" if marked else f"{text}  ", style="bold" if marked else "")
 
 
-def _best(values: list[float | None], better: Better) -> int | None:
-    """Position of the best value; None for a single generator, for ties, and where nothing can be said."""
-    losses = [math.inf if value is None else _loss(value, better) for value in values]
-    finite = [loss for loss in losses if math.isfinite(loss)]
-    if len(losses) < 2 or not finite or losses.count(min(finite)) > 1:
-        return None
-    return losses.index(min(finite))
+def _best(values: Mapping[str, float], better: Better) -> str | None:
+    """Name of the best value; None for a single generator, for ties, and where no value is finite."""
+    losses = {name: _loss(value, better) for name, value in values.items() if math.isfinite(value)}
+    best = [name for name, loss in losses.items() if loss == min(losses.values())]
+    return best[0] if len(values) > 1 and len(best) == 1 else None
 
 
 def _loss(value: float, better: Better) -> float:
-    if math.isnan(value):
-        return math.inf
     return {"lower": value, "higher": -value, "zero": abs(value)}[better]

@@ -123,7 +123,7 @@ class FeatureTable:
     def _positions(self, rows: Array | slice | Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
         n = len(self)
         if isinstance(rows, slice):
-            return np.arange(n)[rows]
+            return np.arange(n)[rows].copy()  # torch takes no negative strides
         if isinstance(rows, torch.Tensor):
             rows = rows.cpu().numpy()
         chosen = np.asarray(rows)
@@ -173,7 +173,7 @@ def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
         if not present:
             continue
         if len(present) < len(parts):
-            lacking = parts.index(next(part for part in parts if part is None))
+            lacking = next(i for i, part in enumerate(parts) if part is None)
             raise InputError(f"table {lacking} has no {name} but others do; give {name} to all tables or to none.")
         if name == "text":
             widths = [part.shape[1] for part in present]

@@ -1,0 +1,189 @@
+"""What holds for every metric, written once, over the rows of METRICS."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from slow_reference import SLOW
+from strategies import table_pairs
+
+import pointwise as pw
+
+NEIGHBOURS = [name for name, row in pw.METRICS.items() if row.summary == "neighborhoods"]
+WITHOUT_UNIT = ["pce", "rce", "re", "kl_real_fake", "kl_fake_real"] + [
+    name for name in NEIGHBOURS if pw.METRICS[name].unit != "nats"
+]
+RNG = np.random.default_rng(0)
+REAL, FAKE = RNG.normal(size=(90, 5)), RNG.normal(size=(70, 5)) * 1.2 + 0.3
+
+
+def moved(x, seed=1):
+    """A rigid motion: a rotation with a reflection, then a shift."""
+    rng = np.random.default_rng(seed)
+    rotation = np.linalg.qr(rng.normal(size=(x.shape[1],) * 2))[0]
+    return x @ rotation + rng.normal(size=x.shape[1])
+
+
+def assert_equal(found, expected, *, rtol=1e-9, atol=1e-9):
+    assert list(found) == list(expected)
+    for key in expected:
+        np.testing.assert_allclose(found[key].value, expected[key].value, rtol=rtol, atol=atol, err_msg=str(key))
+        if expected[key].per_sample is not None:
+            np.testing.assert_allclose(
+                found[key].per_sample, expected[key].per_sample, rtol=rtol, atol=atol, err_msg=str(key)
+            )
+
+
+@pytest.fixture(scope="module")
+def baseline():
+    return pw.evaluate(REAL, FAKE, k=(2, 5))
+
+
+def test_the_slow_reference_has_every_metric():
+    assert set(SLOW) == set(pw.METRICS)
+
+
+@settings(max_examples=30)
+@given(table_pairs(), st.integers(1, 4), st.integers(1, 3), st.sampled_from([None, 2.5]))
+def test_equals_its_plainest_form(pair, k, cover, dimension):
+    real, fake = pair
+    found = pw.evaluate(
+        real, fake, metrics=NEIGHBOURS, k=k, cover=cover, duplicates="keep", dimension=dimension or "ambient"
+    )
+    for name in NEIGHBOURS:
+        value, per_sample = SLOW[name](real.astype(np.float64), fake.astype(np.float64), k, cover, dimension)
+        np.testing.assert_allclose(found[name].value, value, rtol=1e-9, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(found[name].per_sample, per_sample, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+@settings(max_examples=10)
+@given(table_pairs(kinds=("plain", "clusters")))
+def test_metrics_of_whole_sets_equal_their_plainest_form(pair):
+    real, fake = (x.astype(np.float64) for x in pair)
+    found = pw.evaluate(real, fake, metrics=["frechet", "kid", "cmmd"])
+    for (name, _), score in found.scores.items():
+        value, _ = SLOW[name](real, fake, 5, 3, None)
+        assert score.value == pytest.approx(value, rel=1e-6, abs=1e-6), name
+        assert score.per_sample is None
+
+
+@pytest.mark.parametrize("name", pw.METRICS)
+def test_row_tells_the_truth(name, baseline):
+    row = pw.METRICS[name]
+    score = baseline[(name, 5) if row.summary == "neighborhoods" else name]
+    assert row.name == name
+    assert (score.per_sample is not None) == (row.of is not None)
+    if row.of is not None:
+        assert score.of == row.of
+        assert score.per_sample.shape == (len(REAL if row.of == "real" else FAKE),)
+        assert score.per_sample.dtype == np.float64
+        assert score.value == pytest.approx(score.per_sample.mean(), rel=1e-12, abs=1e-12)
+    low, high = score.interval()
+    assert low <= score.value <= high
+
+
+@pytest.mark.parametrize("name", [name for name, row in pw.METRICS.items() if row.unit != "nats" or "fake" in name])
+def test_direction_prefers_the_same_law_to_a_distant_one(name):
+    """Raw entropies aside, every metric ranks a generator with the real law above one that is far away."""
+    if name == "entropy_fake":
+        pytest.skip("H(G) does not look at the real law")
+    rng = np.random.default_rng(3)
+    real, same, far = rng.normal(size=(3, 200, 3))
+    losses = []
+    for fake in (same, far * 0.5 + 2.5):
+        value = pw.evaluate(real, fake, metrics=[name])[name].value
+        losses.append({"lower": value, "higher": -value, "zero": abs(value)}[pw.METRICS[name].better])
+    assert losses[0] < losses[1]
+
+
+def test_rigid_motions_change_nothing(baseline):
+    found = pw.evaluate(moved(REAL), moved(FAKE), k=(2, 5), metrics=[*NEIGHBOURS, "frechet"])
+    assert_equal(found.scores, {key: baseline.scores[key] for key in found.scores})
+
+
+@pytest.mark.parametrize("scale", [1e-6, 7.0, 1e6])
+def test_scale_changes_no_metric_without_a_unit(scale, baseline):
+    found = pw.evaluate(REAL * scale, FAKE * scale, k=(2, 5), metrics=WITHOUT_UNIT)
+    assert_equal(found.scores, {key: baseline.scores[key] for key in found.scores})
+
+
+def test_scale_shifts_raw_terms_by_d_log_scale(baseline):
+    names = ["entropy_real", "entropy_fake", "cross_entropy_fake_real", "cross_entropy_real_fake"]
+    found = pw.evaluate(REAL * 7, FAKE * 7, k=(2, 5), metrics=names)
+    for key, score in found.scores.items():
+        assert score.value == pytest.approx(baseline.scores[key].value + 5 * np.log(7), rel=1e-12)
+
+
+def test_permuting_rows_permutes_samples(baseline):
+    rng = np.random.default_rng(4)
+    p, q = rng.permutation(len(REAL)), rng.permutation(len(FAKE))
+    found = pw.evaluate(REAL[p], FAKE[q], k=(2, 5))
+    for key, score in found.scores.items():
+        expected = baseline.scores[key]
+        assert score.value == pytest.approx(expected.value, rel=1e-9, abs=1e-9), key
+        if expected.per_sample is not None:
+            order = p if expected.of == "real" else q
+            np.testing.assert_allclose(score.per_sample, expected.per_sample[order], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("width", [32, 64])
+def test_tiles_do_not_matter(width, baseline, monkeypatch):
+    monkeypatch.setattr("pointwise.neighbors.tiles._WIDTH", width)
+    assert_equal(pw.evaluate(REAL, FAKE, k=(2, 5)).scores, baseline.scores, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("columns", [5, 100])
+def test_precision_of_storage_does_not_matter(dtype, columns):
+    """The same numbers stored in less precision give the same result: nothing is computed in it."""
+    rng = np.random.default_rng(5)
+    real, fake = rng.normal(size=(80, columns)).astype(dtype), rng.normal(size=(60, columns)).astype(dtype)
+    wide = pw.evaluate(real.astype(np.float64), fake.astype(np.float64))
+    assert_equal(pw.evaluate(real, fake).scores, wide.scores, rtol=1e-9, atol=1e-9)
+
+
+def test_torch_and_numpy_give_the_same(baseline):
+    found = pw.evaluate(torch.from_numpy(REAL), torch.from_numpy(FAKE), k=(2, 5))
+    assert_equal(found.scores, baseline.scores, rtol=0, atol=0)
+
+
+def test_several_k_in_one_pass_equal_one_at_a_time(baseline):
+    for k in (2, 5):
+        alone = pw.evaluate(REAL, FAKE, k=k)
+        for name in pw.METRICS:
+            key = (name, k) if name in NEIGHBOURS else name
+            assert alone[name].value == baseline[key].value
+
+
+def test_modes_average_to_the_whole():
+    modes = np.arange(len(REAL)) % 3
+    real, fake = pw.FeatureTable(REAL, modes=modes), pw.FeatureTable(FAKE, modes=np.arange(len(FAKE)) % 4)
+    for score in pw.evaluate(real, fake, metrics=NEIGHBOURS).scores.values():
+        by_mode = score.by_mode()
+        assert list(by_mode) == list(range(3 if score.of == "real" else 4))
+        sizes = [len(part.per_sample) for part in by_mode.values()]
+        assert np.average([part.value for part in by_mode.values()], weights=sizes) == pytest.approx(score.value)
+
+
+@settings(max_examples=25)
+@given(table_pairs(kinds=("plain", "offset", "clusters")), st.integers(1, 4))
+def test_fidelity_and_diversity_split_the_divergence(pair, k):
+    """KL(G||R) = PCE - RE and KL(R||G) = RCE, on every sample; volumes and digammas cancel."""
+    real, fake = pair
+    ev = pw.evaluate(real, fake, k=k, duplicates="keep", metrics=WITHOUT_UNIT)
+    hoods = pw.neighborhoods(real, fake, k=k)
+    if not all(np.isfinite(score.value) for score in ev.scores.values()):
+        return
+    n, m, d = len(real), len(fake), real.shape[1]
+    rho_real = hoods.within_real.neighbors.distances[:, k - 1]
+    rho_fake = hoods.within_fake.neighbors.distances[:, k - 1]
+    to_fake, to_real = hoods.real_to_fake.distances[:, k - 1], hoods.fake_to_real.distances[:, k - 1]
+    assert ev["kl_fake_real"].value == pytest.approx(ev["pce"].value - ev["re"].value, rel=1e-9, abs=1e-9)
+    assert ev["kl_real_fake"].value == pytest.approx(ev["rce"].value, rel=1e-9, abs=1e-9)
+    np.testing.assert_allclose(
+        ev["kl_real_fake"].per_sample, d * np.log(to_fake / rho_real) + np.log(m / (n - 1)), rtol=1e-9, atol=1e-9
+    )
+    np.testing.assert_allclose(
+        ev["kl_fake_real"].per_sample, d * np.log(to_real / rho_fake) + np.log(n / (m - 1)), rtol=1e-9, atol=1e-9
+    )
