@@ -15,7 +15,10 @@ NAMES = [
     "FeatureTable",
     "InputError",
     "MissingExtra",
+    "Neighborhoods",
+    "Neighbors",
     "Score",
+    "SelfNeighbors",
     "__version__",
     "concat",
     "cross_entropy",
@@ -24,6 +27,7 @@ NAMES = [
     "knn",
     "load",
     "neighborhoods",
+    "self_neighbors",
 ]
 
 # Written as Python: an argument of the same name, kind and default must be there (`...`: whatever default).

@@ -117,7 +117,7 @@ def evaluate(
         else:
             scores[row.name, None] = row.function(summary)
     provenance = _provenance(real, fake, summaries.get("neighborhoods"), device=x.device, engine=engine, seed=int(seed))
-    return Evaluation(scores, provenance, tuple(warnings))
+    return Evaluation(scores, provenance, warnings=tuple(warnings))
 
 
 def chosen_metrics(metrics: Sequence[str] | None) -> list[Metric]:

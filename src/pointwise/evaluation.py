@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +34,15 @@ class Evaluation:
         warnings: sentences about what a reader of the numbers should know.
 
     ``evaluation["pce"]`` is the score of a metric, ``evaluation["pce", 3]`` that at k = 3 where several were asked for.
+
+    >>> evaluation = Evaluation({("precision", 3): Score(0.5), ("precision", 5): Score(0.75)}, {})
+    >>> evaluation["precision", 5].value, evaluation.to_dict()
+    (0.75, {'precision@3': 0.5, 'precision@5': 0.75})
     """
 
     scores: Mapping[Key, Score]
     provenance: Mapping[str, Any]
+    _: KW_ONLY
     warnings: tuple[str, ...] = ()
 
     def __getitem__(self, key: str | tuple[str, int]) -> Score:
@@ -219,7 +224,7 @@ def _from_plain(stored: Mapping[str, Any]) -> Evaluation:
         )
         for row in stored["scores"]
     }
-    return Evaluation(scores, stored["provenance"], tuple(stored["warnings"]))
+    return Evaluation(scores, stored["provenance"], warnings=tuple(stored["warnings"]))
 
 
 def _same(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import ndtri
 
 from pointwise.arrays import Column
 from pointwise.errors import InputError
@@ -58,7 +58,7 @@ class Score:
             raise InputError(f"level is {level}; it must lie strictly between 0 and 1, 0.95 say.")
         if self.per_sample is not None and self.reference_terms is None and _is_share(self.per_sample):
             return _wilson(self.value, len(self.per_sample), level)
-        reach = float(ndtri(0.5 + level / 2)) * self.standard_error
+        reach = _normal_quantile(level) * self.standard_error
         return self.value - reach, self.value + reach
 
     def by_mode(self) -> Mapping[Any, Score]:
@@ -156,9 +156,14 @@ def _is_share(values: Values) -> bool:
     return len(values) > 0 and bool(((values == 0) | (values == 1)).all())
 
 
+def _normal_quantile(level: float) -> float:
+    """How many standard errors to either side hold this share of a normal law."""
+    return NormalDist().inv_cdf(0.5 + level / 2)
+
+
 def _wilson(share: float, n: int, level: float) -> tuple[float, float]:
     """Wilson's score interval of a share of n (Wilson 1927)."""
-    z2 = float(ndtri(0.5 + level / 2)) ** 2
+    z2 = _normal_quantile(level) ** 2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     reach = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
     low, high = min(share, middle - reach), max(share, middle + reach)  # rounding can leave a share of 0 or 1 out

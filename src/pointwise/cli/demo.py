@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from pointwise.cli import digits
+from pointwise.cli.sources import named
 from pointwise.cli.tables import console, modes_tables, number, scores_table
 from pointwise.data.files import atomic_write
 from pointwise.errors import InputError
@@ -95,7 +96,8 @@ def demo(*, out: Path | None, seed: int) -> None:
         for name, generated in made.generators.items():
             generated.save(out / f"{name}.parquet")
         with atomic_write(out / "results.json") as file:
-            file.write(evaluations_to_json(list(evaluations.values())).encode())
+            found = [named(evaluation, generator=name) for name, evaluation in evaluations.items()]
+            file.write(evaluations_to_json(found).encode())
         click.echo(f"\nThe tables and results.json are in {out}/. Measure them yourself:")
         paths = [shlex.quote(str(out / f"{name}.parquet")) for name in ("real", "model", "dropped")]
         click.echo(f"  pointwise compare {' '.join(paths)}")
@@ -117,6 +119,8 @@ def sentences(evaluations: Mapping[str, Evaluation], copies: Mapping[str, int]) 
                 f" {copies[failure.generator]} samples are at distance zero from a training digit"
                 f" ({copies['held-out']} of the held-out digits are): by pce per sample at k = 1 they come first."
             )
+        elif failure.generator == "copied":
+            sentence += " None is at distance zero from a training digit, though they should be."
         yield sentence
 
 

@@ -33,7 +33,11 @@ def read(source: str, *, encoder: str, skip_bad: bool, device: str | None) -> Fe
             progress=lambda done, total: bars("images", done, total),
         )
     if table.meta.get("skipped"):
-        click.echo(f"warning: {source}: {table.meta['skipped']} images could not be read and were skipped.", err=True)
+        click.echo(
+            f"warning: {source}: {table.meta['skipped']} of {table.meta['images']} images could not be read "
+            f"and were skipped; the first: {table.meta['skipped_first'][0]}",
+            err=True,
+        )
     return table
 
 

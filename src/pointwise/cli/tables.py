@@ -109,7 +109,7 @@ def metrics_table() -> Table:
     """The table of all metrics."""
     table = Table()
     for column in ("metric", "better", "unit", "one value per", "meaning", "reference"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "metric", overflow="fold")
     for row in METRICS.values():
         per = f"{row.of} sample" if row.of else "comparison"
         table.add_row(row.name, row.better, row.unit, per, row.meaning, row.reference)

@@ -189,9 +189,9 @@ def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
     return FeatureTable(torch.cat([table.features for table in tables]), meta=shared, **columns)
 
 
-def _as_meta(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+def _as_meta(meta: Mapping[str, Any] | None) -> Mapping[str, Any]:
     try:
-        return MappingProxyType(json.loads(json.dumps(dict(meta), allow_nan=False)))
+        return MappingProxyType(json.loads(json.dumps(dict(meta or {}), allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise InputError(
             f"meta must be writable as JSON ({error}); keep plain strings, numbers, lists and dicts in it."

@@ -96,7 +96,15 @@ def read_pt(path: Path) -> dict[str, Any]:
             "it holds Python objects other than tensors, numbers, strings, lists and dicts; these can run code, "
             "so it is not read. Save the tensor alone, or a dict of tensors and lists."
         ) from None
-    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:  # torch's, for damage
+    except (
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+    ) as error:  # torch's
         raise InputError(f"it is cut short or no file of torch.save ({first_line(error)}).") from None
     if isinstance(held, torch.Tensor):
         held = {"features": held}

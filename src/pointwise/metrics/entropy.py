@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import digamma, gammaln
+import torch
 
 from pointwise.arrays import Array
 from pointwise.data.table import FeatureTable, as_table
@@ -128,12 +128,16 @@ def log_density_terms(
         radii = np.where(radii == 0, radii[radii > 0].min(), radii)
     with np.errstate(divide="ignore"):
         logs = np.log(radii)
-    return np.asarray(math.log(count) - digamma(k) + log_unit_ball(dimension) + dimension * logs, dtype=np.float64)
+    return np.asarray(math.log(count) - _digamma(k) + log_unit_ball(dimension) + dimension * logs, dtype=np.float64)
 
 
 def log_unit_ball(dimension: float) -> float:
     """Log volume of the unit ball of this dimension, which need not be whole."""
-    return float(dimension / 2 * math.log(math.pi) - gammaln(dimension / 2 + 1))
+    return dimension / 2 * math.log(math.pi) - math.lgamma(dimension / 2 + 1)
+
+
+def _digamma(k: int) -> float:
+    return float(torch.digamma(torch.tensor(k, dtype=torch.float64)))
 
 
 def _duplicates_message(

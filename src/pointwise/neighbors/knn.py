@@ -22,6 +22,10 @@ class Neighbors:
     Args:
         distances: float64 [n, k], Euclidean.
         indices: int64 [n, k], rows of the reference.
+
+    >>> found = knn([[0.0], [1.0]], [[5.0], [2.0]], 2)
+    >>> found.depth, len(found), found.indices[0].tolist()
+    (2, 2, [1, 0])
     """
 
     distances: np.ndarray[Any, np.dtype[np.float64]]

@@ -6,15 +6,12 @@ import math
 
 import torch
 
-from pointwise.neighbors.tiles import GROUP
+_GROUP = 8  # columns that are first looked at by their best member alone
+_MANY = 3  # times the depth: with more newcomers per row than this, sorting beats scattering
 
 
 class Nearest:
-    """The `depth` closest partners seen so far of every row, in no order.
-
-    Of a tile's columns only those in the `depth` groups with the best members can hold one of the `depth` best: one
-    maximum over groups, which runs at memory speed, leaves a few hundred columns to sort through.
-    """
+    """The `depth` closest partners seen so far of every row, in no order."""
 
     def __init__(self, rows: int, depth: int, *, like: torch.Tensor) -> None:
         self.depth = depth
@@ -22,27 +19,49 @@ class Nearest:
         self.partners = torch.full((rows, depth), -1, dtype=torch.int64, device=like.device)
 
     def offer(self, rows: slice, closeness: torch.Tensor, first_partner: int) -> None:
-        """Show these rows a tile [rows, columns] whose columns are the partners from `first_partner` on."""
-        values, columns = _largest(closeness, self.depth)
-        columns += first_partner
-        if values.shape[1] < self.depth or self.partners[rows.start, 0] >= 0:
-            values = torch.cat([self.closeness[rows], values], dim=1)
-            columns = torch.cat([self.partners[rows], columns], dim=1)
-            values, best = values.topk(self.depth, dim=1, sorted=False)
-            columns = columns.gather(1, best)
-        self.closeness[rows], self.partners[rows] = values, columns
+        """Show these rows a tile [rows, columns], maybe a transposed view; its columns are partners from here on."""
+        worst_kept = self.closeness[rows].amin(dim=1, keepdim=True)
+        newcomers = closeness > worst_kept
+        count = int(torch.count_nonzero(newcomers))
+        if count == 0:
+            return
+        if count > _MANY * self.depth * len(newcomers):
+            values, columns = _largest(closeness, self.depth)
+        else:
+            values, columns = _gathered(closeness, newcomers.contiguous())
+        values = torch.cat([self.closeness[rows], values], dim=1)
+        partners = torch.cat([self.partners[rows], columns + first_partner], dim=1)
+        self.closeness[rows], best = values.topk(self.depth, dim=1, sorted=False)
+        self.partners[rows] = partners.gather(1, best)
 
 
 def _largest(tile: torch.Tensor, depth: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The `depth` largest entries of each row of a tile, which may be a transposed view, and their columns."""
+    """The `depth` largest entries of each row of a tile, and their columns.
+
+    Only the `depth` groups of columns with the best members can hold one of the `depth` best, so one maximum over
+    groups, which runs at memory speed, leaves few columns to sort through.
+    """
     rows, columns = tile.shape
-    members = GROUP
-    groups = columns // members
-    if groups < 4 * depth:
-        return tile.topk(min(depth, columns), dim=1, sorted=False)
-    # Column c belongs to group c % groups, so that the maximum runs along contiguous memory.
-    folded = tile.unflatten(1, (members, groups))
-    chosen = folded.amax(dim=1).topk(depth, dim=1, sorted=False).indices  # [rows, depth]
-    survivors = folded.gather(2, chosen[:, None, :].expand(rows, members, depth)).flatten(1)
+    groups = columns // _GROUP
+    if groups < 2 * depth:
+        values, found = tile.topk(min(depth, columns), dim=1, sorted=False)
+        return values, found
+    # Column c belongs to group c % groups, so that maxima run along contiguous memory, in either layout.
+    folded = tile.unflatten(1, (_GROUP, groups))
+    best = folded.amax(dim=1) if tile.is_contiguous() else tile.t().unflatten(0, (_GROUP, groups)).amax(dim=0).t()
+    chosen = best.topk(depth, dim=1, sorted=False).indices  # [rows, depth]
+    survivors = folded.gather(2, chosen[:, None, :].expand(rows, _GROUP, depth)).flatten(1)
     values, place = survivors.topk(depth, dim=1, sorted=False)
     return values, place.div(depth, rounding_mode="floor").mul_(groups).add_(chosen.gather(1, place % depth))
+
+
+def _gathered(tile: torch.Tensor, marked: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The marked entries of each row of a tile and their columns, padded with -inf to the longest row."""
+    row, column = marked.nonzero(as_tuple=True)
+    counts = torch.bincount(row, minlength=len(marked))
+    place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+    shape = len(marked), int(counts.max())
+    values = torch.full(shape, -math.inf, dtype=tile.dtype, device=tile.device)
+    columns = torch.zeros(shape, dtype=torch.int64, device=tile.device)
+    values[row, place], columns[row, place] = tile[row, column], column
+    return values, columns

@@ -50,6 +50,11 @@ class Neighborhoods:
         cover: the factor C of precision cover and recall cover.
         dimension: what multiplies the log distances of entropies.
         duplicates: what a k-th neighbour at distance zero does to a log: "raise", "floor" or "keep".
+
+    >>> import numpy as np
+    >>> hoods = neighborhoods(np.arange(8.0)[:, None], np.arange(8.0)[:, None] + 0.25, k=1)
+    >>> hoods.fake_to_real.distances[:2, 0].tolist()
+    [0.25, 0.25]
     """
 
     real: FeatureTable

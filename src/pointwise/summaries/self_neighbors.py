@@ -29,6 +29,10 @@ class SelfNeighbors:
     Args:
         fingerprint: of the table it was made from.
         neighbors: distances and indices [n, k].
+
+    >>> half = self_neighbors([[0.0], [1.0], [3.0]], 2)
+    >>> half == self_neighbors([[0.0], [1.0], [3.0]], 2), half == self_neighbors([[0.0], [1.0], [4.0]], 2)
+    (True, False)
     """
 
     fingerprint: str

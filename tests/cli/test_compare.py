@@ -1,0 +1,643 @@
+"""pointwise compare, from the arguments to the table, the file, the exit status and the one sentence on stderr."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pointwise.cli import main
+from pointwise.cli.bars import Bars
+from pointwise.data.table import FeatureTable
+from pointwise.evaluate import evaluate
+from pointwise.evaluation import Evaluation
+from pointwise.metrics.registry import METRICS
+from pointwise.neighbors import Neighbors
+from pointwise.summaries.self_neighbors import SelfNeighbors
+
+
+def rows(n: int = 80, d: int = 3, *, seed: int = 0, scale: float = 1.0, shift: float = 0.0) -> np.ndarray:
+    return shift + scale * np.random.default_rng(seed).standard_normal((n, d))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to work in, with a real table that has modes and two generators, the second far off."""
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    FeatureTable(rows(), modes=["cat", "dog"] * 40, ids=np.arange(80)).save("real.npz")
+    FeatureTable(rows(70, seed=1)).save("good.parquet")
+    FeatureTable(rows(60, seed=2, shift=3.0)).save("bad.npz")
+    return tmp_path
+
+
+@pytest.fixture
+def pointwise(folder, capsys):
+    """Run the command line here: (exit status, stdout, stderr)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        return stop.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(pointwise, folder):
+    """Run what must be refused: exit status 2, nothing on stdout, nothing written. Returns the one line on stderr."""
+
+    def run(*arguments: object) -> str:
+        before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+        code, out, err = pointwise(*arguments)
+        assert (code, out) == (2, "")
+        assert err.startswith("pointwise: ")
+        assert err.endswith(("\n", ".\n"))
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+        assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+        return err
+
+    return run
+
+
+def shell(*arguments: object, **options: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "pointwise", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def cells(out: str) -> dict[str, list[str]]:
+    """The rows of all printed tables by their first cell; the header of the first is under its own, "metric"."""
+    lines = [line.replace("┃", "│").strip().strip("│").split("│") for line in out.splitlines() if line[:1] in "│┃"]
+    found: dict[str, list[str]] = {}
+    for first, *others in lines:
+        found.setdefault(first.strip(), [cell.strip() for cell in others])
+    return found
+
+
+# ---- what is printed
+
+
+def test_two_generators_side_by_side(pointwise):
+    code, out, err = pointwise("compare", "real.npz", "good.parquet", "bad.npz")
+    assert (code, err) == (0, "")
+    table = cells(out)
+    assert table["metric"] == ["better", "unit", "good", "bad"]
+    assert set(METRICS) <= set(table)
+    ev = evaluate(rows(), rows(70, seed=1))
+    value, half = table["pce"][2].removesuffix(" *").split(" ±")
+    low, high = ev["pce"].interval()
+    assert float(value) == pytest.approx(ev["pce"].value, abs=5e-4)
+    assert float(half) == pytest.approx((high - low) / 2, abs=5e-4)
+    assert table["entropy_real"][2] == table["entropy_real"][3]
+
+
+def test_star_is_on_the_best_by_the_direction_of_each_metric(pointwise):
+    """Tight has the lowest re, wide the highest; near has it nearest to zero."""
+    np.savez("tight.npz", features=rows(seed=3, scale=0.1))
+    np.savez("near.npz", features=rows(seed=4, scale=1.05))
+    np.savez("wide.npz", features=rows(seed=5, scale=3.0))
+    code, out, _ = pointwise("compare", "real.npz", "tight.npz", "near.npz", "wide.npz")
+    assert code == 0
+    table = cells(out)
+    names = table["metric"][2:]
+    assert names == ["tight", "near", "wide"]
+    starred = {row: [name for name, cell in zip(names, table[row][2:], strict=True) if "*" in cell] for row in METRICS}
+    assert starred["re"] == ["near"]  # zero
+    assert starred["frechet"] == ["near"]  # lower
+    assert starred["pce"] == ["tight"]  # lower
+    assert starred["coverage"] == ["near"]  # higher
+    assert starred["density"] == ["tight"]  # higher
+    assert starred["entropy_real"] == []  # a tie
+    for row in METRICS.values():
+        assert table[row.name][0] == {"lower": "↓", "higher": "↑", "zero": "→0"}[row.better]
+        assert table[row.name][1] == row.unit
+
+
+def test_one_generator_has_no_star(pointwise):
+    _, out, _ = pointwise("compare", "real.npz", "good.parquet")
+    assert not any("*" in cell for row in cells(out).values() for cell in row)
+
+
+def test_modes_of_the_real_table_get_tables_of_their_own(pointwise):
+    _, out, _ = pointwise("compare", "real.npz", "good.parquet", "bad.npz")
+    assert "kl_real_fake by real mode" in out
+    assert "recall cover by real mode" in out
+    assert cells(out)["cat"][0] == "40"
+    by_mode = evaluate(FeatureTable(rows(), modes=["cat", "dog"] * 40), rows(70, seed=1))["kl_real_fake"].by_mode()
+    assert float(cells(out)["dog"][1].split(" ±")[0]) == pytest.approx(by_mode["dog"].value, abs=5e-4)
+
+
+def test_modes_tables_show_the_worst_and_say_of_how_many(pointwise):
+    FeatureTable(rows(80), modes=[f"class {i % 20}" for i in range(80)]).save("many.npz")
+    _, out, _ = pointwise("compare", "many.npz", "good.parquet")
+    assert out.count("the 12 worst of 20 modes") == 2
+    assert sum(line.startswith("│ class ") for line in out.splitlines()) == 24
+
+
+def test_without_modes_there_are_no_tables_of_them(pointwise):
+    code, out, _ = pointwise("compare", "good.parquet", "bad.npz")
+    assert code == 0
+    assert "by real mode" not in out
+
+
+def test_several_k(pointwise):
+    code, out, _ = pointwise("compare", "real.npz", "bad.npz", "--k", "3, 5", "--metrics", "pce,recall_cover,frechet")
+    assert code == 0
+    ev = evaluate(rows(), rows(60, seed=2, shift=3.0), k=(3, 5))
+    table = cells(out)
+    assert [name for name in table if "@" in name] == ["pce@3", "pce@5", "recall_cover@3", "recall_cover@5"]
+    assert float(table["pce@3"][2].split(" ±")[0]) == pytest.approx(ev["pce", 3].value, abs=5e-3)
+    assert "recall cover by real mode (share of it that is generated often enough), k = 5" in out
+
+
+def test_chosen_metrics_in_their_order(pointwise):
+    _, out, _ = pointwise("compare", "real.npz", "bad.npz", "--metrics", "kid, rce,pce")
+    assert list(cells(out)) == ["metric", "kid", "rce", "pce"]
+
+
+def test_options_reach_the_evaluation(pointwise):
+    pointwise("compare", "real.npz", "bad.npz", "--cover", 2, "--dimension", 1.5, "--seed", 7, "--json", "all.json")
+    told = Evaluation.from_json("all.json").provenance
+    assert (told["k"], told["cover"], told["dimension"], told["seed"]) == ([5], 2, 1.5, 7)
+    pointwise(
+        "compare", "real.npz", "bad.npz", "--dimension", "intrinsic", "--duplicates", "keep", "--json", "all.json"
+    )
+    told = Evaluation.from_json("all.json").provenance
+    assert 2 < told["dimension"] < 4
+    assert told["duplicates"]["policy"] == "keep"
+
+
+def test_names_are_shown_as_they_are(pointwise):
+    FeatureTable(rows(), modes=["[/x]", ":smile: [b]"] * 40).save("real [v2].npz")
+    np.savez("gen[red].npz", features=rows(seed=1))
+    code, out, _ = pointwise("compare", "real [v2].npz", "gen[red].npz")
+    assert code == 0
+    table = cells(out)
+    assert table["metric"] == ["better", "unit", "gen[red]"]
+    assert {"[/x]", ":smile: [b]"} <= set(table)
+
+
+def test_generators_of_one_name_are_told_apart_by_their_paths(pointwise, folder):
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        np.savez(folder / name / "model.npz", features=rows(seed=1))
+    _, out, _ = pointwise("compare", "real.npz", "a/model.npz", "b/model.npz", "--metrics", "pce")
+    assert cells(out)["metric"][2:] == ["a/model.npz", "b/model.npz"]
+
+
+def test_many_generators_are_all_shown_in_full_in_a_pipe(pointwise):
+    for i in range(20):
+        np.savez(f"generator{i}.npz", features=rows(seed=i + 1))
+    _, out, _ = pointwise("compare", "real.npz", *[f"generator{i}.npz" for i in range(20)], "--metrics", "pce")
+    assert "…" not in out
+    assert cells(out)["metric"][2:] == [f"generator{i}" for i in range(20)]
+
+
+def test_a_metric_that_one_generator_lacks(pointwise):
+    zero = rows(seed=1)
+    zero[0] = 0
+    np.savez("zero.npz", features=zero)
+    for order in (["zero.npz", "bad.npz"], ["bad.npz", "zero.npz"]):
+        code, out, err = pointwise("compare", "real.npz", *order)
+        assert code == 0
+        assert err == "warning: zero: cmmd is left out: it scales rows to length 1, and 1 rows are all zeros.\n"
+        row = dict(zip(cells(out)["metric"], cells(out)["cmmd"], strict=True))
+        assert row["zero"] == "-"
+        assert row["bad"] != "-"
+
+
+def test_warnings_go_to_stderr(pointwise):
+    np.savez("copies.npz", features=np.concatenate([rows(seed=1), rows(seed=1)[:10], rows()[:5]]))
+    code, out, err = pointwise("compare", "real.npz", "copies.npz", "--k", 1)
+    assert code == 0
+    assert err.splitlines() == [
+        "warning: copies: 20 of 95 generated rows have an exact copy among the generated rows.",
+        "warning: copies: 5 of 95 generated rows are exact copies of real rows.",
+        "warning: copies: 20 of 95 generated rows have their k-th generated neighbour (k = 1) at distance zero; "
+        "the smallest positive distance stands in in their log terms.",
+        "warning: copies: 5 of 95 generated rows have their k-th real neighbour (k = 1) at distance zero; "
+        "the smallest positive distance stands in in their log terms.",
+        "warning: copies: 5 of 80 real rows have their k-th generated neighbour (k = 1) at distance zero; "
+        "the smallest positive distance stands in in their log terms.",
+    ]
+    assert "warning" not in out
+
+
+def test_a_narrow_terminal_gets_several_tables(pointwise, monkeypatch):
+    """Each of the five generators is shown whole, and the one star of a metric is the best of all five."""
+    names = [f"generator-number-{i}" for i in range(5)]
+    for i, name in enumerate(names):
+        np.savez(f"{name}.npz", features=rows(seed=1, shift=float(5 - i)))
+    for name, value in {"FORCE_COLOR": "1", "NO_COLOR": "1", "COLUMNS": "80", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    code, out, _ = pointwise("compare", "real.npz", *[f"{name}.npz" for name in names], "--metrics", "pce")
+    assert code == 0
+    lines = re.sub(r"\x1b\[[\d;]*m", "", out).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in out
+    shown = [line for line in lines if line.startswith("┃")]
+    assert [name for line in shown for name in names if name in line] == names
+    assert len(shown) > 1
+    starred = [line for line in lines if line.startswith("│ pce") and "*" in line]
+    assert len(starred) == 1
+    assert starred[0].rstrip("│ ").endswith("*")
+
+
+# ---- JSON
+
+
+def test_json_to_a_file_holds_everything(pointwise):
+    code, out, err = pointwise("compare", "real.npz", "good.parquet", "bad.npz", "--json", "all.json")
+    assert (code, err) == (0, "")
+    assert out.endswith("Everything, down to the sample, is in all.json.\n")
+    for index, (name, fake) in enumerate(
+        (("good.parquet", rows(70, seed=1)), ("bad.npz", rows(60, seed=2, shift=3.0)))
+    ):
+        ev = Evaluation.from_json("all.json", index=index)
+        assert ev.provenance["generator"] == Path(name).stem
+        assert (ev.provenance["real_source"], ev.provenance["generated_source"]) == ("real.npz", name)
+        expected = evaluate(rows(), fake, duplicates="floor")
+        assert ev.to_dict() == expected.to_dict()
+        np.testing.assert_array_equal(ev["rce"].per_sample, expected["rce"].per_sample)
+        assert list(ev["rce"].by_mode()) == ["cat", "dog"]
+        assert ev["rce"].ids.tolist() == list(range(80))
+
+
+def test_json_to_stdout_is_nothing_but_json(folder):
+    np.savez("copies.npz", features=np.concatenate([rows(seed=1), rows()[:5]]))
+    done = shell("compare", "real.npz", "copies.npz", "--json", "-")
+    assert done.returncode == 0
+    assert done.stderr == "warning: copies: 5 of 85 generated rows are exact copies of real rows.\n"
+    assert len(json.loads(done.stdout)["evaluations"]) == 1
+    (folder / "saved.json").write_text(done.stdout)
+    expected = evaluate(rows(), np.concatenate([rows(seed=1), rows()[:5]]))
+    assert Evaluation.from_json("saved.json").to_dict() == expected.to_dict()
+
+
+def test_json_where_it_cannot_be_written_is_refused_before_anything_is_read(refused):
+    sentence = refused("compare", "absent.npz", "absent too.npz", "--json", "nowhere/all.json")
+    assert "cannot write nowhere/all.json: the folder" in sentence
+    assert "does not exist; create it first." in sentence
+    assert "it is a folder" in refused("compare", "absent.npz", "absent too.npz", "--json", ".")
+    assert "cannot write nowhere/half" in refused("compare", "absent.npz", "x.npz", "--real-neighbors", "nowhere/half")
+
+
+def test_json_is_not_written_when_a_later_generator_is_bad(refused):
+    np.savez("narrow.npz", features=rows(60, 2))
+    assert "3 feature columns" in refused("compare", "real.npz", "good.parquet", "narrow.npz", "--json", "all.json")
+
+
+def test_json_is_written_even_if_nobody_reads_the_table(folder):
+    command = [sys.executable, "-m", "pointwise", "compare", "real.npz", "bad.npz", "--json", "all.json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=120) == 1
+    assert set(METRICS) == {name for name, _ in Evaluation.from_json("all.json")}
+
+
+# ---- images
+
+
+@pytest.fixture
+def images(folder):
+    """Two folders of 40 pictures of 6 x 6 pixels in two classes, one dark and one light."""
+    for number, name in enumerate(("photos", "made")):
+        rng = np.random.default_rng(number)
+        for mode, middle in (("dark", 60), ("light", 190)):
+            (folder / name / mode).mkdir(parents=True)
+            for i in range(20):
+                pixels = rng.integers(middle - 50, middle + 50, size=(6, 6, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / name / mode / f"{i:02}.png")
+    return folder
+
+
+def test_folders_of_images_with_classes(pointwise, images):
+    code, out, err = pointwise("compare", "photos", "made", "--encoder", "pixels", "--json", "all.json")
+    assert (code, err) == (0, "")
+    assert cells(out)["metric"][2:] == ["made"]
+    assert cells(out)["dark"][0] == cells(out)["light"][0] == "20"
+    ev = Evaluation.from_json("all.json")
+    assert ev.provenance["real"]["columns"] == 6 * 6 * 3
+    assert ev.provenance["generated"]["meta"]["encoder"] == "pixels:6"
+    assert ev["pce"].ids[0] == "dark/00.png"
+    assert list(ev["pce"].by_mode()) == ["dark", "light"]
+
+
+def test_arrays_and_archives_of_images(pointwise, images):
+    np.save("stack.npy", np.random.default_rng(2).integers(0, 255, size=(40, 6, 6, 3), dtype=np.uint8))
+    subprocess.run([sys.executable, "-m", "zipfile", "-c", "made.zip", "made/"], check=True)
+    code, out, _ = pointwise("compare", "photos", "made.zip", "stack.npy", "--encoder", "pixels:6", "--metrics", "pce")
+    assert code == 0
+    assert cells(out)["metric"][2:] == ["made", "stack"]
+    _, alone, _ = pointwise("compare", "photos", "made", "--encoder", "pixels:6", "--metrics", "pce")
+    assert cells(alone)["pce"][2].split()[0] == cells(out)["pce"][2].split()[0]
+
+
+def test_a_damaged_image_is_named(pointwise, refused, images):
+    (images / "made" / "dark" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    sentence = refused("compare", "photos", "made", "--encoder", "pixels", "--json", "all.json")
+    assert "made: dark/broken.png cannot be read as an image" in sentence
+    assert "--skip-bad" in sentence
+    code, out, err = pointwise("compare", "photos", "made", "--encoder", "pixels", "--skip-bad", "--json", "all.json")
+    assert code == 0
+    assert err.count("\n") == 1
+    assert err.startswith(
+        "warning: made: 1 of 41 images could not be read and were skipped; the first: made: dark/broken"
+    )
+    assert cells(out)["pce"][2]
+    assert Evaluation.from_json("all.json").provenance["generated"]["rows"] == 40
+
+
+def test_images_that_cannot_be_had(refused, images):
+    assert "Did you mean 'pixels'?" in refused("compare", "photos", "made", "--encoder", "pixel")
+    (images / "empty").mkdir()
+    assert "empty holds no images" in refused("compare", "photos", "empty", "--encoder", "pixels")
+    assert "single image" in refused("compare", "photos", "made/dark/00.png", "--encoder", "pixels")
+    assert "108 feature columns" in refused("compare", "photos", "real.npz", "--encoder", "pixels")
+
+
+# ---- what is refused
+
+
+def truncated(name: str) -> None:
+    FeatureTable(rows(seed=1)).save(name)
+    whole = Path(name).read_bytes()
+    Path(name).write_bytes(whole[: len(whole) // 2])
+
+
+def with_nan() -> None:
+    x = rows(seed=1)
+    x[4, 2] = np.nan
+    np.savez("fake.npz", features=x)
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.mkdir, ("made by a pickle",)
+
+
+BAD_TABLES = {
+    "nan": ("fake.npz", with_nan, "fake.npz: features has NaN or inf in 1 of 80 rows; the first is row 4, column 2"),
+    "width": (
+        "fake.npz",
+        lambda: np.savez("fake.npz", features=rows(80, 7)),
+        "the real table has 3 feature columns but the generated table has 7",
+    ),
+    "few": (
+        "fake.npz",
+        lambda: np.savez("fake.npz", features=rows(15)),
+        "the generated table has 15 rows, which is too few for cover * k = 3 * 5",
+    ),
+    "empty table": (
+        "fake.npz",
+        lambda: np.savez("fake.npz", features=np.empty((0, 3))),
+        "the generated table has 0 rows; a comparison needs at least 2",
+    ),
+    "no such path": ("fake.npz", lambda: None, "fake.npz does not exist; give a table file, or a folder"),
+    "empty file": ("fake.npz", Path("fake.npz").touch, "fake.npz: it is empty"),
+    "half an npy": ("fake.npy", lambda: truncated("fake.npy"), "cannot load fake.npy: the array is cut short"),
+    "half an npz": ("fake.npz", lambda: truncated("fake.npz"), "cannot load fake.npz: it is cut short or damaged"),
+    "half a parquet": ("fake.parquet", lambda: truncated("fake.parquet"), "cannot load fake.parquet: "),
+    "half a safetensors": ("fake.safetensors", lambda: truncated("fake.safetensors"), "cannot load fake.safetensors: "),
+    "objects": (
+        "fake.npy",
+        lambda: np.save("fake.npy", np.array([[Harmful()]], dtype=object), allow_pickle=True),
+        "holds Python objects (type object), which are pickled and can run code",
+    ),
+    "pickle": (
+        "fake.pt",
+        lambda: Path("fake.pt").write_bytes(pickle.dumps(Harmful())),
+        "fake.pt: it is no .pt file: it begins like a pickle, which can run code",
+    ),
+    "other suffix": (
+        "fake.csv",
+        lambda: Path("fake.csv").write_text("1,2,3\n"),
+        "the suffix '.csv' is not one of .npy, .npz, .safetensors, .parquet, .pt",
+    ),
+    "wrong suffix": (
+        "fake.parquet",
+        lambda: Path("fake.parquet").write_bytes(Path("real.npz").read_bytes()),
+        "it is no .parquet file: it begins like a zip file",
+    ),
+    "three dimensions": (
+        "fake.npy",
+        lambda: np.save("fake.npy", np.zeros((80, 3, 2))),
+        "features has 3 dimensions (shape (80, 3, 2))",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+@pytest.mark.parametrize("more", [(), ("good.parquet",)], ids=["alone", "first of two"])
+def test_generated_tables_that_cannot_be_used(refused, case, more):
+    name, make, sentence = BAD_TABLES[case]
+    make()
+    assert sentence in refused("compare", "real.npz", name, *more, "--json", "all.json")
+
+
+@pytest.mark.parametrize("case", ["nan", "no such path", "half an npz", "objects", "few"])
+def test_real_tables_that_cannot_be_used(refused, case):
+    name, make, sentence = BAD_TABLES[case]
+    make()
+    sentence = sentence.replace("the generated table", "the real table")
+    assert sentence in refused("compare", name, "good.parquet", "--json", "all.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--metrics", "pce,recal"], "there is no metric 'recal' (did you mean 'recall'?)"),
+        (["--metrics", ""], "metrics is empty"),
+        (["--k", "x"], "--k is 'x'; give a whole number of at least 1, or several with commas, as 3,5,10."),
+        (["--k", "3,"], "--k is '3,'"),
+        (["--k", "0"], "--k is '0'"),
+        (["--k", "-3"], "--k is '-3'"),
+        (["--k", "2.5"], "--k is '2.5'"),
+        (["--k", "30"], "the real table has 80 rows, which is too few for cover * k = 3 * 30"),
+        (["--cover", "0"], "Invalid value for '--cover': 0 is not in the range x>=1"),
+        (["--cover", "much"], "Invalid value for '--cover': 'much' is not a valid integer"),
+        (["--dimension", "-2"], "--dimension is '-2'; give ambient, intrinsic or a positive number."),
+        (["--dimension", "nan"], "--dimension is 'nan'"),
+        (["--dimension", "flat"], "--dimension is 'flat'"),
+        (["--duplicates", "drop"], "'drop' is not one of 'raise', 'floor', 'keep'"),
+        (["--device", "banana"], "device 'banana' cannot be used"),
+        (["--seed", "-1"], "Invalid value for '--seed': -1 is not in the range x>=0"),
+        (["--real-neighbors", "real.npz"], "real.npz cannot be read as saved neighbours"),
+        (["--nonsense"], "No such option '--nonsense'."),
+        (["bad.npz"], "bad.npz is given 2 times; give each generator once."),
+        (["x" * 5000], "does not exist; give a table file"),
+        (["a\nb.npz"], "a b.npz does not exist"),
+    ],
+)
+def test_options_that_cannot_be_used(refused, arguments, sentence):
+    assert sentence in refused("compare", "real.npz", "bad.npz", *arguments, "--json", "all.json")
+
+
+def test_too_large_k_reads_the_same_for_one_and_for_several_generators(refused):
+    alone = refused("compare", "real.npz", "good.parquet", "--k", "30")
+    assert refused("compare", "real.npz", "good.parquet", "bad.npz", "--k", "30") == alone
+
+
+def test_copies_can_be_refused(refused):
+    np.savez("copies.npz", features=np.concatenate([rows(seed=1), rows(seed=1)[:10]]))
+    sentence = refused("compare", "real.npz", "copies.npz", "--k", "1", "--duplicates", "raise", "--json", "all.json")
+    assert "20 of 90 rows of the generated table have their 1st neighbour at distance zero" in sentence
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Missing command. See 'pointwise --help'."),
+        (["compar", "real.npz", "bad.npz"], "No such command 'compar'"),
+        (["compare"], "Missing argument 'REAL'. See 'pointwise compare --help'."),
+        (["compare", "real.npz"], "Missing argument 'FAKE...'. See 'pointwise compare --help'."),
+        (["compare", "real.npz", "bad.npz", "--json"], "Option '--json' requires an argument."),
+        (["--nonsense"], "No such option '--nonsense'."),
+    ],
+)
+def test_usage_errors(refused, arguments, sentence):
+    assert sentence in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-h"], ["compare", "--help"], ["demo", "-h"], ["metrics", "--help"]]
+)
+def test_help(pointwise, arguments):
+    code, out, err = pointwise(*arguments)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Usage: pointwise {arguments[0] if len(arguments) > 1 else '[OPTIONS] COMMAND'}")
+
+
+# ---- the real half in a file
+
+
+def test_real_neighbors_are_written_once_and_then_used(pointwise, refused, folder):
+    arguments = ("compare", "real.npz", "bad.npz", "--real-neighbors", "half.safetensors", "--json", "all.json")
+    assert pointwise(*arguments)[0] == 0
+    first, written = Evaluation.from_json("all.json"), (folder / "half.safetensors").stat().st_mtime_ns
+    assert pointwise(*arguments)[0] == 0
+    assert (
+        Evaluation.from_json("all.json").to_dict()
+        == first.to_dict()
+        == evaluate(rows(), rows(60, seed=2, shift=3.0)).to_dict()
+    )
+    assert (folder / "half.safetensors").stat().st_mtime_ns == written
+
+    half = SelfNeighbors.load("half.safetensors")
+    doubled = Neighbors(2 * half.neighbors.distances, half.neighbors.indices)
+    SelfNeighbors(half.fingerprint, doubled).save("half.safetensors")
+    pointwise(*arguments)
+    difference = Evaluation.from_json("all.json")["entropy_real"].value - first["entropy_real"].value
+    assert difference == pytest.approx(3 * np.log(2))
+
+
+def test_real_neighbors_of_another_table_are_refused(pointwise, refused, folder):
+    pointwise("compare", "real.npz", "bad.npz", "--real-neighbors", "half.safetensors")
+    sentence = refused("compare", "good.parquet", "bad.npz", "--real-neighbors", "half.safetensors")
+    assert "--real-neighbors half.safetensors: these neighbours were made from another table (80 rows" in sentence
+    assert sentence.endswith("Or remove the file: then it is written anew.\n")
+    sentence = refused("compare", "real.npz", "bad.npz", "--k", "6", "--real-neighbors", "half.safetensors")
+    assert "these neighbours reach k = 15 but 18 are needed" in sentence
+
+
+def test_damaged_real_neighbors_are_refused(pointwise, refused, folder):
+    pointwise("compare", "real.npz", "bad.npz", "--real-neighbors", "half.safetensors")
+    (folder / "half.safetensors").write_bytes((folder / "half.safetensors").read_bytes()[:200])
+    sentence = refused("compare", "real.npz", "bad.npz", "--real-neighbors", "half.safetensors")
+    assert "half.safetensors cannot be read as saved neighbours" in sentence
+
+
+# ---- as a program
+
+
+def test_version(folder):
+    done = shell("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "pointwise, version 0.1.0\n"
+
+
+def test_refusal_as_a_program(folder):
+    done = shell("compare", "real.npz", "absent.npz")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "pointwise: absent.npz does not exist; give a table file, or a folder, archive or .npy of images.\n"
+    )
+
+
+def test_a_terminal_without_arrows_still_shows_the_numbers(pointwise, monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    code, _, err = pointwise("compare", "real.npz", "bad.npz", "--metrics", "pce")
+    assert (code, err) == (0, "")
+    assert f"{evaluate(rows(), rows(60, seed=2, shift=3.0))['pce'].value:.3f} ?" in written.getvalue().decode("ascii")
+
+
+def test_an_error_of_our_own_exits_1_with_its_traceback(folder):
+    program = """
+import sys
+from pointwise.cli import main
+from pointwise.cli.bars import Bars
+def broken(*args, **options):
+    raise AssertionError("a bug")
+sys.modules["pointwise.cli.compare"].evaluate = broken
+main(["compare", "real.npz", "bad.npz", "--json", "all.json"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.rstrip().endswith("AssertionError: a bug")
+    assert not (folder / "all.json").exists()
+
+
+def test_stopped_from_the_keyboard(pointwise, monkeypatch):
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["pointwise.cli.compare"], "evaluate", interrupted)
+    code, out, err = pointwise("compare", "real.npz", "bad.npz")
+    assert (code, out, err.strip()) == (130, "", "pointwise: stopped.")
+
+
+# ---- progress bars
+
+
+def test_a_bar_with_the_time_left_appears_on_a_terminal_alone(capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    in_pipe = Bars("in a pipe: ")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with in_pipe, Bars("model [1]: ") as on_terminal:
+        for bars in (in_pipe, on_terminal):
+            bars("real neighbours", 1, 4)
+        time.sleep(2.1)
+        assert capsys.readouterr().err == ""
+        for bars in (in_pipe, on_terminal):
+            bars("real neighbours", 2, 4)
+    out, err = capsys.readouterr()
+    text = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", err)
+    assert out == ""
+    assert re.search(r"model \[1\]: real neighbours .* 2/4 \d:\d\d:\d\d left", text)
+    assert "in a pipe" not in text
+
+
+def test_quick_work_draws_no_bar(capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Bars() as bars:
+        for done in range(4):
+            bars("real neighbours", done + 1, 4)
+    assert capsys.readouterr() == ("", "")
