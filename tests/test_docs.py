@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from pointwise.cli import commands
@@ -41,7 +42,17 @@ def test_the_page_of_metrics_is_what_the_command_prints():
     assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == METRICS_HEADING + printed
 
 
+@pytest.fixture
+def one_thread():
+    """Pages solve many small problems; where a machine is busy their threads would mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+@pytest.mark.usefixtures("one_thread")
 def test_python_of_a_page_runs_and_prints_what_it_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(blocks(page.read_text(encoding="utf-8")), page.name)

@@ -271,7 +271,7 @@ def test_copies_raise_with_their_number_and_the_first_pair():
     fake = rows(50, seed=1)
     sentence = (
         r"4 of 62 rows of the real table have their 1st neighbour at distance zero \(the first: row 4 equals row 60\), "
-        r"and the log of zero is -inf\. Remove the copies, use a larger k, or say duplicates='floor' .* 'keep'"
+        r"and the log of zero is -inf\. Remove the copies, use a larger k, or say duplicates='floor' .*='keep'"
     )
     with pytest.raises(InputError, match=sentence):
         evaluate(with_copies(), fake, k=1)

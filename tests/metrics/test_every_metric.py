@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slow_reference import SLOW
-from strategies import table_pairs
 
 import pointwise as pw
+from slow_reference import SLOW
+from strategies import table_pairs
 
 NEIGHBOURS = [name for name, row in pw.METRICS.items() if row.summary == "neighborhoods"]
 WITHOUT_UNIT = ["pce", "rce", "re", "kl_real_fake", "kl_fake_real"] + [
