@@ -41,7 +41,7 @@ def assert_equal(left: Evaluation, right: Evaluation) -> None:
         one, other = left.scores[key], right.scores[key]
         assert one.of == other.of
         np.testing.assert_array_equal([one.value, one.standard_error], [other.value, other.standard_error])
-        for name in ("per_sample", "reference_terms", "modes", "ids"):
+        for name in ("per_sample", "modes", "ids"):
             kept, read = getattr(one, name), getattr(other, name)
             assert (kept is None) == (read is None)
             if kept is not None:

@@ -59,58 +59,26 @@ def test_standard_error_of_a_share_takes_booleans():
     assert mean_score(x, of="real").standard_error == pytest.approx(0.25, rel=1e-12)
 
 
-@pytest.mark.parametrize("correlation", [-0.8, 0.0, 0.8])
-def test_standard_error_of_paired_real_rows_is_that_of_the_differences(correlation):
-    rng = np.random.default_rng(1)
-    x, h = rng.multivariate_normal([3, 1], [[1, correlation], [correlation, 1]], size=200).T
-    error = mean_score(x - h.mean(), of="real", reference_terms=h).standard_error
-    assert error == pytest.approx((x - h).std(ddof=1) / math.sqrt(200), rel=1e-12)
-
-
-def test_standard_error_of_independent_tables_adds_in_squares():
-    rng = np.random.default_rng(2)
-    x, h = rng.normal(size=80), rng.normal(scale=3, size=30)
-    error = mean_score(x - h.mean(), of="generated", reference_terms=h).standard_error
-    assert error == pytest.approx(math.hypot(x.std(ddof=1) / math.sqrt(80), h.std(ddof=1) / math.sqrt(30)), rel=1e-12)
-
-
-@pytest.mark.parametrize("of", ["real", "generated"])
-def test_standard_error_is_the_spread_over_repetitions(of):
-    """4,000 repetitions know the spread to 1 / sqrt(8000), 1.1 %; the errors' own mean is off by less."""
-    rng = np.random.default_rng(3)
-    values, errors = [], []
-    for _ in range(4000):
-        h = rng.exponential(size=100)
-        x = 0.7 * h + rng.normal(size=100) if of == "real" else rng.normal(size=60)
-        score = mean_score(x - h.mean(), of=of, reference_terms=h)
-        values.append(score.value)
-        errors.append(score.standard_error)
-    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values), rel=0.05)
-
-
-def test_standard_error_of_one_mode_is_its_bootstrap():
-    """A mode's real rows act twice, the other real rows once: drawing all real rows anew shows the same spread."""
-    rng = np.random.default_rng(4)
-    h = rng.exponential(size=150)
-    x = h + 0.3 * rng.normal(size=150)
-    modes = np.where(np.arange(150) < 60, "a", "b")
-    score = mean_score(x - h.mean(), of="real", modes=modes, reference_terms=h).by_mode()["a"]
-    drawn = []
-    for _ in range(4000):
-        a, b = rng.integers(0, 60, size=60), rng.integers(60, 150, size=90)  # the sizes of the modes held as they are
-        mean_h = h[np.concatenate([a, b])].mean()
-        drawn.append(x[a].mean() - mean_h)
-    # The formula also counts the spread between the modes' means of h, which is small here.
-    assert score.standard_error == pytest.approx(np.std(drawn), rel=0.08)
-    assert score.standard_error < 0.7 * math.hypot(x[:60].std() / math.sqrt(60), h.std() / math.sqrt(150))
-
-
 def test_standard_error_is_unknown_of_one_sample_and_of_infinite_ones():
     assert math.isnan(mean_score(np.array([1.0]), of="real").standard_error)
-    assert math.isnan(mean_score(np.array([1.0, 2]), of="generated", reference_terms=np.array([1.0])).standard_error)
     infinite = np.array([1.0, -math.inf])
     assert math.isnan(mean_score(infinite, of="real").standard_error)
-    assert math.isnan(mean_score(np.array([1.0, 2]), of="real", reference_terms=infinite).standard_error)
+
+
+def test_interval_of_a_share_widens_with_its_standard_error():
+    samples = (np.arange(100) < 30).astype(float)
+    honest = mean_score(samples, of="real")
+    wider = mean_score(samples, of="real", error=lambda rows: 2 * honest.standard_error)
+    narrower = mean_score(samples, of="real", error=lambda rows: honest.standard_error / 2)
+    assert wider.interval() == pytest.approx(tuple(binomtest_interval(0.3, 0.21 / wider.standard_error**2)), rel=1e-9)
+    assert narrower.interval() == honest.interval()
+
+
+def binomtest_interval(share, n):
+    z2 = NormalDist().inv_cdf(0.975) ** 2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    reach = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return middle - reach, middle + reach
 
 
 # ---- infinite values and no values
@@ -162,12 +130,6 @@ def test_interval_holds_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(6)
     intervals = [mean_score(rng.normal(size=60), of="real").interval(0.9) for _ in range(2000)]
     assert 0.873 < np.mean([low < 0 < high for low, high in intervals]) < 0.927
-
-
-def test_interval_of_terms_that_happen_to_be_0_and_1_is_no_share_when_a_mean_was_subtracted():
-    score = mean_score(np.array([0.0, 1, 0, 1]), of="generated", reference_terms=np.array([0.0, 5, -5]))
-    reach = NormalDist().inv_cdf(0.975) * score.standard_error
-    assert score.interval() == pytest.approx((0.5 - reach, 0.5 + reach), rel=1e-12)
 
 
 def test_interval_is_unknown_without_a_standard_error():

@@ -170,7 +170,7 @@ def evaluations_to_json(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _to_plain(evaluation: Evaluation) -> dict[str, Any]:
-    """Columns that many scores share (ids, modes, entropy terms) are written once and named by their position."""
+    """Columns that many scores share (ids, modes) are written once and named by their position."""
     shared: list[Any] = []
     positions: dict[int, int] = {}
 
@@ -192,8 +192,8 @@ def _to_plain(evaluation: Evaluation) -> dict[str, Any]:
             "standard_error": _number(score.standard_error),
             "of": score.of,
             "per_sample": place(score.per_sample),
-            "reference_terms": place(score.reference_terms),
             "modes": place(score.modes),
+            "mode_standard_errors": _pairs(score.mode_standard_errors),
             "ids": place(score.ids),
         }
         for (name, k), score in evaluation.scores.items()
@@ -220,11 +220,20 @@ def _from_plain(stored: Mapping[str, Any]) -> Evaluation:
             standard_error=float(row["standard_error"]),
             modes=column(row["modes"]),
             ids=column(row["ids"]),
-            reference_terms=column(row["reference_terms"]),
+            mode_standard_errors=_mapping(row["mode_standard_errors"]),
         )
         for row in stored["scores"]
     }
     return Evaluation(scores, stored["provenance"], warnings=tuple(stored["warnings"]))
+
+
+def _pairs(errors: Mapping[Any, float] | None) -> list[list[Any]] | None:
+    """JSON has only strings as keys, and modes may be integers."""
+    return None if errors is None else [[mode, _number(error)] for mode, error in errors.items()]
+
+
+def _mapping(pairs: list[list[Any]] | None) -> dict[Any, float] | None:
+    return None if pairs is None else {mode: float(error) for mode, error in pairs}
 
 
 def _same(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> bool:

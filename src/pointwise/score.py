@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from statistics import NormalDist
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from pointwise.arrays import Column
 from pointwise.errors import InputError
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
 Of = Literal["real", "generated", "pair"]
 
 
@@ -29,8 +30,7 @@ class Score:
         standard_error: of ``value``; nan where it is not known.
         modes: [n], the mode of each sample, where the table carries modes.
         ids: [n], the id of each sample, where the table carries ids.
-        reference_terms: float64 [N], one per real row, whose mean was subtracted from every sample; it adds to the
-            standard error (PCE, RCE and RE subtract the entropy of the real table).
+        mode_standard_errors: of the value of each mode, where the table carries modes.
     """
 
     value: float
@@ -40,7 +40,7 @@ class Score:
     standard_error: float = math.nan
     modes: Column | None = None
     ids: Column | None = None
-    reference_terms: Values | None = None
+    mode_standard_errors: Mapping[Any, float] | None = None
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the interval that holds the value at this level if the standard error is right (normal quantiles).
@@ -56,8 +56,8 @@ class Score:
         """
         if not 0 < level < 1:
             raise InputError(f"level is {level}; it must lie strictly between 0 and 1, 0.95 say.")
-        if self.per_sample is not None and self.reference_terms is None and _is_share(self.per_sample):
-            return _wilson(self.value, len(self.per_sample), level)
+        if self.per_sample is not None and _is_share(self.per_sample):
+            return _wilson(self.value, self._independent_samples(), level)
         reach = _normal_quantile(level) * self.standard_error
         return self.value - reach, self.value + reach
 
@@ -71,17 +71,23 @@ class Score:
             raise InputError("this metric is of whole sets: it has no value per sample and so none per mode.")
         if self.modes is None:
             raise InputError(f"the {self.of} table carries no modes; give it modes=, one per row.")
-        names, position = np.unique(self.modes, return_inverse=True)
+        errors = self.mode_standard_errors or {}
         return {
-            name.item(): mean_score(
-                self.per_sample,
+            mode: Score(
+                _mean(self.per_sample[rows]),
+                per_sample=self.per_sample[rows],
                 of=self.of,
-                rows=np.flatnonzero(position == i),
-                ids=self.ids,
-                reference_terms=self.reference_terms,
+                standard_error=errors.get(mode, math.nan),
+                ids=None if self.ids is None else self.ids[rows],
             )
-            for i, name in enumerate(names)
+            for mode, rows in _rows_by_mode(self.modes).items()
         }
+
+    def _independent_samples(self) -> float:
+        """How many independent samples would leave a share as uncertain as its standard error says."""
+        count = len(self.per_sample) if self.per_sample is not None else 0
+        variance = self.value * (1 - self.value)
+        return min(count, variance / self.standard_error**2) if variance and self.standard_error > 0 else count
 
     def __repr__(self) -> str:
         error = "" if math.isnan(self.standard_error) else f" ± {self.standard_error:.2g}"
@@ -93,63 +99,58 @@ def mean_score(
     per_sample: Values,
     *,
     of: Of,
-    rows: np.ndarray[Any, np.dtype[np.int64]] | None = None,
     modes: Column | None = None,
     ids: Column | None = None,
-    reference_terms: Values | None = None,
+    error: Callable[[Rows], float] | None = None,
 ) -> Score:
-    """Return the Score that is the mean of these samples, or of some rows of them, with its standard error.
+    """Return the Score that is the mean of these samples.
 
-    A Score of some rows carries no modes: it is one mode's share of the whole.
+    Args:
+        per_sample: float64 [n].
+        of: the table whose rows the samples are.
+        modes: [n], or None.
+        ids: [n], or None.
+        error: the standard error of the mean over some rows; None for that of independent samples.
 
     Raises:
         InputError: there are no samples.
     """
-    rows = np.arange(len(per_sample)) if rows is None else rows
-    kept = np.asarray(per_sample, dtype=np.float64)[rows]
-    if len(kept) == 0:
+    values = np.asarray(per_sample, dtype=np.float64)
+    if len(values) == 0:
         raise InputError(f"there are no samples of {of} to average: the table has no rows.")
-    value = float(np.mean(kept)) if np.isfinite(kept).all() else _mean_with_infinities(kept)
+    error = error or (lambda rows: _error_of_independent(values[rows]))
     return Score(
-        value,
-        per_sample=kept,
+        _mean(values),
+        per_sample=values,
         of=of,
-        standard_error=_standard_error(per_sample, rows, of, reference_terms),
+        standard_error=error(np.arange(len(values))),
         modes=modes,
-        ids=None if ids is None else ids[rows],
-        reference_terms=reference_terms,
+        ids=ids,
+        mode_standard_errors=(
+            None if modes is None else {mode: error(rows) for mode, rows in _rows_by_mode(modes).items()}
+        ),
     )
 
 
-def _standard_error(
-    per_sample: Values, rows: np.ndarray[Any, np.dtype[np.int64]], of: Of, reference_terms: Values | None
-) -> float:
-    """Root of the summed squared influence of every row on the mean, neighbours held as they are.
-
-    A real row can act twice, through its own sample and through the subtracted mean: those two influences are added
-    before squaring, so that their correlation counts.
-    """
-    kept = np.asarray(per_sample, dtype=np.float64)[rows]
-    n = len(kept)
-    if n < 2 or not np.isfinite(kept).all():
-        return math.nan
-    influence = (kept - kept.mean()) / math.sqrt(n * (n - 1))
-    if reference_terms is None:
-        return float(np.linalg.norm(influence))
-    count = len(reference_terms)
-    if count < 2 or not np.isfinite(reference_terms).all():
-        return math.nan
-    subtracted = (reference_terms.mean() - reference_terms) / math.sqrt(count * (count - 1))
-    if of != "real":
-        return float(math.hypot(np.linalg.norm(influence), np.linalg.norm(subtracted)))
-    subtracted[rows] += influence
-    return float(np.linalg.norm(subtracted))
+def _rows_by_mode(modes: Column) -> dict[Any, Rows]:
+    names, position = np.unique(modes, return_inverse=True)
+    order = np.argsort(position, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(position))[:-1])
+    return {name.item(): rows for name, rows in zip(names, parts, strict=True)}
 
 
-def _mean_with_infinities(values: Values) -> float:
-    """The mean of values of which some are infinite (the policy duplicates="keep" makes them): inf, -inf or nan."""
+def _mean(values: Values) -> float:
+    """The mean; where some values are infinite, as duplicates="keep" makes them, it is inf, -inf or nan."""
     infinite = values[~np.isfinite(values)]
+    if len(infinite) == 0:
+        return float(values.mean())
     return float(infinite[0]) if (infinite == infinite[0]).all() else math.nan
+
+
+def _error_of_independent(values: Values) -> float:
+    if len(values) < 2 or not np.isfinite(values).all():
+        return math.nan
+    return float(values.std(ddof=1)) / math.sqrt(len(values))
 
 
 def _is_share(values: Values) -> bool:
@@ -161,7 +162,7 @@ def _normal_quantile(level: float) -> float:
     return NormalDist().inv_cdf(0.5 + level / 2)
 
 
-def _wilson(share: float, n: int, level: float) -> tuple[float, float]:
+def _wilson(share: float, n: float, level: float) -> tuple[float, float]:
     """Wilson's score interval of a share of n (Wilson 1927)."""
     z2 = _normal_quantile(level) ** 2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,8 +17,7 @@ from pointwise.data.table import FeatureTable
 from pointwise.errors import InputError
 from pointwise.evaluate import chosen_metrics, evaluate
 from pointwise.evaluation import Evaluation, evaluations_to_json
-from pointwise.neighbors.knn import require_enough
-from pointwise.summaries.neighborhoods import Duplicates
+from pointwise.summaries.neighborhoods import Duplicates, require_neighbors, within_depth
 from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 
 
@@ -95,7 +95,7 @@ def compare(
         fake_table = read(source, encoder=encoder, skip_bad=skip_bad, device=device)
         with Bars(f"{name}: " if len(fake) > 1 else "") as bars:
             if half is None and needs_neighbors and (len(fake) > 1 or neighbors_path):
-                half = _real_half(real_table, cover, max(ks), neighbors_path, device, bars)
+                half = _real_half(real_table, ks, cover, neighbors_path, device, bars)
             evaluation = evaluate(
                 real_table,
                 fake_table,
@@ -156,10 +156,10 @@ def _dimension(text: str) -> float | Literal["ambient", "intrinsic"]:
 
 
 def _real_half(
-    real: FeatureTable, cover: int, k: int, path: str | None, device: str | None, bars: Bars
+    real: FeatureTable, ks: Sequence[int], cover: int, path: str | None, device: str | None, bars: Bars
 ) -> SelfNeighbors:
-    depth = max(cover * k, 2)
-    require_enough(len(real), depth, name="the real table", without_self=True, product=f"cover * k = {cover} * {k}")
+    require_neighbors(real, ks, cover, name="the real table")
+    depth = within_depth(len(real), ks, cover)
     if path is not None and Path(path).exists():
         half = SelfNeighbors.load(path)
         try:

@@ -17,6 +17,7 @@ from pointwise.errors import InputError
 from pointwise.evaluate import evaluate
 from pointwise.evaluation import Evaluation, evaluations_to_json
 from pointwise.neighbors.knn import knn
+from pointwise.summaries.neighborhoods import within_depth
 from pointwise.summaries.self_neighbors import self_neighbors
 
 _K, _COVER = 5, 3
@@ -73,7 +74,7 @@ def demo(*, out: Path | None, seed: int) -> None:
     if out is not None:
         _make_folder(out)
     made = digits.digits(seed=seed)
-    half = self_neighbors(made.training, _K * _COVER)
+    half = self_neighbors(made.training, within_depth(len(made.training), [_K], _COVER))
     evaluations = {
         name: evaluate(made.training, table, metrics=_SHOWN, k=_K, cover=_COVER, within_real=half)
         for name, table in made.generators.items()

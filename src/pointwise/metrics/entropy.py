@@ -11,9 +11,10 @@ import torch
 from pointwise.arrays import Array
 from pointwise.data.table import FeatureTable, as_table
 from pointwise.errors import InputError
+from pointwise.metrics.jackknife import Removal, Side, Terms, standard_error
 from pointwise.neighbors import Neighbors, knn
-from pointwise.neighbors.knn import require_count
-from pointwise.score import Score, Values, mean_score
+from pointwise.neighbors.knn import require_count, require_enough
+from pointwise.score import Score, mean_score
 from pointwise.summaries.neighborhoods import Duplicates
 from pointwise.summaries.self_neighbors import self_neighbors
 
@@ -48,9 +49,19 @@ def entropy(x: FeatureTable | Array, *, k: int = 5, duplicates: Duplicates = "ra
     (0.7, 0.7)
     """
     table = as_table(x, name="x")
-    within = self_neighbors(table, k).neighbors
-    terms = log_density_terms(within, k, count=len(table) - 1, dimension=table.dim, duplicates=duplicates, where="x")
-    return mean_score(terms, of="real", modes=table.modes, ids=table.ids)
+    require_count(k, name="k")
+    require_enough(len(table), k, name="x", without_self=True)
+    terms = log_density_terms(
+        self_neighbors(table, min(k + 1, len(table) - 1)).neighbors,
+        k,
+        side="real",
+        partner="real",
+        count=len(table) - 1,
+        dimension=table.dim,
+        duplicates=duplicates,
+        names=("x", "x"),
+    )
+    return terms_score(terms, table, sizes={"real": len(table)})
 
 
 def cross_entropy(
@@ -84,51 +95,86 @@ def cross_entropy(
     """
     queries, reference = as_table(x, name="x"), as_table(y, name="y")
     require_count(k, name="k")
-    found = knn(queries.features, reference.features, k)
+    require_enough(len(reference), k, name="y", without_self=False)
     terms = log_density_terms(
-        found, k, count=len(reference), dimension=queries.dim, duplicates=duplicates, where="x", partner="y"
+        knn(queries.features, reference.features, min(k + 1, len(reference))),
+        k,
+        side="real",
+        partner="generated",
+        count=len(reference),
+        dimension=queries.dim,
+        duplicates=duplicates,
+        names=("x", "y"),
     )
-    return mean_score(terms, of="real", modes=queries.modes, ids=queries.ids)
+    return terms_score(terms, queries, sizes={"real": len(queries), "generated": len(reference)})
+
+
+def terms_score(terms: Terms, table: FeatureTable, *, sizes: dict[Side, int], subtracted: Terms | None = None) -> Score:
+    """Return the Score of these terms, less the mean of others if any, with jackknife standard errors.
+
+    Args:
+        terms: one per row of the table.
+        table: whose modes and ids the score carries.
+        sizes: rows of each table.
+        subtracted: terms whose mean is taken off every sample.
+    """
+    with np.errstate(invalid="ignore"):  # -inf less -inf, which only duplicates="keep" lets through, is nan
+        per_sample = terms.values - (0.0 if subtracted is None else subtracted.values.mean())
+    return mean_score(
+        per_sample,
+        of=terms.side,
+        modes=table.modes,
+        ids=table.ids,
+        error=lambda rows: standard_error(terms, subtracted, rows, sizes),
+    )
 
 
 def log_density_terms(
     neighbors: Neighbors,
     k: int,
     *,
+    side: Side,
+    partner: Side,
     count: int,
     dimension: float,
     duplicates: Duplicates,
-    where: str,
-    partner: str | None = None,
-) -> Values:
+    names: tuple[str, str],
+) -> Terms:
     r"""Return :math:`-\log \hat p` at each row: log n - psi(k) + log V_d + d log of its k-th distance.
 
+    Without one of its k neighbours a row's k-th distance is the next one: its term grows by d log of their ratio, by
+    1 / k on average, which stands in where no further neighbour is known.
+
     Args:
-        neighbors: at least k of them for each row.
+        neighbors: at least k of them for each row, k + 1 for the sake of the standard error.
         k: which distance is read.
+        side: the table of the rows.
+        partner: the table of the neighbours.
         count: n, how many rows the neighbours were chosen from.
         dimension: d; need not be whole.
         duplicates: the policy for distances of zero.
-        where: name of the table of the rows, for the error.
-        partner: name of the table of the neighbours, where it is another.
+        names: of the two tables, for errors.
 
     Raises:
         InputError: a distance is zero and the policy is "raise".
     """
-    radii = neighbors.distances[:, k - 1]
-    zero = np.flatnonzero(radii == 0)
+    where, among = names[0], names[1] if side != partner else None
+    distances = neighbors.distances[:, k - 1 : k + 1]
+    zero = np.flatnonzero(distances[:, 0] == 0)
     if len(zero) and duplicates == "raise":
-        raise InputError(_duplicates_message(neighbors, zero, k, where, partner))
+        raise InputError(_duplicates_message(neighbors, zero, k, where, among))
     if len(zero) and duplicates == "floor":
-        if len(zero) == len(radii):
+        if len(zero) == len(distances):
             raise InputError(
-                f"every row of {where} has its {_ordinal(k)} neighbour{_in(partner)} at distance zero, so there is no "
+                f"every row of {where} has its {_ordinal(k)} neighbour{_in(among)} at distance zero, so there is no "
                 "positive distance to stand in: these rows are copies of each other and have no density."
             )
-        radii = np.where(radii == 0, radii[radii > 0].min(), radii)
-    with np.errstate(divide="ignore"):
-        logs = np.log(radii)
-    return np.asarray(math.log(count) - _digamma(k) + log_unit_ball(dimension) + dimension * logs, dtype=np.float64)
+        distances = np.maximum(distances, distances[distances[:, 0] > 0, 0].min())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = dimension * np.log(distances)
+        growth = logs[:, 1] - logs[:, 0] if distances.shape[1] > 1 else np.full(len(logs), 1 / k)
+    values = math.log(count) - _digamma(k) + log_unit_ball(dimension) + logs[:, 0]
+    return Terms(side, values, (Removal(partner, neighbors.indices[:, :k], growth),))
 
 
 def log_unit_ball(dimension: float) -> float:

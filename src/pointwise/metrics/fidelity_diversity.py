@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pointwise.metrics.entropy import log_density_terms
-from pointwise.score import Score, Values, mean_score
+from pointwise.metrics.entropy import log_density_terms, terms_score
+from pointwise.metrics.jackknife import Removal, Side, Terms
+from pointwise.neighbors import Neighbors
+from pointwise.score import Score, Values
 from pointwise.summaries.neighborhoods import Neighborhoods
 
 
@@ -23,7 +25,7 @@ def cross_entropy_fake_real(hoods: Neighborhoods) -> Score:
 
     Reference: Fox, Swarup, Adiga (2025), https://arxiv.org/abs/2412.14340.
     """
-    return _of_fake(hoods, _cross_fake_real(hoods))
+    return _score(hoods, _cross_fake_real(hoods))
 
 
 def cross_entropy_real_fake(hoods: Neighborhoods) -> Score:
@@ -33,7 +35,7 @@ def cross_entropy_real_fake(hoods: Neighborhoods) -> Score:
 
     Reference: Fox, Swarup, Adiga (2025), https://arxiv.org/abs/2412.14340.
     """
-    return _of_real(hoods, _cross_real_fake(hoods))
+    return _score(hoods, _cross_real_fake(hoods))
 
 
 def entropy_real(hoods: Neighborhoods) -> Score:
@@ -43,7 +45,7 @@ def entropy_real(hoods: Neighborhoods) -> Score:
 
     Reference: Kozachenko and Leonenko (1987); Fox, Swarup, Adiga (2025), https://arxiv.org/abs/2412.14340.
     """
-    return _of_real(hoods, _within_real(hoods))
+    return _score(hoods, _within_real(hoods))
 
 
 def entropy_fake(hoods: Neighborhoods) -> Score:
@@ -53,7 +55,7 @@ def entropy_fake(hoods: Neighborhoods) -> Score:
 
     Reference: Kozachenko and Leonenko (1987); Fox, Swarup, Adiga (2025), https://arxiv.org/abs/2412.14340.
     """
-    return _of_fake(hoods, _within_fake(hoods))
+    return _score(hoods, _within_fake(hoods))
 
 
 def pce(hoods: Neighborhoods) -> Score:
@@ -66,7 +68,7 @@ def pce(hoods: Neighborhoods) -> Score:
 
     Reference: Fox, Swarup, Adiga (2025), https://arxiv.org/abs/2412.14340.
     """
-    return _of_fake(hoods, *_above_entropy(hoods, _cross_fake_real(hoods)))
+    return _score(hoods, _cross_fake_real(hoods), subtracted=_within_real(hoods))
 
 
 def rce(hoods: Neighborhoods) -> Score:
@@ -79,7 +81,7 @@ def rce(hoods: Neighborhoods) -> Score:
 
     Reference: Fox, Swarup, Adiga (2025), https://arxiv.org/abs/2412.14340.
     """
-    return _of_real(hoods, *_above_entropy(hoods, _cross_real_fake(hoods)))
+    return _score(hoods, _cross_real_fake(hoods), subtracted=_within_real(hoods))
 
 
 def re(hoods: Neighborhoods) -> Score:
@@ -91,7 +93,7 @@ def re(hoods: Neighborhoods) -> Score:
 
     Reference: Fox, Swarup, Adiga (2025), https://arxiv.org/abs/2412.14340.
     """
-    return _of_fake(hoods, *_above_entropy(hoods, _within_fake(hoods)))
+    return _score(hoods, _within_fake(hoods), subtracted=_within_real(hoods))
 
 
 def kl_real_fake(hoods: Neighborhoods) -> Score:
@@ -104,7 +106,7 @@ def kl_real_fake(hoods: Neighborhoods) -> Score:
 
     Reference: Wang, Kulkarni, Verdú (2009), https://doi.org/10.1109/TIT.2009.2016060, eq. 5.
     """
-    return _of_real(hoods, _difference(_cross_real_fake(hoods), _within_real(hoods)))
+    return _score(hoods, _cross_real_fake(hoods) - _within_real(hoods))
 
 
 def kl_fake_real(hoods: Neighborhoods) -> Score:
@@ -114,7 +116,7 @@ def kl_fake_real(hoods: Neighborhoods) -> Score:
 
     Reference: Wang, Kulkarni, Verdú (2009), https://doi.org/10.1109/TIT.2009.2016060, eq. 5.
     """
-    return _of_fake(hoods, _difference(_cross_fake_real(hoods), _within_fake(hoods)))
+    return _score(hoods, _cross_fake_real(hoods) - _within_fake(hoods))
 
 
 def precision(hoods: Neighborhoods) -> Score:
@@ -124,7 +126,7 @@ def precision(hoods: Neighborhoods) -> Score:
 
     Reference: Kynkäänniemi et al. (2019), https://arxiv.org/abs/1904.06991, eq. 1-2.
     """
-    return _of_fake(hoods, _counts_of_fake(hoods) > 0)
+    return _score(hoods, Terms("generated", (_counts_of_fake(hoods) > 0).astype(np.float64)))
 
 
 def recall(hoods: Neighborhoods) -> Score:
@@ -135,7 +137,7 @@ def recall(hoods: Neighborhoods) -> Score:
     Reference: Kynkäänniemi et al. (2019), https://arxiv.org/abs/1904.06991, eq. 1-2.
     """
     column = hoods.ks.index(hoods.chosen_k)
-    return _of_real(hoods, hoods.real_in_fake_balls[:, column] > 0)
+    return _score(hoods, Terms("real", (hoods.real_in_fake_balls[:, column] > 0).astype(np.float64)))
 
 
 def density(hoods: Neighborhoods) -> Score:
@@ -147,7 +149,7 @@ def density(hoods: Neighborhoods) -> Score:
 
     Reference: Naeem et al. (2020), https://arxiv.org/abs/2002.09797, eq. 4.
     """
-    return _of_fake(hoods, _counts_of_fake(hoods) / hoods.chosen_k)
+    return _score(hoods, Terms("generated", _counts_of_fake(hoods) / hoods.chosen_k))
 
 
 def coverage(hoods: Neighborhoods) -> Score:
@@ -157,8 +159,9 @@ def coverage(hoods: Neighborhoods) -> Score:
 
     Reference: Naeem et al. (2020), https://arxiv.org/abs/2002.09797, eq. 5.
     """
-    k = hoods.chosen_k
-    return _of_real(hoods, hoods.real_to_fake.distances[:, 0] <= hoods.within_real.neighbors.distances[:, k - 1])
+    return _score(
+        hoods, _near_enough("real", "generated", hoods.real_to_fake, 1, hoods.within_real.neighbors, hoods.chosen_k)
+    )
 
 
 def precision_cover(hoods: Neighborhoods) -> Score:
@@ -169,8 +172,8 @@ def precision_cover(hoods: Neighborhoods) -> Score:
     Reference: Cheema and Urner (2023), https://proceedings.mlr.press/v206/cheema23a.html.
     """
     k = hoods.chosen_k
-    wide = hoods.within_fake.neighbors.distances[:, hoods.cover * k - 1]
-    return _of_fake(hoods, hoods.fake_to_real.distances[:, k - 1] <= wide)
+    within = hoods.within_fake.neighbors
+    return _score(hoods, _near_enough("generated", "real", hoods.fake_to_real, k, within, hoods.cover * k))
 
 
 def recall_cover(hoods: Neighborhoods) -> Score:
@@ -181,88 +184,64 @@ def recall_cover(hoods: Neighborhoods) -> Score:
     Reference: Cheema and Urner (2023), https://proceedings.mlr.press/v206/cheema23a.html.
     """
     k = hoods.chosen_k
-    wide = hoods.within_real.neighbors.distances[:, hoods.cover * k - 1]
-    return _of_real(hoods, hoods.real_to_fake.distances[:, k - 1] <= wide)
+    within = hoods.within_real.neighbors
+    return _score(hoods, _near_enough("real", "generated", hoods.real_to_fake, k, within, hoods.cover * k))
 
 
-def _within_real(hoods: Neighborhoods) -> Values:
+def _within_real(hoods: Neighborhoods) -> Terms:
+    return _log_density(hoods, "real", "real", hoods.within_real.neighbors, len(hoods.real) - 1)
+
+
+def _within_fake(hoods: Neighborhoods) -> Terms:
+    return _log_density(hoods, "generated", "generated", hoods.within_fake.neighbors, len(hoods.fake) - 1)
+
+
+def _cross_fake_real(hoods: Neighborhoods) -> Terms:
+    return _log_density(hoods, "generated", "real", hoods.fake_to_real, len(hoods.real))
+
+
+def _cross_real_fake(hoods: Neighborhoods) -> Terms:
+    return _log_density(hoods, "real", "generated", hoods.real_to_fake, len(hoods.fake))
+
+
+def _log_density(hoods: Neighborhoods, side: Side, partner: Side, neighbors: Neighbors, count: int) -> Terms:
     return log_density_terms(
-        hoods.within_real.neighbors,
+        neighbors,
         hoods.chosen_k,
-        count=len(hoods.real) - 1,
+        side=side,
+        partner=partner,
+        count=count,
         dimension=hoods.dimension,
         duplicates=hoods.duplicates,
-        where="the real table",
+        names=(f"the {side} table", f"the {partner} table"),
     )
 
 
-def _within_fake(hoods: Neighborhoods) -> Values:
-    return log_density_terms(
-        hoods.within_fake.neighbors,
-        hoods.chosen_k,
-        count=len(hoods.fake) - 1,
-        dimension=hoods.dimension,
-        duplicates=hoods.duplicates,
-        where="the generated table",
+def _near_enough(side: Side, partner: Side, across: Neighbors, j: int, within: Neighbors, wide: int) -> Terms:
+    """1 where the j-th partner is no farther than the wide-th neighbour in the own table; either can be taken away."""
+    near, limit = across.distances[:, j - 1], within.distances[:, wide - 1]
+    next_near, next_limit = _next_distance(across, j), _next_distance(within, wide)
+    held = (near <= limit).astype(np.float64)
+    return Terms(
+        side,
+        held,
+        (
+            Removal(partner, across.indices[:, :j], (next_near <= limit) - held),
+            Removal(side, within.indices[:, :wide], (near <= next_limit) - held),
+        ),
     )
 
 
-def _cross_fake_real(hoods: Neighborhoods) -> Values:
-    return log_density_terms(
-        hoods.fake_to_real,
-        hoods.chosen_k,
-        count=len(hoods.real),
-        dimension=hoods.dimension,
-        duplicates=hoods.duplicates,
-        where="the generated table",
-        partner="the real table",
-    )
-
-
-def _cross_real_fake(hoods: Neighborhoods) -> Values:
-    return log_density_terms(
-        hoods.real_to_fake,
-        hoods.chosen_k,
-        count=len(hoods.fake),
-        dimension=hoods.dimension,
-        duplicates=hoods.duplicates,
-        where="the real table",
-        partner="the generated table",
-    )
-
-
-def _above_entropy(hoods: Neighborhoods, terms: Values) -> tuple[Values, Values]:
-    """The terms less the mean entropy of the real table, and the entropy terms that the mean is of."""
-    entropies = _within_real(hoods)
-    return _difference(terms, entropies.mean()), entropies
-
-
-def _difference(left: Values, right: Values | float) -> Values:
-    with np.errstate(invalid="ignore"):  # -inf less -inf, which only duplicates="keep" lets through, is nan
-        return left - right
+def _next_distance(neighbors: Neighbors, k: int) -> Values:
+    """The distance to the neighbour after the k-th, or to the k-th where no further one is known."""
+    return neighbors.distances[:, min(k, neighbors.depth - 1)]
 
 
 def _counts_of_fake(hoods: Neighborhoods) -> np.ndarray[Any, np.dtype[np.int64]]:
     return hoods.fake_in_real_balls[:, hoods.ks.index(hoods.chosen_k)]
 
 
-def _of_real(hoods: Neighborhoods, values: Any, reference_terms: Values | None = None) -> Score:
-    table = hoods.real
-    return mean_score(
-        np.asarray(values, dtype=np.float64),
-        of="real",
-        modes=table.modes,
-        ids=table.ids,
-        reference_terms=reference_terms,
-    )
-
-
-def _of_fake(hoods: Neighborhoods, values: Any, reference_terms: Values | None = None) -> Score:
-    table = hoods.fake
-    return mean_score(
-        np.asarray(values, dtype=np.float64),
-        of="generated",
-        modes=table.modes,
-        ids=table.ids,
-        reference_terms=reference_terms,
-    )
+def _score(hoods: Neighborhoods, terms: Terms, *, subtracted: Terms | None = None) -> Score:
+    table = hoods.real if terms.side == "real" else hoods.fake
+    sizes: dict[Side, int] = {"real": len(hoods.real), "generated": len(hoods.fake)}
+    return terms_score(terms, table, sizes=sizes, subtracted=subtracted)

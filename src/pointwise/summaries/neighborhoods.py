@@ -39,9 +39,9 @@ class Neighborhoods:
     Args:
         real: the real table.
         fake: the generated table.
-        within_real: the nearest other real rows of each real row, at least cover * k of them.
+        within_real: the nearest other real rows of each real row, cover * k of them, and one more if there is one.
         within_fake: the same among generated rows.
-        real_to_fake: the nearest generated rows of each real row.
+        real_to_fake: the nearest generated rows of each real row, k of them, and one more if there is one.
         fake_to_real: the nearest real rows of each generated row.
         fake_in_real_balls: int64 [M, len(ks)], how many real rows hold each generated row within their k-th radius.
         real_in_fake_balls: int64 [N, len(ks)], the same with the roles swapped.
@@ -139,25 +139,32 @@ def neighborhoods(
     require_count(cover, name="cover")
     require_engine(engine)
     require_comparable(real, fake)
-    depth = max(max(cover, 1) * max(ks), 2)
-    for name, table in (("the real table", real), ("the generated table", fake)):
-        require_enough(len(table), depth, name=name, without_self=True, product=f"cover * k = {cover} * {max(ks)}")
+    require_neighbors(real, ks, cover, name="the real table")
+    require_neighbors(fake, ks, cover, name="the generated table")
     _require_policy(dimension, duplicates)
     if within_real is None:
         within_real = self_neighbors(
-            real, depth, engine=engine, device=device, progress=_named(progress, "real neighbours")
+            real,
+            within_depth(len(real), ks, cover),
+            engine=engine,
+            device=device,
+            progress=_named(progress, "real neighbours"),
         )
     else:
-        within_real.require_match(real, depth)
+        within_real.require_match(real, within_depth(len(real), ks, cover))
     within_fake = self_neighbors(
-        fake, depth, engine=engine, device=device, progress=_named(progress, "generated neighbours")
+        fake,
+        within_depth(len(fake), ks, cover),
+        engine=engine,
+        device=device,
+        progress=_named(progress, "generated neighbours"),
     )
     x, y = on_device(real.features, fake.features, device=device)
     columns = [k - 1 for k in ks]
     crossing = blocked.across(
         x,
         y,
-        max(ks),
+        min(max(ks) + 1, len(real), len(fake)),
         radii_x=torch.from_numpy(within_real.neighbors.distances[:, columns]).to(x.device),
         radii_y=torch.from_numpy(within_fake.neighbors.distances[:, columns]).to(x.device),
         progress=_named(progress, "real and generated"),
@@ -177,6 +184,21 @@ def neighborhoods(
         dimension=_as_dimension(dimension, real, within_real),
         duplicates=duplicates,
     )
+
+
+def within_depth(rows: int, ks: Sequence[int], cover: int) -> int:
+    """How many neighbours within a table of so many rows a comparison needs.
+
+    Those of the widest cover and one more, which steps in where the standard error asks what would be without one;
+    and two for the intrinsic dimension.
+    """
+    return min(max(cover * max(ks) + 1, 2), rows - 1)
+
+
+def require_neighbors(table: FeatureTable, ks: Sequence[int], cover: int, *, name: str) -> None:
+    """Raise an InputError unless every row has cover * k other rows."""
+    product = f"cover * k = {cover} * {max(ks)}"
+    require_enough(len(table), max(cover * max(ks), 2), name=name, without_self=True, product=product)
 
 
 def require_comparable(real: FeatureTable, fake: FeatureTable) -> None:
