@@ -117,8 +117,7 @@ def test_counts_of_balls_equal_brute_force(width, d):
     np.testing.assert_array_equal(crossing.x_in_balls_of_y, (distances[:, :, None] <= radii_y[None]).sum(axis=1))
 
 
-def test_balls_that_hold_everything_are_counted_in_pieces(monkeypatch):
-    monkeypatch.setattr("pointwise.neighbors.balls._PAIRS_AT_ONCE", 1000)
+def test_balls_that_hold_everything_and_nothing():
     rng = np.random.default_rng(4)
     x, y = torch.from_numpy(rng.normal(size=(90, 3))), torch.from_numpy(rng.normal(size=(80, 3)))
     wide = torch.full((90, 1), 100.0, dtype=torch.float64)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 
 from pointwise.neighbors.exact import pair_distances
+from pointwise.neighbors.marks import marked
 from pointwise.neighbors.tiles import Tiles
-
-_PAIRS_AT_ONCE = 1 << 20
 
 
 class BallCounts:
@@ -34,14 +33,11 @@ class BallCounts:
     def offer(self, centres: slice, points: slice, closeness: torch.Tensor) -> None:
         """Count the pairs of a tile [centres, points]; it may be a transposed view."""
         held = closeness >= self._widest[centres, None]
-        pairs = int(torch.count_nonzero(held))
-        if pairs == 0:
-            return
-        pieces = -(-pairs // _PAIRS_AT_ONCE)
-        step = -(-len(held) // pieces)
-        for start in range(0, len(held), step):
-            centre, point = held[start : start + step].nonzero(as_tuple=True)
-            centre += start
+        if held.is_contiguous():
+            centre, point = marked(held)
+        else:
+            point, centre = marked(held.t())
+        if len(point):
             self._count(closeness[centre, point], centre + centres.start, point + points.start)
 
     def _count(self, closeness: torch.Tensor, centre: torch.Tensor, point: torch.Tensor) -> None:

@@ -13,7 +13,7 @@ from pointwise.neighbors.exact import certified_nearest, repeat_in_float64
 from pointwise.neighbors.nearest import Nearest
 from pointwise.neighbors.tiles import Tiles, closeness, common_frame, tile
 
-_SPARE = 4  # candidates beyond k: with them nearly every row is certain at once, as the k-th and k+4-th rarely tie
+_SPARE = 8  # candidates beyond k: with them nearly every row is certain at once, as the k-th and k+8-th rarely tie
 
 Found = tuple[torch.Tensor, torch.Tensor]  # distances float64 [n, k], indices int64 [n, k]
 Progress = Callable[[int, int], None]  # tiles done, tiles in all

@@ -18,7 +18,7 @@ def pair_distances(x: torch.Tensor, y: torch.Tensor, i: torch.Tensor, j: torch.T
     distances = torch.empty(len(i), dtype=torch.float64, device=x.device)
     for start in range(0, len(i), at_once):
         some = slice(start, start + at_once)
-        distances[some] = _lengths(y[j[some]].double().sub_(x[i[some]]))
+        distances[some] = torch.linalg.vector_norm(y[j[some]].double().sub_(x[i[some]]), dim=1)
     return distances
 
 
@@ -31,27 +31,19 @@ def certified_nearest(
     than the k-th that was.
     """
     n, depth = tiles_x.count, candidates.depth
-    scale = tiles_x.frame.scale
-    distances = torch.empty(n, k, dtype=torch.float64, device=x.device)
-    indices = torch.empty(n, k, dtype=torch.int64, device=x.device)
-    certain = torch.empty(n, dtype=torch.bool, device=x.device)
-    at_once = max(1, _BYTES_AT_ONCE // (8 * x.shape[1] * depth))
-    for start in range(0, n, at_once):
-        rows = slice(start, min(start + at_once, n))
-        close, order = candidates.closeness[rows].double().sort(dim=1, descending=True)
-        partner = candidates.partners[rows].gather(1, order)
-        norms = tiles_x.norms[rows, None]
-        kth = close[:, k - 1 : k]
-        error = tiles_x.margin(norms, (-2 * kth).clamp_min_(0).sqrt_())
-        measured = int((close >= kth - 2 * error).sum(dim=1).max())
-        partner = partner[:, :measured]
-        distance = _lengths(y[partner.flatten()].double().view(*partner.shape, -1).sub_(x[rows, None, :]))
-        distance, partner = _by_distance_then_index(distance, partner)
-        distances[rows], indices[rows] = distance[:, :k], partner[:, :k]
-        reach = distance[:, k - 1 : k] * scale
-        unmeasured = close[:, min(measured, depth - 1), None]
-        certain[rows] = (unmeasured < -(reach**2) / 2 - tiles_x.margin(norms, reach)).squeeze(1)
-    return distances, indices, (~certain).nonzero().squeeze(1)
+    scale, norms = tiles_x.frame.scale, tiles_x.norms[:, None]
+    close, order = candidates.closeness[:n].double().sort(dim=1, descending=True)
+    partner = candidates.partners[:n].gather(1, order)
+    kth = close[:, k - 1 : k]
+    error = tiles_x.margin(norms, (-2 * kth).clamp_min_(0).sqrt_())
+    measured = (close >= kth - 2 * error).sum(dim=1)  # of each row; what lies beyond can hardly be among the k nearest
+    distance = _lengths(x, y, partner, measured)
+    distance, partner = _by_distance_then_index(distance, partner)
+    reach = distance[:, k - 1 : k] * scale
+    # Columns were measured by blocks of rows, so some more than counted here may have been: it does no harm.
+    unmeasured = close.gather(1, measured.clamp_max(depth - 1)[:, None])
+    certain = (unmeasured < -(reach**2) / 2 - tiles_x.margin(norms, reach)).squeeze(1)
+    return distance[:, :k], partner[:, :k], (~certain).nonzero().squeeze(1)
 
 
 def repeat_in_float64(
@@ -98,8 +90,24 @@ def repeat_in_float64(
     return distances, indices
 
 
-def _lengths(differences: torch.Tensor) -> torch.Tensor:
-    return differences.square_().sum(dim=-1).sqrt_()
+def _lengths(x: torch.Tensor, y: torch.Tensor, partner: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
+    """|x_i - y_j| for each row i and at least its first `measured` partners j; inf for the others."""
+    n, depth, dim = *partner.shape, x.shape[1]
+    distances = torch.full((n, depth), torch.inf, dtype=torch.float64, device=x.device)
+    width = int(measured.max())
+    at_once = max(1, _BYTES_AT_ONCE // (8 * dim * width))
+    # Room kept from step to step: fresh memory costs more than the arithmetic.
+    rows = y.new_empty(at_once * width, dim)
+    differences = torch.empty(at_once * width, dim, dtype=torch.float64, device=x.device)
+    widths = [int(block.max()) for block in measured.split(at_once)]
+    for start, width in zip(range(0, n, at_once), widths, strict=True):
+        some = partner[start : start + at_once, :width]
+        pairs, shape = some.numel(), (*some.shape, dim)
+        torch.index_select(y, 0, some.flatten(), out=rows[:pairs])
+        queries = x[start : start + at_once, None, :].double()
+        torch.sub(rows[:pairs].view(shape), queries, out=differences[:pairs].view(shape))
+        distances[start : start + at_once, :width] = torch.linalg.vector_norm(differences[:pairs].view(shape), dim=2)
+    return distances
 
 
 def _by_distance_then_index(distance: torch.Tensor, partner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,6 +6,8 @@ import math
 
 import torch
 
+from pointwise.neighbors.marks import marked
+
 _GROUP = 8  # columns that are first looked at by their best member alone
 _MANY = 3  # times the depth: with more newcomers per row than this, sorting beats scattering
 
@@ -21,14 +23,13 @@ class Nearest:
     def offer(self, rows: slice, closeness: torch.Tensor, first_partner: int) -> None:
         """Show these rows a tile [rows, columns], maybe a transposed view; its columns are partners from here on."""
         worst_kept = self.closeness[rows].amin(dim=1, keepdim=True)
-        newcomers = closeness > worst_kept
-        count = int(torch.count_nonzero(newcomers))
-        if count == 0:
-            return
-        if count > _MANY * self.depth * len(newcomers):
+        row = column = None
+        if self.partners[rows.start, 0] >= 0:
+            row, column = marked(closeness > worst_kept)
+        if row is None or column is None or len(row) > _MANY * self.depth * len(closeness):
             values, columns = _largest(closeness, self.depth)
         else:
-            values, columns = _gathered(closeness, newcomers.contiguous())
+            values, columns = _lined_up(closeness, row, column)
         values = torch.cat([self.closeness[rows], values], dim=1)
         partners = torch.cat([self.partners[rows], columns + first_partner], dim=1)
         self.closeness[rows], best = values.topk(self.depth, dim=1, sorted=False)
@@ -55,12 +56,11 @@ def _largest(tile: torch.Tensor, depth: int) -> tuple[torch.Tensor, torch.Tensor
     return values, place.div(depth, rounding_mode="floor").mul_(groups).add_(chosen.gather(1, place % depth))
 
 
-def _gathered(tile: torch.Tensor, marked: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The marked entries of each row of a tile and their columns, padded with -inf to the longest row."""
-    row, column = marked.nonzero(as_tuple=True)
-    counts = torch.bincount(row, minlength=len(marked))
+def _lined_up(tile: torch.Tensor, row: torch.Tensor, column: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """These entries of a tile, given row by row, as equally long rows padded with -inf; and their columns."""
+    counts = torch.bincount(row, minlength=len(tile))
     place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
-    shape = len(marked), int(counts.max())
+    shape = len(tile), int(counts.max())
     values = torch.full(shape, -math.inf, dtype=tile.dtype, device=tile.device)
     columns = torch.zeros(shape, dtype=torch.int64, device=tile.device)
     values[row, place], columns[row, place] = tile[row, column], column
