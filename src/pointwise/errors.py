@@ -7,6 +7,12 @@ class InputError(ValueError):
     """Something given to pointwise cannot be used; the message says what, its value, what is allowed and what to do."""
 
 
+def ordinal(number: int) -> str:
+    """The number as a word of order for messages: 1st, 2nd, 3rd, 4th ... 11th ... 21st."""
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
 class MissingExtra(ImportError):
     """An optional dependency is needed and not installed; the message has the line that installs it."""
 

@@ -20,7 +20,14 @@ from pointwise.neighbors.knn import on_device, require_engine
 from pointwise.score import Score
 from pointwise.summaries.kernels import kernel_sums
 from pointwise.summaries.moments import moments
-from pointwise.summaries.neighborhoods import Duplicates, Neighborhoods, Progress, neighborhoods, require_comparable
+from pointwise.summaries.neighborhoods import (
+    Duplicates,
+    Neighborhoods,
+    Progress,
+    checked_options,
+    neighborhoods,
+    require_comparable,
+)
 from pointwise.summaries.self_neighbors import SelfNeighbors
 
 
@@ -75,11 +82,12 @@ def evaluate(
     """
     real, fake = as_table(real, name="real"), as_table(fake, name="fake")
     chosen = chosen_metrics(metrics)
+    checked_options(k, cover, dimension, duplicates)
     _require_seed(seed)
     require_engine(engine)
     require_comparable(real, fake)
     x, y = on_device(real.features, fake.features, device=device)
-    warnings: list[str] = []
+    warnings = _about_tables(real, fake)
     summaries: dict[str, Any] = {}
     needed = {row.summary for row in chosen}
     if "gaussian_kernel" in needed and metrics is None and (zero_rows := _zero_rows(real) + _zero_rows(fake)):
@@ -149,6 +157,22 @@ def _zero_rows(table: FeatureTable) -> int:
     return int((~table.features.any(dim=1)).sum())
 
 
+def _about_tables(real: FeatureTable, fake: FeatureTable) -> list[str]:
+    sentences = []
+    encoders = real.meta.get("encoder"), fake.meta.get("encoder")
+    if None not in encoders and encoders[0] != encoders[1]:
+        sentences.append(
+            f"the real table was encoded by {encoders[0]} and the generated one by {encoders[1]}: their features "
+            "cannot be compared. Encode both alike."
+        )
+    if real.fingerprint() == fake.fingerprint():
+        sentences.append(
+            "both tables hold the same rows: every generated row has its copy as nearest real neighbour, which makes "
+            "it look better than new samples could. Set other real rows aside instead."
+        )
+    return sentences
+
+
 def _copies(distances: np.ndarray[Any, np.dtype[np.float64]]) -> int:
     return int((distances[:, 0] == 0).sum())
 
@@ -181,7 +205,7 @@ def _about_copies(hoods: Neighborhoods) -> list[str]:
             count = int((neighbors.distances[:, k - 1] == 0).sum())
             if count:
                 sentences.append(
-                    f"{count} of {len(neighbors)} {what} (k = {k}) at distance zero; {FLOORED} in their log terms."
+                    f"{count} of {len(neighbors)} {what} (k = {k}) at distance zero: in their log terms {FLOORED}."
                 )
     return sentences
 

@@ -13,6 +13,7 @@ from pointwise.cli.bars import Bars
 from pointwise.cli.sources import named, names, read
 from pointwise.cli.tables import console, modes_tables, scores_table
 from pointwise.data.files import atomic_write, require_writable
+from pointwise.data.images import is_images
 from pointwise.data.table import FeatureTable
 from pointwise.errors import InputError
 from pointwise.evaluate import chosen_metrics, evaluate
@@ -25,7 +26,8 @@ from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 @click.argument("real")
 @click.argument("fake", nargs=-1, required=True)
 @click.option(
-    "--encoder", default="bundled", show_default=True, help="For images: bundled, bundled:SIZE, pixels, pixels:SIZE."
+    "--encoder",
+    help="For images: bundled, bundled:SIZE, pixels, pixels:SIZE; as REAL was encoded if left out.",
 )
 @click.option("--k", "k_text", default="5", show_default=True, help="Neighbours; several as 3,5,10.")
 @click.option(
@@ -63,7 +65,7 @@ def compare(
     *,
     real: str,
     fake: tuple[str, ...],
-    encoder: str,
+    encoder: str | None,
     k_text: str,
     cover: int,
     metrics_text: str | None,
@@ -88,11 +90,13 @@ def compare(
     for path in (json_path if json_path != "-" else None, neighbors_path):
         if path is not None:
             require_writable(path)
-    real_table = read(real, encoder=encoder, skip_bad=skip_bad, device=device)
+    real_table = read(real, encoder=encoder or "bundled", skip_bad=skip_bad, device=device)
+    # By its own name, "pixels:28x28" say, an encoder is the same for every source.
+    fake_encoder = real_table.meta.get("encoder") if is_images(real) or encoder is None else encoder
     half = None
     evaluations: dict[str, Evaluation] = {}
     for name, source in generators.items():
-        fake_table = read(source, encoder=encoder, skip_bad=skip_bad, device=device)
+        fake_table = read(source, encoder=fake_encoder or "bundled", skip_bad=skip_bad, device=device)
         with Bars(f"{name}: " if len(fake) > 1 else "") as bars:
             if half is None and needs_neighbors and (len(fake) > 1 or neighbors_path):
                 half = _real_half(real_table, ks, cover, neighbors_path, device, bars)

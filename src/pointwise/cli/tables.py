@@ -16,6 +16,10 @@ from pointwise.metrics.registry import METRICS, Better
 from pointwise.score import Score
 
 _ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "zero": "→0"}
+_LOST = {
+    "kl_real_fake": "nats lost on its samples, of which rce is the mean (0: covered)",
+    "rce": "nats above the mean entropy of all real samples (wide modes have more)",
+}
 _MODES_SHOWN = 12
 _UNLIMITED = 10_000  # columns: wider than any table
 
@@ -40,15 +44,13 @@ def scores_table(evaluations: Mapping[str, Evaluation], *, width: int) -> Group:
 
 def modes_tables(evaluations: Mapping[str, Evaluation], *, width: int) -> Iterator[tuple[str, Group]]:
     """What became of each real mode, a title and a table for each metric; nothing without modes."""
+    first = next(iter(evaluations.values()))
+    lost = "kl_real_fake" if "kl_real_fake" in first else "rce"
     for metric, meaning, sign in (
-        (
-            "kl_real_fake",
-            "kl_real_fake by real mode: nats lost on its samples, of which rce is the mean (0: covered)",
-            -1,
-        ),
+        (lost, f"{lost} by real mode: {_LOST[lost]}", -1),
         ("recall_cover", "recall cover by real mode (share of it that is generated often enough)", 1),
     ):
-        keys = [key for key in next(iter(evaluations.values())).scores if key[0] == metric]
+        keys = [key for key in first.scores if key[0] == metric]
         scores = {name: evaluation.scores[keys[-1]] for name, evaluation in evaluations.items() if keys}
         if scores and all(score.modes is not None for score in scores.values()):
             by_mode = {name: score.by_mode() for name, score in scores.items()}

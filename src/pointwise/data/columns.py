@@ -14,6 +14,7 @@ from pointwise.data.table import FeatureTable
 from pointwise.errors import InputError
 
 COLUMNS = ("features", "text", "ids", "modes", "captions", "meta")
+FOR_IMAGES = "Images go through an encoder first: pointwise compare, or pointwise.encoders.encode in Python."
 _SHOWN = 8  # keys named in a message
 
 
@@ -55,8 +56,7 @@ def find_columns(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
         deep = any(len(shape) > 2 for shape in shapes.values())
         raise InputError(
             f"it has no array named features, and {len(flat) or 'no'} other 2-D arrays where one could stand in; "
-            f"it holds {held}{more}. Name the [n, d] array features."
-            + (" Images go through an encoder first: pointwise encode." if deep else "")
+            f"it holds {held}{more}. Name the [n, d] array features." + (f" {FOR_IMAGES}" if deep else "")
         )
     return found | {"features": flat[0]}
 
@@ -64,10 +64,7 @@ def find_columns(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
 def refuse_images(shape: tuple[int, ...], dtype: object) -> None:
     """Raise InputError where an array that should be features is a stack of images, uint8 [n, h, w, 3]."""
     if len(shape) == 4 and shape[-1] in (1, 3, 4) and str(dtype).endswith("uint8"):
-        raise InputError(
-            f"it holds images (uint8 {list(shape)}), not features; images go through an encoder first: "
-            "use pointwise encode, or pointwise compare with --encoder."
-        )
+        raise InputError(f"it holds images (uint8 {list(shape)}), not features. {FOR_IMAGES}")
 
 
 def meta_to_json(table: FeatureTable) -> str:

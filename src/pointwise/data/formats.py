@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pointwise.data import numpy_files, parquet, tensor_files
+from pointwise.data.columns import FOR_IMAGES
 from pointwise.data.files import atomic_write
 from pointwise.data.table import FeatureTable
 from pointwise.errors import InputError
@@ -97,10 +98,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError("there is no such file or folder.")
     suffix = path.suffix.lower()
     if suffix not in _READERS:
-        raise InputError(
-            f"the suffix {path.suffix!r} is not one of {', '.join(_READERS)}. "
-            "Images go through an encoder first: pointwise encode."
-        )
+        raise InputError(f"the suffix {path.suffix!r} is not one of {', '.join(_READERS)}. {FOR_IMAGES}")
     _require_start(path, suffix)
     return _READERS[suffix](path)
 

@@ -117,7 +117,8 @@ def is_images(source: str | Path) -> bool:
     """Say whether this path holds images rather than a table of features.
 
     A folder does unless the first of its folders that holds either kind of file holds .parquet shards; a .zip, a .tar
-    and an image file do; an .npy does if it is uint8 [n, h, w, c]. A path that cannot be read is no image source.
+    and an image file do; an .npy does if it is uint8 [n, h, w, 3] or grey [n, h, w]. A path that cannot be read is no
+    image source.
     """
     path = Path(source)
     name = path.name.lower()
@@ -134,7 +135,7 @@ def is_images(source: str | Path) -> bool:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except _BROKEN:
             return False
-        return bool(array.dtype == np.uint8 and array.ndim == 4)
+        return bool(array.dtype == np.uint8 and array.ndim in (3, 4))
     return os.path.exists(path) and name.endswith((".zip", *_TARS, *SUFFIXES))
 
 
@@ -311,6 +312,8 @@ def _naming(source: Path, name: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
+    if type(error).__name__ == "UnidentifiedImageError":  # it names an object in memory
+        return "it is in no format that Pillow knows, or its beginning is damaged"
     return str(error).rstrip(".") or type(error).__name__
 
 

@@ -12,7 +12,15 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from pointwise.arrays import Column
-from pointwise.data.columns import arrays_of, bytes_of, find_columns, meta_from_json, meta_to_json, refuse_images
+from pointwise.data.columns import (
+    FOR_IMAGES,
+    arrays_of,
+    bytes_of,
+    find_columns,
+    meta_from_json,
+    meta_to_json,
+    refuse_images,
+)
 from pointwise.data.table import FeatureTable
 from pointwise.errors import InputError
 
@@ -50,8 +58,8 @@ def read_npz(path: Path) -> dict[str, Any]:
             names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
             if not names and archive.namelist():
                 raise InputError(
-                    f"it is a zip file but holds no .npy arrays (its first entry is {archive.namelist()[0]}); "
-                    "images go through an encoder first: pointwise encode."
+                    f"it is a zip file but holds no .npy arrays (its first entry is {archive.namelist()[0]}). "
+                    + FOR_IMAGES
                 )
             found = find_columns({name: _shape_in(archive, name) for name in names})
             columns: dict[str, Any] = {column: _read_in(archive, name) for column, name in found.items()}

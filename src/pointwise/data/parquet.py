@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from pointwise.arrays import Column
-from pointwise.data.columns import arrays_of, first_line, meta_from_json, meta_to_json
+from pointwise.data.columns import FOR_IMAGES, arrays_of, first_line, meta_from_json, meta_to_json
 from pointwise.data.table import FeatureTable
 from pointwise.errors import InputError
 
@@ -41,9 +41,7 @@ def read_folder(folder: Path) -> dict[str, Any]:
     """Return the columns of all .parquet files in a folder, in the order of their names."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".parquet" and path.name[0] not in "._")
     if not paths:
-        raise InputError(
-            "the folder holds no .parquet files. A folder of images goes through an encoder: pointwise encode."
-        )
+        raise InputError(f"the folder holds no .parquet files. {FOR_IMAGES}")
     return _read(paths, folder=True)
 
 

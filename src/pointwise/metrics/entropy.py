@@ -10,7 +10,7 @@ import torch
 
 from pointwise.arrays import Array
 from pointwise.data.table import FeatureTable, as_table
-from pointwise.errors import InputError
+from pointwise.errors import InputError, ordinal
 from pointwise.metrics.jackknife import Removal, Side, Terms, standard_error
 from pointwise.neighbors import Neighbors, knn
 from pointwise.neighbors.knn import require_count, require_enough
@@ -166,7 +166,7 @@ def log_density_terms(
     if len(zero) and duplicates == "floor":
         if len(zero) == len(distances):
             raise InputError(
-                f"every row of {where} has its {_ordinal(k)} neighbour{_in(among)} at distance zero, so there is no "
+                f"every row of {where} has its {ordinal(k)} neighbour{_in(among)} at distance zero, so there is no "
                 "positive distance to stand in: these rows are copies of each other and have no density."
             )
         distances = np.maximum(distances, distances[distances[:, 0] > 0, 0].min())
@@ -193,7 +193,7 @@ def _duplicates_message(
     other = int(neighbors.indices[first, 0])
     of = f" of {partner}" if partner else ""
     return (
-        f"{len(zero)} of {len(neighbors)} rows of {where} have their {_ordinal(k)} neighbour{_in(partner)} at distance "
+        f"{len(zero)} of {len(neighbors)} rows of {where} have their {ordinal(k)} neighbour{_in(partner)} at distance "
         f"zero (the first: row {first} equals row {other}{of}), and the log of zero is -inf. Remove the copies, use a "
         f"larger k, or say duplicates='floor' ({FLOORED}) or duplicates='keep' (-inf stays)."
     )
@@ -201,8 +201,3 @@ def _duplicates_message(
 
 def _in(partner: str | None) -> str:
     return f" in {partner}" if partner else ""
-
-
-def _ordinal(k: int) -> str:
-    ending = "th" if 10 <= k % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(k % 10, "th")
-    return f"{k}{ending}"

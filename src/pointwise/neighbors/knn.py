@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pointwise.arrays import Array, as_features
-from pointwise.errors import InputError
+from pointwise.errors import InputError, ordinal
 from pointwise.neighbors import blocked
 
 ENGINES = ("auto", "blocked")
@@ -140,6 +140,6 @@ def require_enough(rows: int, k: int, *, name: str, without_self: bool, product:
     if k > available:
         itself = " besides the row itself" if without_self else ""
         raise InputError(
-            f"{name} has {rows} row{'s' * (rows != 1)}, which is too few for {product or f'k = {k}'}: a {k}-th nearest "
-            f"neighbour{itself} needs at least {k + without_self} rows. Use a smaller k or more samples."
+            f"{name} has {rows} row{'s' * (rows != 1)}, which is too few for {product or f'k = {k}'}: a {ordinal(k)} "
+            f"nearest neighbour{itself} needs at least {k + without_self} rows. Use a smaller k or more samples."
         )

@@ -135,13 +135,11 @@ def neighborhoods(
     ((30, 5), 3)
     """
     real, fake = as_table(real, name="real"), as_table(fake, name="fake")
-    ks = _as_ks(k)
-    require_count(cover, name="cover")
+    ks = checked_options(k, cover, dimension, duplicates)
     require_engine(engine)
     require_comparable(real, fake)
     require_neighbors(real, ks, cover, name="the real table")
     require_neighbors(fake, ks, cover, name="the generated table")
-    _require_policy(dimension, duplicates)
     if within_real is None:
         within_real = self_neighbors(
             real,
@@ -211,21 +209,20 @@ def require_comparable(real: FeatureTable, fake: FeatureTable) -> None:
     require_same_width(real.features, fake.features, names=("the real table", "the generated table"))
 
 
-def _as_ks(k: int | Sequence[int]) -> tuple[int, ...]:
+def checked_options(k: int | Sequence[int], cover: int, dimension: str | float, duplicates: str) -> tuple[int, ...]:
+    """Return the numbers of neighbours, each once; raise an InputError where an option is out of its range."""
     ks = tuple(k) if isinstance(k, Sequence) else (k,)
     if not ks:
         raise InputError("k is empty; give one number of neighbours or several, 5 or (3, 5, 10) say.")
     for value in ks:
         require_count(value, name="k")
-    return tuple(dict.fromkeys(int(value) for value in ks))
-
-
-def _require_policy(dimension: str | float, duplicates: str) -> None:
+    require_count(cover, name="cover")
     if duplicates not in get_args(Duplicates):
         raise InputError(f"duplicates is {duplicates!r}; it must be 'raise', 'floor' or 'keep'.")
     number = isinstance(dimension, int | float) and not isinstance(dimension, bool)
     if not (dimension in ("ambient", "intrinsic") or (number and 0 < float(dimension) < float("inf"))):
         raise InputError(f"dimension is {dimension!r}; it must be 'ambient', 'intrinsic' or a positive number.")
+    return tuple(dict.fromkeys(int(value) for value in ks))
 
 
 def _as_dimension(dimension: str | float, real: FeatureTable, within_real: SelfNeighbors) -> float:
