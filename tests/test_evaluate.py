@@ -226,6 +226,46 @@ def test_a_gpu_gives_the_same_values():
         assert value == pytest.approx(evaluate(real, fake)[name].value, rel=1e-9)
 
 
+@pytest.mark.parametrize("metrics", [["frechet"], ["kid", "cmmd"]])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 0}, "k is 0; it must be a whole number of at least 1"),
+        ({"k": ()}, "k is empty; give one number of neighbours or several"),
+        ({"cover": 0}, "cover is 0; it must be a whole number of at least 1"),
+        ({"dimension": -3}, "dimension is -3; it must be 'ambient', 'intrinsic' or a positive number"),
+        ({"duplicates": "drop"}, "duplicates is 'drop'; it must be 'raise', 'floor' or 'keep'"),
+    ],
+)
+def test_options_are_checked_also_where_no_metric_asked_for_reads_them(options, message, metrics):
+    with pytest.raises(InputError, match=message):
+        evaluate(rows(60), rows(50, seed=1), metrics=metrics, **options)
+
+
+# ---- what is said of the two tables
+
+
+def test_tables_of_two_encoders_get_a_warning():
+    def said(real: str | None, fake: str | None) -> tuple[str, ...]:
+        metas = [{} if name is None else {"encoder": name} for name in (real, fake)]
+        tables = FeatureTable(rows(60), meta=metas[0]), FeatureTable(rows(50, seed=1), meta=metas[1])
+        return evaluate(*tables, metrics=["frechet"]).warnings
+
+    assert said("pixels:28", "pixels:32") == (
+        "the real table was encoded by pixels:28 and the generated one by pixels:32: their features cannot be "
+        "compared. Encode both alike.",
+    )
+    assert said("pixels:28", "pixels:28") == said("pixels:28", None) == said(None, "pixels:28") == ()
+
+
+def test_a_table_against_itself_gets_a_warning_whatever_the_metric():
+    (sentence,) = evaluate(rows(60), rows(60), metrics=["frechet"]).warnings
+    assert sentence.startswith("both tables hold the same rows: ")
+    changed = rows(60)
+    changed[59, 2] = np.nextafter(changed[59, 2], 9)
+    assert evaluate(rows(60), changed, metrics=["frechet"]).warnings == ()
+
+
 # ---- dimension
 
 
@@ -302,8 +342,8 @@ def test_copies_floored_at_the_smallest_positive_distance():
     np.testing.assert_allclose(terms - terms[0], 3 * np.log(floored / floored[0]), rtol=1e-9, atol=1e-12)
     assert ev.warnings == (
         "4 of 62 real rows have an exact copy among the real rows.",
-        "4 of 62 real rows have their k-th real neighbour (k = 1) at distance zero; "
-        "the smallest positive distance stands in in their log terms.",
+        "4 of 62 real rows have their k-th real neighbour (k = 1) at distance zero: "
+        "in their log terms the smallest positive distance stands in.",
     )
     assert ev.provenance["duplicates"] == {
         "policy": "floor",
@@ -330,7 +370,11 @@ def test_copies_kept_as_infinities_without_a_word_from_numpy():
 
 def test_a_generator_that_copies_the_real_rows():
     ev = evaluate(rows(60), rows(60), k=1, duplicates="floor", metrics=["precision", "recall"])
-    assert ev.warnings[0] == "60 of 60 generated rows are exact copies of real rows."
+    assert ev.warnings[:2] == (
+        "both tables hold the same rows: every generated row has its copy as nearest real neighbour, which makes it "
+        "look better than new samples could. Set other real rows aside instead.",
+        "60 of 60 generated rows are exact copies of real rows.",
+    )
     assert ev["precision"].value == ev["recall"].value == 1
 
 
@@ -346,6 +390,14 @@ def test_all_rows_identical():
     ev = evaluate(same, same, metrics=[name for name in METRICS if name not in LOGS])
     assert ev["precision"].value == ev["recall"].value == ev["coverage"].value == 1
     assert ev["frechet"].value == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("k", "word"), [(2, "2nd"), (3, "3rd"), (11, "11th"), (12, "12th"), (13, "13th"), (21, "21st")]
+)
+def test_neighbours_are_counted_in_words_of_order(k, word):
+    with pytest.raises(InputError, match=f"40 of 40 rows of the generated table have their {word} neighbour at dist"):
+        evaluate(rows(40), np.ones((40, 3)), k=k, cover=1, metrics=["re"])
 
 
 def test_policy_that_does_not_exist():
@@ -380,7 +432,7 @@ def test_the_real_half_serves_again_with_the_identical_result(tmp_path):
 
 def test_the_real_half_is_what_is_used():
     real, fake = rows(60), rows(50, seed=1)
-    half = self_neighbors(real, 15)
+    half = self_neighbors(real, 16)
     doubled = SelfNeighbors(half.fingerprint, pointwise.Neighbors(2 * half.neighbors.distances, half.neighbors.indices))
     difference = (
         evaluate(real, fake, within_real=doubled)["entropy_real"].value - evaluate(real, fake)["entropy_real"].value
@@ -389,7 +441,7 @@ def test_the_real_half_is_what_is_used():
 
 
 def test_the_real_half_of_another_table_is_refused():
-    half = self_neighbors(rows(60, seed=5), 15)
+    half = self_neighbors(rows(60, seed=5), 16)
     with pytest.raises(
         InputError, match=r"made from another table \(60 rows, fingerprint \w{12}\) than the one given \(60"
     ):
@@ -397,12 +449,44 @@ def test_the_real_half_of_another_table_is_refused():
     changed = rows(60)
     changed[59, 2] = np.nextafter(changed[59, 2], 9)
     with pytest.raises(InputError, match="made from another table"):
-        evaluate(changed, rows(50, seed=1), within_real=self_neighbors(rows(60), 15))
+        evaluate(changed, rows(50, seed=1), within_real=self_neighbors(rows(60), 16))
 
 
 def test_the_real_half_that_is_too_shallow_is_refused():
-    with pytest.raises(InputError, match=r"reach k = 14 but 15 are needed .* again with self_neighbors\(real, 15\)"):
-        evaluate(rows(60), rows(50, seed=1), within_real=self_neighbors(rows(60), 14))
+    sentence = (
+        r"reach k = 15 but 16 are needed \(cover times the largest k, and one more where there is one\)\. "
+        r"Make them again with self_neighbors\(real, 16\)"
+    )
+    with pytest.raises(InputError, match=sentence):
+        evaluate(rows(60), rows(50, seed=1), within_real=self_neighbors(rows(60), 15))
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "cover", "depth"),
+    [(60, 5, 3, 16), (17, 5, 3, 16), (16, 5, 3, 15), (60, (2, 7), 2, 15), (60, 1, 1, 2)],
+)
+def test_how_far_a_real_half_must_reach(n, k, cover, depth):
+    """One more than cover times the largest k, for the standard error, where there are that many other rows."""
+    real, fake = rows(n), rows(50, seed=1)
+    kept = evaluate(real, fake, k=k, cover=cover, within_real=self_neighbors(real, depth))
+    assert_identical(kept, evaluate(real, fake, k=k, cover=cover))
+    with pytest.raises(InputError, match=f"reach k = {depth - 1} but {depth} are needed"):
+        evaluate(real, fake, k=k, cover=cover, within_real=self_neighbors(real, depth - 1))
+
+
+def test_a_real_half_is_saved_as_it_is_however_it_lies_in_memory(tmp_path):
+    found = self_neighbors(rows(60), 16).neighbors
+    wide = np.hstack([found.distances, found.distances]), np.hstack([found.indices, found.indices])
+    for distances, indices in (
+        (np.ascontiguousarray(found.distances), np.ascontiguousarray(found.indices)),
+        (np.asfortranarray(found.distances), np.asfortranarray(found.indices)),
+        (wide[0][:, :16], wide[1][:, :16]),
+    ):
+        SelfNeighbors("of these rows", pointwise.Neighbors(distances, indices)).save(tmp_path / "half.safetensors")
+        again = SelfNeighbors.load(tmp_path / "half.safetensors")
+        assert again.fingerprint == "of these rows"
+        np.testing.assert_array_equal(again.neighbors.distances, found.distances)
+        np.testing.assert_array_equal(again.neighbors.indices, found.indices)
 
 
 def test_a_file_that_holds_no_real_half(tmp_path):
@@ -523,7 +607,7 @@ def test_progress_leaves_out_what_is_not_done():
     evaluate(rows(60), rows(50, seed=1), metrics=["frechet"], progress=lambda what, done, total: calls.append(what))
     assert set(calls) == {"moments and kernels"}
     calls.clear()
-    half = self_neighbors(rows(60), 15)
+    half = self_neighbors(rows(60), 16)
     evaluate(
         rows(60),
         rows(50, seed=1),

@@ -70,7 +70,9 @@ def test_interval_of_a_share_widens_with_its_standard_error():
     honest = mean_score(samples, of="real")
     wider = mean_score(samples, of="real", error=lambda rows: 2 * honest.standard_error)
     narrower = mean_score(samples, of="real", error=lambda rows: honest.standard_error / 2)
-    assert wider.interval() == pytest.approx(tuple(binomtest_interval(0.3, 0.21 / wider.standard_error**2)), rel=1e-9)
+    assert wider.interval() == pytest.approx(
+        tuple(binomtest_interval(0.3, 1 + 0.21 / wider.standard_error**2)), rel=1e-9
+    )
     assert narrower.interval() == honest.interval()
 
 

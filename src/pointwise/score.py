@@ -87,7 +87,7 @@ class Score:
         """How many independent samples would leave a share as uncertain as its standard error says."""
         count = len(self.per_sample) if self.per_sample is not None else 0
         variance = self.value * (1 - self.value)
-        return min(count, variance / self.standard_error**2) if variance and self.standard_error > 0 else count
+        return min(count, 1 + variance / self.standard_error**2) if variance and self.standard_error > 0 else count
 
     def __repr__(self) -> str:
         error = "" if math.isnan(self.standard_error) else f" ± {self.standard_error:.2g}"

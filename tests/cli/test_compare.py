@@ -19,6 +19,7 @@ from PIL import Image
 from pointwise.cli import main
 from pointwise.cli.bars import Bars
 from pointwise.data.table import FeatureTable
+from pointwise.encoders import encode
 from pointwise.evaluate import evaluate
 from pointwise.evaluation import Evaluation
 from pointwise.metrics.registry import METRICS
@@ -226,12 +227,12 @@ def test_warnings_go_to_stderr(pointwise):
     assert err.splitlines() == [
         "warning: copies: 20 of 95 generated rows have an exact copy among the generated rows.",
         "warning: copies: 5 of 95 generated rows are exact copies of real rows.",
-        "warning: copies: 20 of 95 generated rows have their k-th generated neighbour (k = 1) at distance zero; "
-        "the smallest positive distance stands in in their log terms.",
-        "warning: copies: 5 of 95 generated rows have their k-th real neighbour (k = 1) at distance zero; "
-        "the smallest positive distance stands in in their log terms.",
-        "warning: copies: 5 of 80 real rows have their k-th generated neighbour (k = 1) at distance zero; "
-        "the smallest positive distance stands in in their log terms.",
+        "warning: copies: 20 of 95 generated rows have their k-th generated neighbour (k = 1) at distance zero: "
+        "in their log terms the smallest positive distance stands in.",
+        "warning: copies: 5 of 95 generated rows have their k-th real neighbour (k = 1) at distance zero: "
+        "in their log terms the smallest positive distance stands in.",
+        "warning: copies: 5 of 80 real rows have their k-th generated neighbour (k = 1) at distance zero: "
+        "in their log terms the smallest positive distance stands in.",
     ]
     assert "warning" not in out
 
@@ -347,10 +348,68 @@ def test_arrays_and_archives_of_images(pointwise, images):
     assert cells(alone)["pce"][2].split()[0] == cells(out)["pce"][2].split()[0]
 
 
+@pytest.mark.parametrize("encoder", ["pixels", "pixels:28"])
+def test_generated_images_are_brought_to_the_size_of_the_real_ones(pointwise, folder, encoder):
+    for name, side in (("small", 28), ("large", 40)):
+        rng = np.random.default_rng(side)
+        (folder / name).mkdir()
+        for i in range(20):
+            pixels = rng.integers(0, 256, size=(side, side, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i:02}.png")
+    code, _, err = pointwise("compare", "small", "large", "--encoder", encoder, "--json", "all.json")
+    assert (code, err) == (0, "")
+    told = Evaluation.from_json("all.json").provenance
+    for side in ("real", "generated"):
+        assert (told[side]["columns"], told[side]["meta"]["encoder"]) == (28 * 28 * 3, "pixels:28")
+
+
+def test_without_an_encoder_images_are_encoded_as_the_real_table_was(pointwise, images):
+    encode("photos", encoder="pixels:5").save("photos.npz")
+    code, _, err = pointwise("compare", "photos.npz", "made", "--json", "all.json")
+    assert (code, err) == (0, "")
+    told = Evaluation.from_json("all.json").provenance
+    assert told["generated"]["columns"] == 5 * 5 * 3
+    assert told["generated"]["meta"]["encoder"] == "pixels:5"
+
+
+def test_tables_of_two_encoders_are_compared_with_a_warning(pointwise):
+    FeatureTable(rows(), meta={"encoder": "X"}).save("x.npz")
+    FeatureTable(rows(seed=1), meta={"encoder": "X"}).save("same.npz")
+    FeatureTable(rows(seed=1), meta={"encoder": "Y"}).save("y.npz")
+    code, _, err = pointwise("compare", "x.npz", "same.npz", "y.npz", "good.parquet")
+    assert code == 0
+    assert err == (
+        "warning: y: the real table was encoded by X and the generated one by Y: their features cannot be compared. "
+        "Encode both alike.\n"
+    )
+
+
+def test_arrays_of_grey_images(pointwise, folder):
+    """Grey is the colour of three equal parts, so both forms of a stack give the same numbers."""
+    for seed, name in enumerate(("real", "fake")):
+        grey = np.random.default_rng(seed).integers(0, 256, size=(40, 6, 6), dtype=np.uint8)
+        np.save(f"{name}-grey.npy", grey)
+        np.save(f"{name}-rgb.npy", np.repeat(grey[..., None], 3, axis=3))
+    found = []
+    for form in ("grey", "rgb"):
+        sources = (f"real-{form}.npy", f"fake-{form}.npy")
+        code, _, err = pointwise("compare", *sources, "--encoder", "pixels", "--json", "all.json")
+        assert (code, err) == (0, "")
+        found.append(Evaluation.from_json("all.json"))
+    grey, rgb = found
+    assert grey.provenance["real"]["columns"] == 6 * 6 * 3
+    assert grey.provenance["generated"]["meta"]["encoder"] == "pixels:6"
+    assert grey.provenance["real"]["fingerprint"] == rgb.provenance["real"]["fingerprint"]
+    assert grey.to_dict() == rgb.to_dict()
+
+
 def test_a_damaged_image_is_named(pointwise, refused, images):
     (images / "made" / "dark" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     sentence = refused("compare", "photos", "made", "--encoder", "pixels", "--json", "all.json")
-    assert "made: dark/broken.png cannot be read as an image" in sentence
+    assert (
+        "made: dark/broken.png cannot be read as an image: it is in no format that Pillow knows, or its beginning is "
+        "damaged. Mend or remove it"
+    ) in sentence
     assert "--skip-bad" in sentence
     code, out, err = pointwise("compare", "photos", "made", "--encoder", "pixels", "--skip-bad", "--json", "all.json")
     assert code == 0
@@ -551,7 +610,7 @@ def test_real_neighbors_of_another_table_are_refused(pointwise, refused, folder)
     assert "--real-neighbors half.safetensors: these neighbours were made from another table (80 rows" in sentence
     assert sentence.endswith("Or remove the file: then it is written anew.\n")
     sentence = refused("compare", "real.npz", "bad.npz", "--k", "6", "--real-neighbors", "half.safetensors")
-    assert "these neighbours reach k = 15 but 18 are needed" in sentence
+    assert "these neighbours reach k = 16 but 19 are needed (cover times the largest k, and one more" in sentence
 
 
 def test_damaged_real_neighbors_are_refused(pointwise, refused, folder):

@@ -26,6 +26,7 @@ from pointwise.errors import InputError
 
 WHOLE = (".npz", ".safetensors", ".parquet")  # the formats that hold every column
 READ = (".npy", *WHOLE, ".pt")
+FOR_IMAGES = "Images go through an encoder first: pointwise compare, or pointwise.encoders.encode in Python."
 
 
 def assert_same(a: FeatureTable, b: FeatureTable) -> None:
@@ -249,7 +250,7 @@ def test_npz_without_certain_features_names_what_it_holds(tmp_path):
     np.savez(path, text=np.zeros((3, 2)), labels=np.zeros((3, 2)))
     refused(path, "no other 2-D arrays", "text [3, 2], labels [3, 2]")
     np.savez(path, images=np.zeros((3, 8, 8), np.uint8), labels=[0, 1, 2])
-    refused(path, "images [3, 8, 8]", "Images go through an encoder first: pointwise encode.")
+    refused(path, "images [3, 8, 8]", FOR_IMAGES)
     np.savez(path, **{f"k{i}": np.zeros(1) for i in range(10)})
     refused(path, "k7 [1] and 2 more")
     np.savez(path)
@@ -309,13 +310,13 @@ def test_images_are_sent_to_an_encoder(tmp_path):
     np.savez(tmp_path / "t.npz", features=images)
     torch.save(torch.from_numpy(images), tmp_path / "t.pt")
     for path in tmp_path.iterdir():
-        refused(path, "it holds images (uint8 [4, 8, 8, 3]), not features", "pointwise encode", "pointwise compare")
+        refused(path, "it holds images (uint8 [4, 8, 8, 3]), not features", FOR_IMAGES)
 
 
 def test_a_zip_of_images_named_npz(tmp_path):
     with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
         archive.writestr("cats/1.png", b"\x89PNG")
-    refused(tmp_path / "t.npz", "holds no .npy arrays (its first entry is cats/1.png)", "pointwise encode")
+    refused(tmp_path / "t.npz", "holds no .npy arrays (its first entry is cats/1.png)", FOR_IMAGES)
 
 
 # ---- parquet: what others write wrong, and shards
@@ -406,7 +407,7 @@ def test_shards_that_differ(tmp_path):
 
 def test_missing_folder_without_shards_and_unknown_suffix(tmp_path):
     refused(tmp_path / "no.npz", "there is no such file or folder")
-    refused(tmp_path, "the folder holds no .parquet files", "pointwise encode")
+    refused(tmp_path, "the folder holds no .parquet files", FOR_IMAGES)
     (tmp_path / "t.csv").write_text("1,2")
     refused(tmp_path / "t.csv", "the suffix '.csv' is not one of .npy, .npz, .safetensors, .parquet, .pt")
 

@@ -45,7 +45,7 @@ def entropy(x: FeatureTable | Array, *, k: int = 5, duplicates: Duplicates = "ra
 
     >>> import numpy as np
     >>> uniform = np.random.default_rng(0).uniform(0, 2, size=(4000, 1))
-    >>> round(entropy(uniform).value, 1), round(np.log(2), 1)
+    >>> round(entropy(uniform).value, 1), round(float(np.log(2)), 1)
     (0.7, 0.7)
     """
     table = as_table(x, name="x")

@@ -132,7 +132,7 @@ def neighborhoods(
     >>> rng = np.random.default_rng(0)
     >>> hoods = neighborhoods(rng.normal(size=(40, 2)), rng.normal(size=(30, 2)), k=(3, 5))
     >>> hoods.fake_to_real.distances.shape, hoods.at(3).k
-    ((30, 5), 3)
+    ((30, 6), 3)
     """
     real, fake = as_table(real, name="real"), as_table(fake, name="fake")
     ks = checked_options(k, cover, dimension, duplicates)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pointwise.arrays import Array
@@ -59,7 +60,7 @@ class SelfNeighbors:
         if self.neighbors.depth < depth:
             raise InputError(
                 f"these neighbours reach k = {self.neighbors.depth} but {depth} are needed (cover times the "
-                f"largest k). Make them again with self_neighbors(real, {depth})."
+                f"largest k, and one more where there is one). Make them again with self_neighbors(real, {depth})."
             )
 
     def save(self, path: str | Path) -> None:
@@ -70,8 +71,11 @@ class SelfNeighbors:
         """
         from safetensors.numpy import save
 
-        content = save(
-            {"distances": self.neighbors.distances, "indices": self.neighbors.indices},
+        content = save(  # it takes the bytes as they lie in memory, whatever the strides
+            {
+                "distances": np.ascontiguousarray(self.neighbors.distances),
+                "indices": np.ascontiguousarray(self.neighbors.indices),
+            },
             metadata={"format": _FORMAT, "fingerprint": self.fingerprint},
         )
         with atomic_write(path) as file:
@@ -112,7 +116,8 @@ def self_neighbors(
 
     Args:
         x: table or array [n, d].
-        k: neighbours of each row, at most n - 1. A comparison needs cover times its largest k.
+        k: neighbours of each row, at most n - 1. A comparison needs cover times its largest k, and one
+            more where there is one.
         engine: "auto" or "blocked".
         device: "cpu" or "cuda"; None keeps the data where it is.
         progress: called with (tiles done, tiles in all).
