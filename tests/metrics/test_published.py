@@ -126,7 +126,7 @@ def test_a_line_of_nine_points(k, terms):
     assert pw.cross_entropy(fake, real, k=k).value == pytest.approx(terms[0], rel=1e-9)
 
 
-# By how much the estimate of a cross-entropy falls short, at 20,000 rows and k = 5, when the law that scores is narrower
+# By how much the estimate of a cross-entropy falls short, at 20,000 rows and k = 5, if the law that scores is narrower
 # (factor s in variance) than the law that is scored: (d, s) -> nats. Made with scipy's cKDTree in place of our search,
 # 3 repetitions, spread below .02: it is the estimator's, not ours. All other cases are off by less than .04.
 SHORTFALL = {
