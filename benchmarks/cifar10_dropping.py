@@ -94,9 +94,8 @@ def main() -> None:
             for mode, score in evaluation["pce"].by_mode().items()
         )
     print("\n" + "\n".join(f"- {note}" for note in notes))
-    print(
-        f"- pce of every class that is still there is {'the same as before in every order' if same_by_class else 'changed'}."
-    )
+    verdict = "the same as before in every order" if same_by_class else "changed"
+    print(f"- pce of every class that is still there is {verdict}.")
 
 
 def with_interval(score: pw.Score) -> str:

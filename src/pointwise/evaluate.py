@@ -87,7 +87,13 @@ def evaluate(
     require_engine(engine)
     require_comparable(real, fake)
     x, y = on_device(real.features, fake.features, device=device)
+    fingerprints = real.fingerprint(), fake.fingerprint()
     warnings = _about_tables(real, fake)
+    if fingerprints[0] == fingerprints[1]:
+        warnings.append(
+            "both tables hold the same rows: every generated row has its copy as nearest real neighbour, which makes "
+            "it look better than new samples could. Set other real rows aside instead."
+        )
     summaries: dict[str, Any] = {}
     needed = {row.summary for row in chosen}
     if "gaussian_kernel" in needed and metrics is None and (zero_rows := _zero_rows(real) + _zero_rows(fake)):
@@ -124,7 +130,9 @@ def evaluate(
             scores.update({(row.name, value): row.function(summary.at(value)) for value in summary.ks})
         else:
             scores[row.name, None] = row.function(summary)
-    provenance = _provenance(real, fake, summaries.get("neighborhoods"), device=x.device, engine=engine, seed=int(seed))
+    provenance = _provenance(
+        real, fake, summaries.get("neighborhoods"), fingerprints, device=x.device, engine=engine, seed=int(seed)
+    )
     return Evaluation(scores, provenance, warnings=tuple(warnings))
 
 
@@ -164,11 +172,6 @@ def _about_tables(real: FeatureTable, fake: FeatureTable) -> list[str]:
         sentences.append(
             f"the real table was encoded by {encoders[0]} and the generated one by {encoders[1]}: their features "
             "cannot be compared. Encode both alike."
-        )
-    if real.fingerprint() == fake.fingerprint():
-        sentences.append(
-            "both tables hold the same rows: every generated row has its copy as nearest real neighbour, which makes "
-            "it look better than new samples could. Set other real rows aside instead."
         )
     return sentences
 
@@ -214,6 +217,7 @@ def _provenance(
     real: FeatureTable,
     fake: FeatureTable,
     hoods: Neighborhoods | None,
+    fingerprints: tuple[str, str],
     *,
     device: torch.device,
     engine: str,
@@ -227,8 +231,8 @@ def _provenance(
         "device": str(device),
         "engine": engine,
         "seed": seed,
-        "real": _about(real),
-        "generated": _about(fake),
+        "real": _about(real, fingerprints[0]),
+        "generated": _about(fake, fingerprints[1]),
     }
     if hoods is not None:
         provenance |= {
@@ -245,11 +249,11 @@ def _provenance(
     return provenance
 
 
-def _about(table: FeatureTable) -> dict[str, Any]:
+def _about(table: FeatureTable, fingerprint: str) -> dict[str, Any]:
     return {
         "rows": len(table),
         "columns": table.dim,
         "dtype": str(table.features.dtype).removeprefix("torch."),
-        "fingerprint": table.fingerprint(),
+        "fingerprint": fingerprint,
         "meta": dict(table.meta),
     }

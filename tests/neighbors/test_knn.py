@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import pointwise as pw
 from pointwise.neighbors import blocked
+from pointwise.neighbors.tiles import closeness, common_frame, tile
 
 
 def brute_force(queries, reference, k, *, exclude_self=False):
@@ -140,7 +141,7 @@ def test_points_on_the_edge_of_a_ball_are_inside():
     assert crossing.y_in_balls_of_x.sum(dim=0).tolist() == [100 * 2, 100 * 3, 100 * 4]
 
 
-@pytest.mark.parametrize("factor", [1e-30, 1e-12, 1.0, 1e12, 1e15])
+@pytest.mark.parametrize("factor", [1e-120, 1e-30, 1.0, 1e15, 1e140])
 def test_scale_of_the_features_does_not_matter(factor):
     rng = np.random.default_rng(6)
     x = rng.normal(size=(120, 100))
@@ -150,36 +151,97 @@ def test_scale_of_the_features_does_not_matter(factor):
     np.testing.assert_allclose(found.distances, expected[0] * factor, rtol=1e-12)
 
 
-@pytest.mark.parametrize("precision", ["high", "medium"])
-def test_low_precision_products_of_the_user_do_not_reach_ours(precision):
+def lower(setting):
+    """Let the user's program allow low precision, by the name of the switch; returns what undoes it."""
+    if setting.startswith("legacy"):
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(setting.removeprefix("legacy "))
+        return lambda: torch.set_float32_matmul_precision(before)
+    backend = torch.backends.cuda.matmul if setting == "cuda tf32" else torch.backends.mkldnn.matmul
+    before = backend.fp32_precision
+    backend.fp32_precision = setting.split()[1]
+    return lambda: setattr(backend, "fp32_precision", before)
+
+
+HAS_SWITCHES = hasattr(getattr(torch.backends.mkldnn, "matmul", None), "fp32_precision")
+
+
+@pytest.mark.parametrize(
+    "setting", ["legacy high", "legacy medium", *(["cuda tf32", "mkldnn bf16"] if HAS_SWITCHES else [])]
+)
+@pytest.mark.parametrize("fused", [True, False])
+def test_low_precision_products_of_the_user_do_not_reach_ours(setting, fused, monkeypatch):
     """Training scripts switch float32 products to TF32 or bfloat16; the search works in full float32 all the same."""
+    if not fused:
+        monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
     rng = np.random.default_rng(7)
-    x = rng.normal(size=(700, 256)).astype(np.float32)
+    x = rng.normal(size=(300, 256)).astype(np.float32)
     expected = brute_force(x, x, 5, exclude_self=True)
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
+    undo = lower(setting)
     try:
-        found = pw.knn(x, x, 5, exclude_self=True)
-        assert torch.get_float32_matmul_precision() == precision
+        assert_same(pw.knn(x, x, 5, exclude_self=True), expected)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert_same(pw.knn(x, x, 5, exclude_self=True), expected)
+            assert torch.is_autocast_enabled("cpu")
+        found = closeness_error(x)
+        assert (found[0] <= found[1]).all()
+        if setting == "legacy medium":
+            assert torch.get_float32_matmul_precision() == "medium"
+        if setting == "mkldnn bf16":
+            assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
     finally:
-        torch.set_float32_matmul_precision(before)
-    assert_same(found, expected)
+        undo()
+
+
+def closeness_error(x):
+    """Error of the closeness of all pairs of rows, and the bound on it."""
+    x = torch.from_numpy(x)
+    tiles = tile(x, common_frame(x))
+    exact, order = map(torch.from_numpy, brute_force(x, x, len(x)))
+    scaled = torch.empty_like(exact).scatter_(1, order, exact) * tiles.frame.scale
+    found = closeness(tiles, 0, tiles, 0)[: len(x), : len(x)].double()
+    return (found + scaled.square() / 2).abs(), tiles.margin(tiles.norms[:, None], scaled)
 
 
 def test_error_of_closeness_stays_within_its_margin():
     """The certificate rests on this bound."""
-    from pointwise.neighbors.tiles import closeness, common_frame, tile
-
-    rng = np.random.default_rng(8)
-    x = torch.from_numpy((rng.normal(size=(300, 700)) + 3).astype(np.float32))
-    tiles = tile(x, common_frame(x))
-    exact = torch.from_numpy(brute_force(x, x, 300)[0])
-    order = torch.from_numpy(brute_force(x, x, 300)[1])
-    scaled = torch.empty_like(exact).scatter_(1, order, exact) * tiles.frame.scale
-    error = (closeness(tiles, 0, tiles, 0)[:300, :300].double() + scaled.square() / 2).abs()
-    margin = tiles.margin(tiles.norms[:, None], scaled)
+    error, margin = closeness_error((np.random.default_rng(8).normal(size=(300, 700)) + 3).astype(np.float32))
     assert (error <= margin).all()
     assert float(error.max()) > float(margin.max()) / 1000  # and it is no empty bound
+
+
+@pytest.mark.parametrize("far", [1e6, 1e15, 1e22])
+def test_rows_far_out_do_not_drown_the_others(far):
+    """Next to such a row all products of the others are rounding, or below what float32 can hold."""
+    x = np.random.default_rng(9).normal(size=(150, 100)).astype(np.float32)
+    x[2:] -= x[2:].mean(axis=0)
+    x[:2] = 0
+    x[0, 0], x[1, 0] = far, -far
+    assert_same(pw.knn(x, x, 5, exclude_self=True), brute_force(x, x, 5, exclude_self=True))
+
+
+@pytest.mark.parametrize("scale", [1e155, 1e-150, 1e305])
+def test_squares_that_do_not_fit_are_refused(scale):
+    x = np.random.default_rng(10).normal(size=(30, 3)) * scale
+    with pytest.raises(pw.InputError, match=r"the features lie up to .* from their mean.*Rescale them"):
+        pw.knn(x, x, 2, exclude_self=True)
+    with pytest.raises(pw.InputError, match="between 1e-140 and 1e"):
+        pw.evaluate(x, x * 1.1, metrics=["precision"])
+
+
+def test_rows_in_an_order_where_every_later_tile_is_nearer():
+    """The worst order for keeping the best so far: each tile replaces all that was kept."""
+    x = np.linspace(1, 2, 500)[:, None] * np.ones((1, 70), dtype=np.float32)
+    found = blocked.nearest(torch.from_numpy(x[-1:] * 1.01), torch.from_numpy(x), 7, width=32)
+    assert found[1][0].tolist() == list(range(499, 492, -1))
+
+
+def test_copies_of_real_rows_lie_on_the_edge_of_balls_in_many_dimensions():
+    """The generated rows are the real ones: each ball holds its centre and k neighbours, the k-th at its very edge."""
+    x = np.random.default_rng(11).normal(size=(200, 300)).astype(np.float32)
+    hoods = pw.neighborhoods(x, x.copy(), k=(1, 5), cover=2)
+    assert hoods.fake_in_real_balls.sum(axis=0).tolist() == [200 * 2, 200 * 6]
+    assert hoods.real_in_fake_balls.sum(axis=0).tolist() == [200 * 2, 200 * 6]
 
 
 @settings(max_examples=40)
@@ -196,8 +258,7 @@ def test_random_tables_equal_brute_force(seed, d, kind):
     k = int(rng.integers(1, 12))
     found, expected = pw.knn(x, y, k), brute_force(x, y, k)
     np.testing.assert_allclose(found.distances, expected[0], rtol=1e-12, atol=0)
-    if kind != "lattice" or d < 65:  # in many dimensions sums of different order make ties that are none
-        np.testing.assert_array_equal(found.indices, expected[1])
+    np.testing.assert_array_equal(found.indices, expected[1])
 
 
 def test_any_array_comes_in():
@@ -223,6 +284,7 @@ def test_any_array_comes_in():
     [
         ((np.eye(3), np.eye(3), 4), {}, "reference has 3 rows, which is too few for k = 4"),
         ((np.eye(3), np.eye(3), 3), {"exclude_self": True}, "besides the row itself needs at least 4 rows"),
+        ((np.empty((0, 3)), np.eye(3), 1), {}, "queries has 0 rows; there is nothing to find neighbours of"),
         ((np.eye(3), np.eye(3), 0), {}, "k is 0; it must be a whole number of at least 1"),
         ((np.eye(3), np.eye(3), 2.0), {}, "k is 2.0; it must be a whole number"),
         ((np.eye(3), np.eye(4), 1), {}, "queries has 3 feature columns but reference has 4"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from pointwise.neighbors.nearest import Nearest
-from pointwise.neighbors.tiles import Frame, Tiles, placed
+from pointwise.neighbors.tiles import Frame, Tiles, error_of_closeness, placed
 
 _BYTES_AT_ONCE = 1 << 23  # of float64 differences: small enough for the cache, and for the allocator to hand back warm
-_PAIRS_AT_ONCE = 1 << 22  # that may turn out to be ties
+_PAIRS_AT_ONCE = 1 << 20  # that may turn out to be ties
 _ROWS_AT_ONCE = 512  # converted to float64 at a time
 
 
@@ -69,8 +69,7 @@ def repeat_in_float64(
         a = placed(x[some], frame)
         norms = torch.linalg.vector_norm(a, dim=1)
         limit = reach[start : start + at_once] * frame.scale
-        unit = torch.finfo(torch.float64).eps / 2
-        bound = -(limit**2) / 2 - (x.shape[1] / 4 + 8) * unit * (2 * norms + limit) ** 2
+        bound = -(limit**2) / 2 - error_of_closeness(x.shape[1], torch.float64, norms, limit)
         found = []
         for first in range(0, len(y), _ROWS_AT_ONCE):
             b = placed(y[first : first + _ROWS_AT_ONCE], frame)
@@ -80,9 +79,8 @@ def repeat_in_float64(
             found.append(near[near[:, 1] != some[near[:, 0]]] if exclude_self else near)
         row, partner = torch.cat(found).unbind(dim=1)
         distance = pair_distances(x, y, some[row], partner)
-        order = torch.argsort(partner)
-        for key in (distance, row):  # the most significant last: the sorts are stable
-            order = order[torch.argsort(key[order], stable=True)]
+        order = torch.argsort(distance, stable=True)  # within a row, partners come in ascending order already
+        order = order[torch.argsort(row[order], stable=True)]
         partner, distance = partner[order], distance[order]
         count = torch.bincount(row, minlength=len(some))
         take = (count.cumsum(0) - count)[:, None] + torch.arange(k, device=x.device)
@@ -94,11 +92,11 @@ def _lengths(x: torch.Tensor, y: torch.Tensor, partner: torch.Tensor, measured: 
     """|x_i - y_j| for each row i and at least its first `measured` partners j; inf for the others."""
     n, depth, dim = *partner.shape, x.shape[1]
     distances = torch.full((n, depth), torch.inf, dtype=torch.float64, device=x.device)
-    width = int(measured.max())
-    at_once = max(1, _BYTES_AT_ONCE // (8 * dim * width))
+    widest = int(measured.max())
+    at_once = max(1, _BYTES_AT_ONCE // (8 * dim * widest))
     # Room kept from step to step: fresh memory costs more than the arithmetic.
-    rows = y.new_empty(at_once * width, dim)
-    differences = torch.empty(at_once * width, dim, dtype=torch.float64, device=x.device)
+    rows = y.new_empty(at_once * widest, dim)
+    differences = torch.empty(at_once * widest, dim, dtype=torch.float64, device=x.device)
     widths = [int(block.max()) for block in measured.split(at_once)]
     for start, width in zip(range(0, n, at_once), widths, strict=True):
         some = partner[start : start + at_once, :width]
@@ -106,7 +104,9 @@ def _lengths(x: torch.Tensor, y: torch.Tensor, partner: torch.Tensor, measured: 
         torch.index_select(y, 0, some.flatten(), out=rows[:pairs])
         queries = x[start : start + at_once, None, :].double()
         torch.sub(rows[:pairs].view(shape), queries, out=differences[:pairs].view(shape))
-        distances[start : start + at_once, :width] = torch.linalg.vector_norm(differences[:pairs].view(shape), dim=2)
+        # One sum over rows of a matrix, as in pair_distances: equal pairs get equal distances to the last bit.
+        lengths = torch.linalg.vector_norm(differences[:pairs], dim=1)
+        distances[start : start + at_once, :width] = lengths.view(some.shape)
     return distances
 
 

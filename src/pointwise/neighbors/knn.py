@@ -52,7 +52,8 @@ def knn(
     r"""Find the k nearest reference rows of every query row, exactly.
 
     Distances are :math:`\|q - r\|_2` by subtraction in float64, whatever the precision of the input, and do not depend
-    on the engine, the device or the size of blocks. Memory stays at one copy of the inputs and a few tiles.
+    on the engine, the device or the size of blocks. Memory stays at one copy of the inputs and
+    a few tiles; masses of exact copies add some.
 
     Args:
         queries: [n, d]; NumPy, torch, or anything with ``__dlpack__``.
@@ -78,6 +79,8 @@ def knn(
     require_same_width(x, y, names=("queries", "reference"))
     require_engine(engine)
     require_count(k, name="k")
+    if len(x) == 0:
+        raise InputError("queries has 0 rows; there is nothing to find neighbours of. Give at least one row.")
     require_enough(len(y), k, name="reference", without_self=exclude_self)
     x, y = on_device(x, y, device=device)
     if exclude_self:
@@ -94,18 +97,19 @@ def knn(
 def as_neighbors(found: blocked.Found) -> Neighbors:
     """The result of an engine as NumPy arrays."""
     distances, indices = found
-    return Neighbors(distances.cpu().numpy(), indices.cpu().numpy())
+    return Neighbors(distances.contiguous().cpu().numpy(), indices.contiguous().cpu().numpy())
 
 
 def on_device(*tensors: torch.Tensor, device: str | torch.device | None) -> list[torch.Tensor]:
-    """All tensors on the device, or on the first one's where none is named."""
+    """All tensors on the device, or on the first one's where none is named, ready for arithmetic."""
     try:
         target = tensors[0].device if device is None else torch.device(device)
         if target.type not in ("cpu", "cuda"):
             raise InputError(
                 f"device is {str(target)!r}; distances are refined in float64, which needs 'cpu' or 'cuda'."
             )
-        return [tensor.to(target) for tensor in tensors]
+        # float32 holds float16 exactly and is converted many times sooner.
+        return [tensor.to(target, torch.float32 if tensor.dtype == torch.float16 else None) for tensor in tensors]
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(

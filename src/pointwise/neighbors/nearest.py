@@ -22,18 +22,20 @@ class Nearest:
 
     def offer(self, rows: slice, closeness: torch.Tensor, first_partner: int) -> None:
         """Show these rows a tile [rows, columns], maybe a transposed view; its columns are partners from here on."""
-        worst_kept = self.closeness[rows].amin(dim=1, keepdim=True)
-        row = column = None
-        if self.partners[rows.start, 0] >= 0:
-            row, column = marked(closeness > worst_kept)
-        if row is None or column is None or len(row) > _MANY * self.depth * len(closeness):
-            values, columns = _largest(closeness, self.depth)
-        else:
-            values, columns = _lined_up(closeness, row, column)
+        values, columns = self._newcomers(rows, closeness)
         values = torch.cat([self.closeness[rows], values], dim=1)
         partners = torch.cat([self.partners[rows], columns + first_partner], dim=1)
         self.closeness[rows], best = values.topk(self.depth, dim=1, sorted=False)
         self.partners[rows] = partners.gather(1, best)
+
+    def _newcomers(self, rows: slice, closeness: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What of a tile may be among the best: all that beats the worst kept, or where that is much, its best."""
+        if self.partners[rows.start, 0] >= 0:
+            worst_kept = self.closeness[rows].amin(dim=1, keepdim=True)
+            row, column = marked(closeness > worst_kept)
+            if len(row) <= _MANY * self.depth * len(closeness):
+                return _lined_up(closeness, row, column)
+        return _largest(closeness, self.depth)
 
 
 def _largest(tile: torch.Tensor, depth: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 
 import torch
 
+from pointwise.errors import InputError
+
 GROUP = 32  # tiles are padded to a multiple of this, so that rows can be reduced in equal groups
 _WIDTH = 1536  # rows of a tile: 1536 x 1536 float32 is 9 MB, which stays in the last-level cache
 _NARROW = 64  # up to this many columns the product is cheap, and float64 spares all repeats
+_SMALLEST, _LARGEST = 1e-140, 1e150  # spreads whose squares float64 holds, with room for the sum
 _ROWS_AT_ONCE = 512  # converted to float64 at a time: 4 MB at 1024 columns
 
 
@@ -54,15 +57,20 @@ class Tiles:
         return slice(tile * self.width, (tile + 1) * self.width)
 
     def margin(self, norms: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
-        """Bound on the error of closeness between a point of this norm and any point within this distance of it.
+        """Bound on the error of closeness between a point of this norm and any point within this distance of it."""
+        return error_of_closeness(self.dim, self.half_squares.dtype, norms, distances)
 
-        The other norm is then at most |a| + D. A dot product of length d is off by at most d u |a||b| whatever the
-        order of its summation, rounding the coordinates moves the distance by at most u (|a| + |b|), and the squares
-        and the two additions each add a few u (|a| + |b|)^2; with 4 |a||b| <= (|a| + |b|)^2 all of it is below
-        (d/4 + 8) u (2|a| + D)^2. The last term covers rounding the threshold itself.
-        """
-        unit = torch.finfo(self.half_squares.dtype).eps / 2
-        return (self.dim / 4 + 8) * unit * (2 * norms + distances) ** 2
+
+def error_of_closeness(dim: int, dtype: torch.dtype, norms: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
+    """Bound on the error of -|a - b|^2 / 2 in this precision, from |a| and a bound D on |a - b|.
+
+    |b| is then at most |a| + D; let s = 2|a| + D. With u the unit of rounding, a dot product of length d with a term
+    added is off by at most d u s^2 / 2 whatever the order of its summation; rounding the coordinates, the squares, the
+    two subtractions and the threshold itself adds less than 4 u s^2, and measuring D a little of float64's d u.
+    Products too small for the precision's range, next to a row that is very far out, add d times its smallest number.
+    """
+    range_of = torch.finfo(dtype)
+    return (dim / 2 + 8) * (range_of.eps / 2) * (2 * norms + distances) ** 2 + dim * range_of.tiny
 
 
 def common_frame(*tables: torch.Tensor) -> Frame:
@@ -74,8 +82,15 @@ def common_frame(*tables: torch.Tensor) -> Frame:
         for rows in table.split(_ROWS_AT_ONCE):
             centre += rows.sum(dim=0, dtype=torch.float64) / count
             lowest, highest = torch.minimum(lowest, rows.amin(dim=0)), torch.maximum(highest, rows.amax(dim=0))
-    reach = float(torch.maximum(highest - centre, centre - lowest).max()) * math.sqrt(dim)
-    return Frame(centre, 2.0 ** -math.ceil(math.log2(reach)) if reach > 0 else 1.0)
+    spread = float(torch.maximum(highest - centre, centre - lowest).max())
+    if spread == 0:
+        return Frame(centre, 1.0)
+    if not _SMALLEST < spread < _LARGEST:
+        raise InputError(
+            f"the features lie up to {spread:.3g} from their mean, and squares of such distances do not fit into "
+            f"float64; between {_SMALLEST:g} and {_LARGEST:g} is allowed. Rescale them: PCE, RCE and RE do not change."
+        )
+    return Frame(centre, 2.0 ** -math.ceil(math.log2(spread * math.sqrt(dim))))
 
 
 def tile(table: torch.Tensor, frame: Frame, *, width: int | None = None) -> Tiles:
@@ -111,7 +126,7 @@ def closeness(left: Tiles, i: int, right: Tiles, j: int) -> torch.Tensor:
     """-|a - b|^2 / 2 for each row a of one tile and b of another, [width, width], -inf in the padding."""
     a, b = left.blocks[i], right.blocks[j]
     half_a, half_b = left.half_squares[left.padded_rows(i)], right.half_squares[right.padded_rows(j)]
-    with _full_precision():
+    with _full_precision(a.device):
         product = _product_less(a, b, half_b)
     product -= half_a[:, None]
     return product
@@ -135,14 +150,24 @@ def _product_less(a: torch.Tensor, b: torch.Tensor, subtracted: torch.Tensor) ->
 
 
 @contextmanager
-def _full_precision() -> Iterator[None]:
-    """Products in full float32, also where the user's program has allowed TF32 or bfloat16 for its own."""
-    before = torch.get_float32_matmul_precision()
-    if before == "highest":
-        yield
-        return
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """Products in full float32, also where the user's program has allowed TF32, bfloat16 or autocast for its own."""
+    switches = [
+        backend.matmul for backend in (torch.backends.cuda, torch.backends.mkldnn) if hasattr(backend, "matmul")
+    ]
+    settings = [(switch, switch.fp32_precision) for switch in switches if hasattr(switch, "fp32_precision")]
+    legacy = None if settings else torch.get_float32_matmul_precision()  # PyTorch before 2.9 has this one alone
+    with torch.autocast(device.type, enabled=False):
+        try:
+            for switch, setting in settings:
+                if setting != "ieee":
+                    switch.fp32_precision = "ieee"
+            if legacy not in (None, "highest"):
+                torch.set_float32_matmul_precision("highest")
+            yield
+        finally:
+            for switch, setting in settings:
+                if setting != "ieee":
+                    switch.fp32_precision = setting
+            if legacy not in (None, "highest"):
+                torch.set_float32_matmul_precision(legacy)

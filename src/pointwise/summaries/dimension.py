@@ -33,7 +33,7 @@ def intrinsic_dimension(distances: np.ndarray[Any, np.dtype[np.float64]]) -> flo
     apart = nearest > 0
     copies = int(len(distances) - apart.sum())
     total = float(np.log(second[apart] / nearest[apart]).sum())
-    if total <= 0:
+    if apart.sum() < 2 or total <= 0:
         raise InputError(
             f"the intrinsic dimension cannot be estimated: of {len(distances)} real rows, {copies} "
             "have a copy at distance zero and all others have their two nearest neighbours equally far. "

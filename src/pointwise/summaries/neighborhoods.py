@@ -196,7 +196,7 @@ def within_depth(rows: int, ks: Sequence[int], cover: int) -> int:
 def require_neighbors(table: FeatureTable, ks: Sequence[int], cover: int, *, name: str) -> None:
     """Raise an InputError unless every row has cover * k other rows."""
     product = f"cover * k = {cover} * {max(ks)}"
-    require_enough(len(table), max(cover * max(ks), 2), name=name, without_self=True, product=product)
+    require_enough(len(table), cover * max(ks), name=name, without_self=True, product=product)
 
 
 def require_comparable(real: FeatureTable, fake: FeatureTable) -> None:
@@ -219,7 +219,7 @@ def checked_options(k: int | Sequence[int], cover: int, dimension: str | float, 
     require_count(cover, name="cover")
     if duplicates not in get_args(Duplicates):
         raise InputError(f"duplicates is {duplicates!r}; it must be 'raise', 'floor' or 'keep'.")
-    number = isinstance(dimension, int | float) and not isinstance(dimension, bool)
+    number = isinstance(dimension, int | float | np.integer | np.floating) and not isinstance(dimension, bool)
     if not (dimension in ("ambient", "intrinsic") or (number and 0 < float(dimension) < float("inf"))):
         raise InputError(f"dimension is {dimension!r}; it must be 'ambient', 'intrinsic' or a positive number.")
     return tuple(dict.fromkeys(int(value) for value in ks))
@@ -227,6 +227,8 @@ def checked_options(k: int | Sequence[int], cover: int, dimension: str | float, 
 
 def _as_dimension(dimension: str | float, real: FeatureTable, within_real: SelfNeighbors) -> float:
     if dimension == "intrinsic":
+        if len(real) < 3:
+            raise InputError(f"dimension='intrinsic' needs at least 3 real rows; there are {len(real)}.")
         return intrinsic_dimension(within_real.neighbors.distances)
     return float(real.dim if dimension == "ambient" else dimension)
 
