@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from pointwise.neighbors.exact import pair_distances
 from pointwise.neighbors.marks import marked
+from pointwise.neighbors.ruler import Ruler
 from pointwise.neighbors.tiles import Tiles
 
 
@@ -18,7 +18,8 @@ class BallCounts:
     def __init__(
         self, centres: torch.Tensor, points: torch.Tensor, tiles: Tiles, radii: torch.Tensor, *, padded: int
     ) -> None:
-        self.centres, self.points, self.radii = centres, points, radii  # radii float64 [n, number of radii]
+        self.radii = radii  # float64 [n, number of radii]
+        self._ruler = Ruler(centres, points)
         scaled = radii * tiles.frame.scale
         error = tiles.margin(tiles.norms[:, None], scaled)
         dtype = tiles.half_squares.dtype
@@ -45,6 +46,6 @@ class BallCounts:
             within = closeness >= self._inside[centre, column]
             at_edge = (~within & (closeness >= self._outside[centre, column])).nonzero().squeeze(1)
             if len(at_edge):
-                distances = pair_distances(self.centres, self.points, centre[at_edge], point[at_edge])
+                distances = self._ruler.pairs(centre[at_edge], point[at_edge])
                 within[at_edge] = distances <= self.radii[centre[at_edge], column]
             self.counts[:, column] += torch.bincount(point[within], minlength=len(self.counts))

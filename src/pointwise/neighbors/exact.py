@@ -1,25 +1,15 @@
-"""Distances by exact subtraction in float64, and the certificate that no neighbour was missed."""
+"""The certificate that no neighbour was missed, and the second search where it cannot be given."""
 
 from __future__ import annotations
 
 import torch
 
 from pointwise.neighbors.nearest import Nearest
+from pointwise.neighbors.ruler import Ruler
 from pointwise.neighbors.tiles import Frame, Tiles, error_of_closeness, placed
 
-_BYTES_AT_ONCE = 1 << 23  # of float64 differences: small enough for the cache, and for the allocator to hand back warm
 _PAIRS_AT_ONCE = 1 << 20  # that may turn out to be ties
 _ROWS_AT_ONCE = 512  # converted to float64 at a time
-
-
-def pair_distances(x: torch.Tensor, y: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
-    """|x_i - y_j| for each pair of rows, float64: the only way in which a distance that is kept comes about."""
-    at_once = max(1, _BYTES_AT_ONCE // (8 * x.shape[1]))
-    distances = torch.empty(len(i), dtype=torch.float64, device=x.device)
-    for start in range(0, len(i), at_once):
-        some = slice(start, start + at_once)
-        distances[some] = torch.linalg.vector_norm(y[j[some]].double().sub_(x[i[some]]), dim=1)
-    return distances
 
 
 def certified_nearest(
@@ -37,7 +27,7 @@ def certified_nearest(
     kth = close[:, k - 1 : k]
     error = tiles_x.margin(norms, (-2 * kth).clamp_min_(0).sqrt_())
     measured = (close >= kth - 2 * error).sum(dim=1)  # of each row; what lies beyond can hardly be among the k nearest
-    distance = _lengths(x, y, partner, measured)
+    distance = Ruler(x, y).first_partners(partner, measured)
     distance, partner = _by_distance_then_index(distance, partner)
     reach = distance[:, k - 1 : k] * scale
     # Columns were measured by blocks of rows, so some more than counted here may have been: it does no harm.
@@ -64,6 +54,7 @@ def repeat_in_float64(
     distances = torch.empty(len(rows), k, dtype=torch.float64, device=x.device)
     indices = torch.empty(len(rows), k, dtype=torch.int64, device=x.device)
     at_once = max(1, _PAIRS_AT_ONCE // len(y))
+    ruler = Ruler(x, y)
     for start in range(0, len(rows), at_once):
         some = rows[start : start + at_once]
         a = placed(x[some], frame)
@@ -78,7 +69,7 @@ def repeat_in_float64(
             near[:, 1] += first
             found.append(near[near[:, 1] != some[near[:, 0]]] if exclude_self else near)
         row, partner = torch.cat(found).unbind(dim=1)
-        distance = pair_distances(x, y, some[row], partner)
+        distance = ruler.pairs(some[row], partner)
         order = torch.argsort(distance, stable=True)  # within a row, partners come in ascending order already
         order = order[torch.argsort(row[order], stable=True)]
         partner, distance = partner[order], distance[order]
@@ -86,28 +77,6 @@ def repeat_in_float64(
         take = (count.cumsum(0) - count)[:, None] + torch.arange(k, device=x.device)
         distances[start : start + len(some)], indices[start : start + len(some)] = distance[take], partner[take]
     return distances, indices
-
-
-def _lengths(x: torch.Tensor, y: torch.Tensor, partner: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
-    """|x_i - y_j| for each row i and at least its first `measured` partners j; inf for the others."""
-    n, depth, dim = *partner.shape, x.shape[1]
-    distances = torch.full((n, depth), torch.inf, dtype=torch.float64, device=x.device)
-    widest = int(measured.max())
-    at_once = max(1, _BYTES_AT_ONCE // (8 * dim * widest))
-    # Room kept from step to step: fresh memory costs more than the arithmetic.
-    rows = y.new_empty(at_once * widest, dim)
-    differences = torch.empty(at_once * widest, dim, dtype=torch.float64, device=x.device)
-    widths = [int(block.max()) for block in measured.split(at_once)]
-    for start, width in zip(range(0, n, at_once), widths, strict=True):
-        some = partner[start : start + at_once, :width]
-        pairs, shape = some.numel(), (*some.shape, dim)
-        torch.index_select(y, 0, some.flatten(), out=rows[:pairs])
-        queries = x[start : start + at_once, None, :].double()
-        torch.sub(rows[:pairs].view(shape), queries, out=differences[:pairs].view(shape))
-        # One sum over rows of a matrix, as in pair_distances: equal pairs get equal distances to the last bit.
-        lengths = torch.linalg.vector_norm(differences[:pairs], dim=1)
-        distances[start : start + at_once, :width] = lengths.view(some.shape)
-    return distances
 
 
 def _by_distance_then_index(distance: torch.Tensor, partner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
