@@ -7,12 +7,18 @@ from pointwise.errors import InputError as InputError
 from pointwise.errors import MissingExtra as MissingExtra
 from pointwise.evaluate import evaluate as evaluate
 from pointwise.evaluation import Evaluation as Evaluation
+from pointwise.metrics.alignment import clip_score as clip_score
+from pointwise.metrics.alignment import info_nce_score as info_nce_score
+from pointwise.metrics.alignment import mid as mid
+from pointwise.metrics.alignment import r_precision as r_precision
+from pointwise.metrics.alignment import ref_clip_score as ref_clip_score
 from pointwise.metrics.entropy import cross_entropy as cross_entropy
 from pointwise.metrics.entropy import entropy as entropy
 from pointwise.metrics.registry import METRICS as METRICS
 from pointwise.neighbors import Neighbors as Neighbors
 from pointwise.neighbors import knn as knn
 from pointwise.score import Score as Score
+from pointwise.summaries.gaussian import GaussianPair as GaussianPair
 from pointwise.summaries.neighborhoods import Neighborhoods as Neighborhoods
 from pointwise.summaries.neighborhoods import neighborhoods as neighborhoods
 from pointwise.summaries.self_neighbors import SelfNeighbors as SelfNeighbors
@@ -24,6 +30,7 @@ __all__ = [
     "METRICS",
     "Evaluation",
     "FeatureTable",
+    "GaussianPair",
     "InputError",
     "MissingExtra",
     "Neighborhoods",
@@ -31,12 +38,17 @@ __all__ = [
     "Score",
     "SelfNeighbors",
     "__version__",
+    "clip_score",
     "concat",
     "cross_entropy",
     "entropy",
     "evaluate",
+    "info_nce_score",
     "knn",
     "load",
+    "mid",
     "neighborhoods",
+    "r_precision",
+    "ref_clip_score",
     "self_neighbors",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -117,6 +118,7 @@ def _as_tensor(x: Array, name: str) -> torch.Tensor:
     if not hasattr(x, "__dlpack__"):
         raise InputError(
             f"{name} is a {type(x).__name__}; it must be a NumPy array, a torch tensor, or an object with __dlpack__."
+            + (" To read a file: pointwise.load(path)." if isinstance(x, str | os.PathLike) else "")
         )
     try:
         return from_dlpack(x)

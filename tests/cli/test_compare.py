@@ -99,8 +99,8 @@ def test_two_generators_side_by_side(pointwise):
     ev = evaluate(rows(), rows(70, seed=1))
     value, half = table["pce"][2].removesuffix(" *").split(" ±")
     low, high = ev["pce"].interval()
-    assert float(value) == pytest.approx(ev["pce"].value, abs=5e-4)
-    assert float(half) == pytest.approx((high - low) / 2, abs=5e-4)
+    assert float(value) == pytest.approx(ev["pce"].value, abs=6e-3)
+    assert float(half) == pytest.approx((high - low) / 2, abs=6e-3)
     assert table["entropy_real"][2] == table["entropy_real"][3]
 
 
@@ -642,7 +642,7 @@ def test_a_terminal_without_arrows_still_shows_the_numbers(pointwise, monkeypatc
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
     code, _, err = pointwise("compare", "real.npz", "bad.npz", "--metrics", "pce")
     assert (code, err) == (0, "")
-    assert f"{evaluate(rows(), rows(60, seed=2, shift=3.0))['pce'].value:.3f} ?" in written.getvalue().decode("ascii")
+    assert f"{evaluate(rows(), rows(60, seed=2, shift=3.0))['pce'].value:.2f} ?" in written.getvalue().decode("ascii")
 
 
 def test_an_error_of_our_own_exits_1_with_its_traceback(folder):

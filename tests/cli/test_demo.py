@@ -55,7 +55,7 @@ def test_every_generator_gets_a_column_and_a_sentence(ran, said):
 
 def test_each_failure_shows_where_the_theory_says(said):
     assert re.search(r"rce rises from [\d.]+ to [\d.]+; recall_cover falls from", said["dropped"])
-    assert "By mode, rce is highest for 3 and 7, recall cover lowest for 3 and 7." in said["dropped"]
+    assert "By mode, kl_real_fake is highest for 3 and 7, recall cover lowest for 3 and 7." in said["dropped"]
     assert "re falls from" in said["shrunk"]
     assert "pce rises from" in said["invented"]
     assert "270 samples are at distance zero from a training digit (0 of the held-out digits are)" in said["copied"]
@@ -141,9 +141,11 @@ def test_a_metric_that_moves_the_wrong_way_is_said_to(evaluations):
 
 def test_the_worst_modes_are_read_from_the_numbers(evaluations):
     real, model = digits().training, digits().generators["model"]
-    without = evaluate(real, model[(model.modes != 0) & (model.modes != 5)], metrics=["rce", "recall_cover"])
+    without = evaluate(
+        real, model[(model.modes != 0) & (model.modes != 5)], metrics=["rce", "kl_real_fake", "recall_cover"]
+    )
     text = list(sentences({**evaluations, "dropped": without}, COPIES))[1]
-    assert "By mode, rce is highest for 0 and 5, recall cover lowest for 0 and 5." in text
+    assert "By mode, kl_real_fake is highest for 0 and 5, recall cover lowest for 0 and 5." in text
 
 
 def test_a_small_change_is_not_called_a_rise(evaluations):

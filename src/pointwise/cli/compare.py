@@ -11,10 +11,11 @@ import click
 
 from pointwise.cli.bars import Bars
 from pointwise.cli.sources import named, names, read
-from pointwise.cli.tables import console, modes_tables, scores_table
+from pointwise.cli.tables import NOTE, console, modes_tables, scores_table
 from pointwise.data.files import atomic_write, require_writable
 from pointwise.data.images import is_images
 from pointwise.data.table import FeatureTable
+from pointwise.encoders import load_encoder
 from pointwise.errors import InputError
 from pointwise.evaluate import chosen_metrics, evaluate
 from pointwise.evaluation import Evaluation, evaluations_to_json
@@ -86,6 +87,8 @@ def compare(
     span = _dimension(dimension)
     chosen = None if metrics_text is None else [name.strip() for name in metrics_text.split(",") if name.strip()]
     needs_neighbors = any(row.summary == "neighborhoods" for row in chosen_metrics(chosen))
+    if encoder is not None:
+        load_encoder(encoder, device=device)  # a wrong name is said before anything is read
     generators = dict(zip(names(fake), fake, strict=True))
     for path in (json_path if json_path != "-" else None, neighbors_path):
         if path is not None:
@@ -132,7 +135,7 @@ def _print(evaluations: dict[str, Evaluation]) -> None:
     for title, table in modes_tables(evaluations, width=out.width):
         out.print(title)
         out.print(table)
-    out.print("± is half the 95% interval; * marks the best by the metric's own direction (pointwise metrics).")
+    out.print(NOTE)
 
 
 def _warn(evaluation: Evaluation, name: str) -> None:

@@ -11,7 +11,7 @@ import click
 
 from pointwise.cli import digits
 from pointwise.cli.sources import named
-from pointwise.cli.tables import console, modes_tables, number, scores_table
+from pointwise.cli.tables import NOTE, console, modes_tables, number, scores_table
 from pointwise.data.files import atomic_write
 from pointwise.errors import InputError
 from pointwise.evaluate import evaluate
@@ -85,6 +85,7 @@ def demo(*, out: Path | None, seed: int) -> None:
     for title, table in modes_tables(evaluations, width=screen.width):
         screen.print(title)
         screen.print(table)
+    screen.print(NOTE + "\n")
     screen.print("What the numbers say, each failure against the unharmed model:\n", style="bold")
     copies = {
         name: int((knn(table.features, made.training.features, 1).distances == 0).sum())
@@ -108,7 +109,7 @@ def sentences(evaluations: Mapping[str, Evaluation], copies: Mapping[str, int]) 
     """What each column shows, read from the numbers: a metric that does not do what it should is said not to."""
     perfect, model = evaluations["held-out"], evaluations["model"]
     near_zero = ", ".join(f"{name} {number(perfect[name].value)}" for name in ("pce", "rce", "re"))
-    yield f"held-out: real digits that were set aside, so a perfect generator: {near_zero}; as near to 0 as can be had."
+    yield f"held-out: real digits that were set aside, so a perfect generator: {near_zero}: what chance leaves of 0."
     for failure in _FAILURES:
         ev = evaluations[failure.generator]
         shown = "; ".join(_movement(name, expected, model, ev) for name, expected in failure.expected)
@@ -136,13 +137,13 @@ def _movement(name: str, expected: str, before: Evaluation, after: Evaluation) -
 
 
 def _worst_modes(evaluation: Evaluation) -> str:
-    by_rce = evaluation["rce"].by_mode()
+    by_loss = evaluation["kl_real_fake"].by_mode()
     by_cover = evaluation["recall_cover"].by_mode()
     count = len(digits.DROPPED)
-    worst_rce = sorted(by_rce, key=lambda mode: -by_rce[mode].value)[:count]
+    worst_loss = sorted(by_loss, key=lambda mode: -by_loss[mode].value)[:count]
     worst_cover = sorted(by_cover, key=lambda mode: by_cover[mode].value)[:count]
     return (
-        f"By mode, rce is highest for {' and '.join(map(str, sorted(worst_rce)))}, "
+        f"By mode, kl_real_fake is highest for {' and '.join(map(str, sorted(worst_loss)))}, "
         f"recall cover lowest for {' and '.join(map(str, sorted(worst_cover)))}."
     )
 

@@ -46,8 +46,16 @@ def names(sources: Sequence[str]) -> list[str]:
     for source in sources:
         if sources.count(source) > 1:
             raise InputError(f"{source} is given {sources.count(source)} times; give each generator once.")
-    stems = [Path(source).stem or source for source in sources]
+    stems = [_stem(source) for source in sources]
     return [source if stems.count(stem) > 1 else stem for source, stem in zip(sources, stems, strict=True)]
+
+
+def _stem(source: str) -> str:
+    """The last part of the path, less the suffix of a file; a folder's name may hold dots."""
+    path = Path(source)
+    if os.path.isdir(path):  # False also for a name that is too long to be one
+        return os.path.basename(os.path.realpath(path))
+    return path.name.removesuffix(path.suffix).removesuffix(".tar") or source
 
 
 def named(evaluation: Evaluation, **names: str) -> Evaluation:

@@ -16,6 +16,12 @@ from pointwise.metrics.registry import METRICS, Better
 from pointwise.score import Score
 
 _ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "zero": "→0"}
+_DIVERGENCES = ("rce", "kl_real_fake", "kl_fake_real")
+_SPREADS = ("entropy_real", "entropy_fake")  # of one table alone: wide is not yet right
+NOTE = (
+    "± is half the 95% interval, of chance but not of bias, where it is known; * marks the best by the metric's own "
+    "direction, for divergences (rce, kl) the nearest to 0. What each means: pointwise metrics."
+)
 _LOST = {
     "kl_real_fake": "nats lost on its samples, of which rce is the mean (0: covered)",
     "rce": "nats above the mean entropy of all real samples (wide modes have more)",
@@ -73,16 +79,17 @@ def _scores_table(evaluations: Mapping[str, Evaluation], names: Sequence[str], *
     table = Table()
     table.add_column("metric")
     table.add_column("better", justify="center")
-    table.add_column("unit")
+    if intervals:  # on a narrow screen the numbers matter more
+        table.add_column("unit")
     for name in names:
         table.add_column(name, justify="right")
     labels = {key: evaluation.label(key) for evaluation in evaluations.values() for key in evaluation}
     for key, label in labels.items():
         row = METRICS[key[0]]
         scores = {name: evaluation.scores.get(key) for name, evaluation in evaluations.items()}
-        best = _best({name: score.value for name, score in scores.items() if score is not None}, row.better)
+        best = _best({name: score.value for name, score in scores.items() if score is not None}, key[0])
         cells = [_cell(scores[name], marked=name == best, interval=intervals) for name in names]
-        table.add_row(label, _ARROWS[row.better], row.unit, *cells)
+        table.add_row(label, _ARROWS[row.better], *([row.unit] if intervals else []), *cells)
     return table
 
 
@@ -128,10 +135,12 @@ def metrics_markdown() -> str:
     return "\n".join(lines)
 
 
-def number(value: float) -> str:
-    """A value with about four digits, never in a form that hides its size."""
+def number(value: float, *, error: float = math.nan) -> str:
+    """A value with two digits of its error, or about four digits of its own where the error is not known."""
     if not math.isfinite(value):
         return str(value)
+    if 0 < error < math.inf and abs(value) < 1e6:
+        return f"{value:.{min(max(1 - math.floor(math.log10(error)), 0), 5)}f}"
     digits = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
     return f"{value:.{digits}f}" if 0.01 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
 
@@ -140,18 +149,23 @@ def _cell(score: Score | None, *, marked: bool, interval: bool) -> Text:
     if score is None:
         return Text("-")
     low, high = score.interval()
-    text = number(score.value)
-    if interval and math.isfinite(low) and math.isfinite(high):
-        text += f" ±{number((high - low) / 2)}"
+    half = (high - low) / 2
+    text = number(score.value, error=half)
+    if interval and math.isfinite(half):
+        text += f" ±{number(half, error=half)}"
     return Text(f"{text} *" if marked else f"{text}  ", style="bold" if marked else "")
 
 
-def _best(values: Mapping[str, float], better: Better) -> str | None:
-    """Name of the best value; None for a single generator, for ties, and where no value is finite."""
-    losses = {name: _loss(value, better) for name, value in values.items() if math.isfinite(value)}
+def _best(values: Mapping[str, float], metric: str) -> str | None:
+    """Name of the best value; None for a single generator, for ties, and where no value is finite or none is best."""
+    if metric in _SPREADS:
+        return None
+    losses = {name: _loss(value, metric) for name, value in values.items() if math.isfinite(value)}
     best = [name for name, loss in losses.items() if loss == min(losses.values())]
     return best[0] if len(values) > 1 and len(best) == 1 else None
 
 
-def _loss(value: float, better: Better) -> float:
-    return {"lower": value, "higher": -value, "zero": abs(value)}[better]
+def _loss(value: float, metric: str) -> float:
+    if metric in _DIVERGENCES:  # below 0 they are off by bias alone, so nearest to 0 is best
+        return abs(value)
+    return {"lower": value, "higher": -value, "zero": abs(value)}[METRICS[metric].better]

@@ -24,7 +24,7 @@ class FeatureTable:
 
     Args:
         features: [n, d], the embedding of each sample. NumPy, torch or anything with ``__dlpack__``;
-            float16, float32 and float64 are kept as they are.
+            float16, float32 and float64 are kept as they are. Not copied: do not write to the array afterwards.
         text: [n, e], the embedding of the condition (a prompt, say) that each row was made from or belongs to.
         ids: n integers or strings that name the rows.
         modes: n integers or strings: the class, cluster or group of each row.

@@ -218,7 +218,10 @@ def _log_density(hoods: Neighborhoods, side: Side, partner: Side, neighbors: Nei
 
 
 def _near_enough(side: Side, partner: Side, across: Neighbors, j: int, within: Neighbors, wide: int) -> Terms:
-    """1 where the j-th partner is no farther than the wide-th neighbour in the own table; either can be taken away."""
+    """1 where the j-th partner is no farther than the wide-th neighbour in the own table; either can be taken away.
+
+    Whether one removal flips one row is mostly chance, which would count as spread: the mean over rows stands in.
+    """
     near, limit = across.distances[:, j - 1], within.distances[:, wide - 1]
     next_near, next_limit = _next_distance(across, j), _next_distance(within, wide)
     held = (near <= limit).astype(np.float64)
@@ -226,10 +229,14 @@ def _near_enough(side: Side, partner: Side, across: Neighbors, j: int, within: N
         side,
         held,
         (
-            Removal(partner, across.indices[:, :j], (next_near <= limit) - held),
-            Removal(side, within.indices[:, :wide], (near <= next_limit) - held),
+            Removal(partner, across.indices[:, :j], _mean_everywhere((next_near <= limit) - held)),
+            Removal(side, within.indices[:, :wide], _mean_everywhere((near <= next_limit) - held)),
         ),
     )
+
+
+def _mean_everywhere(values: Values) -> Values:
+    return np.full_like(values, values.mean())
 
 
 def _next_distance(neighbors: Neighbors, k: int) -> Values:

@@ -110,11 +110,8 @@ def on_device(*tensors: torch.Tensor, device: str | torch.device | None) -> list
             )
         # float32 holds float16 exactly and is converted many times sooner.
         return [tensor.to(target, torch.float32 if tensor.dtype == torch.float16 else None) for tensor in tensors]
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"device {str(device)!r} cannot be used ({reason}); use 'cpu', or 'cuda' where there is one."
-        ) from None
+    except (RuntimeError, AssertionError):
+        raise InputError(f"device {str(device)!r} cannot be used here; use 'cpu', or 'cuda' on a GPU.") from None
 
 
 def require_same_width(x: torch.Tensor, y: torch.Tensor, *, names: tuple[str, str]) -> None:
@@ -122,7 +119,7 @@ def require_same_width(x: torch.Tensor, y: torch.Tensor, *, names: tuple[str, st
     if x.shape[1] != y.shape[1]:
         raise InputError(
             f"{names[0]} has {x.shape[1]} feature columns but {names[1]} has {y.shape[1]}; "
-            "both must come from the same encoder."
+            "encode both with the same encoder."
         )
 
 
@@ -145,5 +142,6 @@ def require_enough(rows: int, k: int, *, name: str, without_self: bool, product:
         itself = " besides the row itself" if without_self else ""
         raise InputError(
             f"{name} has {rows} row{'s' * (rows != 1)}, which is too few for {product or f'k = {k}'}: a {ordinal(k)} "
-            f"nearest neighbour{itself} needs at least {k + without_self} rows. Use a smaller k or more samples."
+            f"nearest neighbour{itself} needs at least {k + without_self} rows. "
+            f"Use a smaller k{' or cover' if product else ''}, or more samples."
         )

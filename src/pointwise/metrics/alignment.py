@@ -1,0 +1,185 @@
+"""How well two modalities go together: MID, in nats, and the scores that it is compared with, all per pair."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from pointwise.arrays import Array, as_features
+from pointwise.errors import InputError
+from pointwise.score import Score, mean_score
+from pointwise.summaries.gaussian import GaussianPair
+
+_ENTRIES_AT_ONCE = 1 << 22
+
+
+def mid(real: Array, text: Array, fake: Array, *, ridge: float = 0.0, debias: bool = False) -> Score:
+    r"""Mutual information divergence: the information that generated samples share with their prompts, in nats.
+
+    .. math:: \frac1n \sum_i \left(I(X; Y)
+              + \tfrac12 \left[D_x^2(\hat x_i) + D_y^2(y_i) - D_z^2(\hat x_i, y_i)\right]\right)
+
+    Higher is better. A Gaussian is fitted on the real pairs (real, text) and scores the generated ones (fake, text).
+    It does not change when either side is turned, shifted or scaled. Without debias, scores of new pairs are too low
+    by an amount that grows with the columns and falls with n: only equal n and columns are comparable.
+
+    Args:
+        real: [n, dx] features of real samples.
+        text: [n, dy] features of their texts.
+        fake: [n, dx] features of what was generated from those texts.
+        ridge: added to the diagonal of the covariances.
+        debias: make the score of generated pairs right on average at any n; needs n > dx + dy + 2 and no ridge.
+
+    Returns:
+        Score of one value per generated pair.
+
+    Raises:
+        InputError: lengths or widths differ, too few pairs for the columns, a constant or collinear column.
+
+    Reference: Kim et al. (2022), https://arxiv.org/abs/2205.13445, eq. 6. The official set score divides the
+    quadratic part by n - 1; this is the mean of its scores per sample.
+
+    >>> rng = np.random.default_rng(0)
+    >>> text = rng.normal(size=(500, 2))
+    >>> real = text + rng.normal(size=(500, 2))
+    >>> mid(real, text, text + rng.normal(size=(500, 2))).value > mid(real, text, rng.normal(size=(500, 2))).value
+    True
+    """
+    pair = GaussianPair(ridge=ridge)
+    pair.update(real, text)
+    return pair.pmi(fake, text, debias=debias)
+
+
+def clip_score(image: Array, text: Array, *, scale: float = 2.5) -> Score:
+    r"""CLIP-S: the cosine of each image and its text, never below 0, times a scale; higher is better.
+
+    .. math:: w \max(\cos(x_i, y_i), 0)
+
+    Args:
+        image: [n, d] features of images.
+        text: [n, d] features of their texts, in the same space.
+        scale: w, 2.5 as published; others use 100 (and some cut the mean, not each pair, at 0).
+
+    Raises:
+        InputError: shapes differ, or a row is all zeros.
+
+    Reference: Hessel et al. (2021), https://arxiv.org/abs/2104.08718, eq. 1.
+
+    >>> clip_score([[1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0], [-1.0, 0.0]]).per_sample.tolist()
+    [2.5, 0.0]
+    """
+    x, y = _in_one_space(image, text)
+    return mean_score((scale * (x * y).sum(dim=1).clamp_min(0)).numpy(), of="pair")
+
+
+def ref_clip_score(image: Array, text: Array, references: Array) -> Score:
+    r"""RefCLIP-S: the harmonic mean of CLIP-S and of the cosine to the nearest reference text; higher is better.
+
+    .. math:: H\left(2.5 \max(\cos(x_i, y_i), 0),\; \max(\max_r \cos(y_i, r), 0)\right)
+
+    Args:
+        image: [n, d].
+        text: [n, d], the candidates.
+        references: [n, r, d], or [n, d] for one reference each.
+
+    Raises:
+        InputError: shapes differ, or a row is all zeros.
+
+    Reference: Hessel et al. (2021), https://arxiv.org/abs/2104.08718, eq. 2.
+
+    >>> ref_clip_score([[1.0, 0.0]], [[1.0, 0.0]], [[[0.0, 1.0], [1.0, 0.0]]]).value
+    1.42...
+    """
+    _, candidates = _in_one_space(image, text)
+    shown = torch.as_tensor(np.asarray(references) if not isinstance(references, torch.Tensor) else references)
+    if shown.ndim == 2:
+        shown = shown[:, None, :]
+    if shown.ndim != 3 or (shown.shape[0], shown.shape[2]) != tuple(candidates.shape) or shown.shape[1] == 0:
+        raise InputError(
+            f"references has shape {list(shown.shape)}; for text {list(candidates.shape)} it must be "
+            f"[{candidates.shape[0]}, references per row, {candidates.shape[1]}]."
+        )
+    flat = _unit(as_features(shown.reshape(-1, shown.shape[2]), name="references"), "references")
+    nearest = torch.einsum("nrd,nd->nr", flat.view(shown.shape), candidates).amax(dim=1).clamp_min(0)
+    own = torch.from_numpy(clip_score(image, text).per_sample)
+    both = own + nearest
+    return mean_score(torch.where(both > 0, 2 * own * nearest / both.clamp_min(1e-300), 0.0).numpy(), of="pair")
+
+
+def r_precision(image: Array, text: Array, *, negatives: int = 99, seed: int = 0) -> Score:
+    """CLIP-R-precision: how often an image's own text is nearer to it than random texts of others; higher is better.
+
+    Each image is set against `negatives` texts drawn without replacement from the other rows. A tie for the first
+    place counts as the chance to win it.
+
+    Args:
+        image: [n, d].
+        text: [n, d].
+        negatives: texts of other rows that each image is set against, at most n - 1.
+        seed: of the draw.
+
+    Raises:
+        InputError: shapes differ, a row is all zeros, or there are not enough other rows.
+
+    Reference: Park et al. (2021), https://openreview.net/forum?id=bKBhQhPeKaF.
+
+    >>> r_precision(np.eye(3), np.eye(3), negatives=2).value
+    1.0
+    """
+    x, y = _in_one_space(image, text)
+    n = len(x)
+    if isinstance(negatives, bool) or not isinstance(negatives, int | np.integer) or negatives < 1:
+        raise InputError(f"negatives is {negatives!r}; it must be a whole number of at least 1.")
+    if negatives > n - 1:
+        raise InputError(f"negatives is {negatives}, but each of {n} rows has only {n - 1} others to draw from.")
+    rng = np.random.default_rng(seed)
+    own = (x * y).sum(dim=1)
+    won = np.empty(n)
+    for i in range(n):
+        drawn = rng.choice(n - 1, size=negatives, replace=False)
+        others = y[torch.from_numpy(drawn + (drawn >= i))] @ x[i]
+        won[i] = 0.0 if bool((others > own[i]).any()) else 1 / (1 + int((others == own[i]).sum()))
+    return mean_score(won, of="pair")
+
+
+def info_nce_score(image: Array, text: Array) -> Score:
+    r"""Log-probability of each image's own text among all texts, from raw cosines, in nats; higher is better.
+
+    .. math:: \cos(x_i, y_i) - \log \sum_j \exp \cos(x_i, y_j)
+
+    Args:
+        image: [n, d].
+        text: [n, d].
+
+    Raises:
+        InputError: shapes differ, or a row is all zeros.
+
+    Reference: van den Oord et al. (2018), https://arxiv.org/abs/1807.03748, eq. 4, at temperature 1.
+
+    >>> info_nce_score(np.eye(2), np.eye(2)).value
+    -0.31...
+    """
+    x, y = _in_one_space(image, text)
+    own = (x * y).sum(dim=1)
+    rows = max(1, _ENTRIES_AT_ONCE // len(y))
+    totals = torch.cat([torch.logsumexp(some @ y.T, dim=1) for some in x.split(rows)])
+    return mean_score((own - totals).numpy(), of="pair")
+
+
+def _in_one_space(image: Array, text: Array) -> tuple[torch.Tensor, torch.Tensor]:
+    x, y = as_features(image, name="image"), as_features(text, name="text")
+    if x.shape != y.shape:
+        raise InputError(f"image is {list(x.shape)} and text {list(y.shape)}; cosines need pairs of rows in one space.")
+    return _unit(x, "image"), _unit(y, "text")
+
+
+def _unit(rows: torch.Tensor, name: str) -> torch.Tensor:
+    rows = rows.cpu().double()
+    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    zero = (lengths == 0).flatten().nonzero().flatten()
+    if len(zero):
+        raise InputError(
+            f"{len(zero)} rows of {name} are all zeros (the first is row {int(zero[0])}): they have no direction."
+        )
+    directions: torch.Tensor = rows / lengths
+    return directions
