@@ -496,7 +496,8 @@ def test_a_file_that_holds_no_real_half(tmp_path):
     for damaged in (b"", whole[:-1], whole[: len(whole) // 2], b"\xff" * 100, b"not a file"):
         path.write_bytes(damaged)
         with pytest.raises(
-            InputError, match=r"half.safetensors cannot be read as saved neighbours \(.*\); make them again"
+            InputError,
+            match=r"half.safetensors cannot be read as the neighbours of a table \(.*\); make and save it again",
         ):
             SelfNeighbors.load(path)
     with pytest.raises(InputError, match=r"absent.safetensors cannot be read"):

@@ -535,7 +535,7 @@ def test_real_tables_that_cannot_be_used(refused, case):
         (["--duplicates", "drop"], "'drop' is not one of 'raise', 'floor', 'keep'"),
         (["--device", "banana"], "device 'banana' cannot be used"),
         (["--seed", "-1"], "Invalid value for '--seed': -1 is not in the range x>=0"),
-        (["--real-neighbors", "real.npz"], "real.npz cannot be read as saved neighbours"),
+        (["--real-neighbors", "real.npz"], "real.npz cannot be read as the neighbours of a table"),
         (["--nonsense"], "No such option '--nonsense'."),
         (["bad.npz"], "bad.npz is given 2 times; give each generator once."),
         (["x" * 5000], "does not exist; give a table file"),
@@ -617,7 +617,7 @@ def test_damaged_real_neighbors_are_refused(pointwise, refused, folder):
     pointwise("compare", "real.npz", "bad.npz", "--real-neighbors", "half.safetensors")
     (folder / "half.safetensors").write_bytes((folder / "half.safetensors").read_bytes()[:200])
     sentence = refused("compare", "real.npz", "bad.npz", "--real-neighbors", "half.safetensors")
-    assert "half.safetensors cannot be read as saved neighbours" in sentence
+    assert "half.safetensors cannot be read as the neighbours of a table" in sentence
 
 
 # ---- as a program

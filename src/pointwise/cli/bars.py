@@ -38,7 +38,7 @@ class Bars:
             return
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(f"{self._prefix}{what}", total=total)
-        self._progress.update(self._tasks[what], completed=done)
+        self._progress.update(self._tasks[what], completed=done, visible=done < total)  # what is done leaves the screen
         if not self._shown and time.monotonic() - self._started > _PATIENCE:
             self._progress.start()
             self._shown = True

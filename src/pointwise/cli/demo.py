@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from pointwise.cli import digits
+from pointwise.cli.bars import Bars
 from pointwise.cli.sources import named
 from pointwise.cli.tables import NOTE, console, modes_tables, number, scores_table
 from pointwise.data.files import atomic_write
@@ -75,10 +76,11 @@ def demo(*, out: Path | None, seed: int) -> None:
         _make_folder(out)
     made = digits.digits(seed=seed)
     half = self_neighbors(made.training, within_depth(len(made.training), [_K], _COVER))
-    evaluations = {
-        name: evaluate(made.training, table, metrics=_SHOWN, k=_K, cover=_COVER, within_real=half)
-        for name, table in made.generators.items()
-    }
+    evaluations = {}
+    with Bars() as bars:
+        for done, (name, fake) in enumerate(made.generators.items()):
+            evaluations[name] = evaluate(made.training, fake, metrics=_SHOWN, k=_K, cover=_COVER, within_real=half)
+            bars("generators", done + 1, len(made.generators))
     screen = console()
     screen.print(f"{len(made.training)} real training digits (8 x 8 pixels) against generators of about as many:\n")
     screen.print(scores_table(evaluations, width=screen.width))

@@ -105,7 +105,7 @@ def read_pt(path: Path) -> dict[str, Any]:
         AttributeError,
         AssertionError,
     ) as error:  # torch's
-        raise InputError(f"it is cut short or no file of torch.save ({first_line(error)}).") from None
+        raise InputError(f"it is cut short or no file of torch.save ({first_line(error)}); write it again.") from None
     if isinstance(held, torch.Tensor):
         held = {"features": held}
     if not isinstance(held, Mapping):

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from pointwise.arrays import Array, as_features
-from pointwise.data.files import atomic_write
+from pointwise.data.saved import load_arrays, save_arrays
 from pointwise.errors import InputError
 from pointwise.score import Score, mean_score
 
-_FORMAT = "pointwise.gaussian_pair/1"
+_KIND = "gaussian_pair"
 _ROWS_AT_ONCE = 4096
 _NAMED = 5  # columns that an error names
 
@@ -138,20 +138,9 @@ class GaussianPair:
         Raises:
             InputError: the path cannot be written.
         """
-        from safetensors.numpy import save
-
-        content = save(
-            {"mean": self._mean.numpy(), "moments": self._moments.numpy()},
-            metadata={
-                "format": _FORMAT,
-                "count": str(self.count),
-                "width_x": str(self.widths[0]),
-                "width_y": str(self.widths[1]),
-                "ridge": repr(self.ridge),
-            },
-        )
-        with atomic_write(path) as file:
-            file.write(content)
+        words = {"count": str(self.count), "ridge": repr(self.ridge)}
+        words |= {"width_x": str(self.widths[0]), "width_y": str(self.widths[1])}
+        save_arrays(path, {"mean": self._mean.numpy(), "moments": self._moments.numpy()}, kind=_KIND, words=words)
 
     @staticmethod
     def load(path: str | Path) -> GaussianPair:
@@ -160,21 +149,10 @@ class GaussianPair:
         Raises:
             InputError: the file cannot be read or is something else.
         """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(str(path), framework="numpy") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != _FORMAT:
-                    raise InputError(f"{path} does not hold a fitted pair; it was not written by GaussianPair.save.")
-                pair = GaussianPair(ridge=float(metadata["ridge"]))
-                pair.count, pair.widths = int(metadata["count"]), (int(metadata["width_x"]), int(metadata["width_y"]))
-                pair._mean = torch.from_numpy(file.get_tensor("mean"))
-                pair._moments = torch.from_numpy(file.get_tensor("moments"))
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path} cannot be read as a fitted pair ({error}); fit and save it again.") from None
+        arrays, words = load_arrays(path, kind=_KIND, called="a fitted pair")
+        pair = GaussianPair(ridge=float(words["ridge"]))
+        pair.count, pair.widths = int(words["count"]), (int(words["width_x"]), int(words["width_y"]))
+        pair._mean, pair._moments = torch.from_numpy(arrays["mean"]), torch.from_numpy(arrays["moments"])
         return pair
 
     def __repr__(self) -> str:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pointwise.arrays import Array
-from pointwise.data.files import atomic_write
+from pointwise.data.saved import load_arrays, save_arrays
 from pointwise.data.table import FeatureTable, as_table
 from pointwise.errors import InputError
 from pointwise.neighbors import Neighbors, blocked
 from pointwise.neighbors.knn import as_neighbors, on_device, require_count, require_engine, require_enough
 
-_FORMAT = "pointwise.self_neighbors/1"
+_KIND = "self_neighbors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +67,8 @@ class SelfNeighbors:
         Raises:
             InputError: the path cannot be written.
         """
-        from safetensors.numpy import save
-
-        content = save(  # it takes the bytes as they lie in memory, whatever the strides
-            {
-                "distances": np.ascontiguousarray(self.neighbors.distances),
-                "indices": np.ascontiguousarray(self.neighbors.indices),
-            },
-            metadata={"format": _FORMAT, "fingerprint": self.fingerprint},
-        )
-        with atomic_write(path) as file:
-            file.write(content)
+        arrays = {"distances": self.neighbors.distances, "indices": self.neighbors.indices}
+        save_arrays(path, arrays, kind=_KIND, words={"fingerprint": self.fingerprint})
 
     @staticmethod
     def load(path: str | Path) -> SelfNeighbors:
@@ -88,20 +77,8 @@ class SelfNeighbors:
         Raises:
             InputError: the file cannot be read or is something else.
         """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(str(path), framework="numpy") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != _FORMAT:
-                    raise InputError(
-                        f"{path} does not hold the neighbours of a table; it was not written by SelfNeighbors.save."
-                    )
-                return SelfNeighbors(
-                    metadata["fingerprint"], Neighbors(file.get_tensor("distances"), file.get_tensor("indices"))
-                )
-        except (OSError, SafetensorError, json.JSONDecodeError) as error:
-            raise InputError(f"{path} cannot be read as saved neighbours ({error}); make them again.") from None
+        arrays, words = load_arrays(path, kind=_KIND, called="the neighbours of a table")
+        return SelfNeighbors(words["fingerprint"], Neighbors(arrays["distances"], arrays["indices"]))
 
 
 def self_neighbors(
