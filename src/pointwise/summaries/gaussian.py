@@ -14,6 +14,7 @@ from pointwise.score import Score, mean_score
 
 _KIND = "gaussian_pair"
 _ROWS_AT_ONCE = 4096
+_PANEL = 256  # columns of a moment matrix that are multiplied at a time
 _NAMED = 5  # columns that an error names
 
 
@@ -66,7 +67,7 @@ class GaussianPair:
             z = torch.cat([part.cpu().double() for part in rows], dim=1)
             mean = z.mean(dim=0)
             z -= mean
-            self._add(len(z), mean, z.T @ z)
+            self._add(len(z), mean, _gram(z))
 
     def merge(self, other: GaussianPair) -> None:
         """Take in all pairs that the other has seen.
@@ -117,19 +118,21 @@ class GaussianPair:
         """
         left, right = _as_pairs(x, y)
         self._require_widths(left.shape[1], right.shape[1])
-        factors = self._factors(debias=debias)
+        of_x, of_y, of_z = self._factors(debias=debias)
         information = self.mutual_information(debias=debias)
+        dx, dy = self.widths
+        # The joint factor begins with that of x, so D_z^2 = D_x^2 + |the rest|^2, the rest from its last rows alone.
+        inverse_of_y = _inverse(of_y)
+        inverse_of_rest = _inverse(of_z)[dx:]
         degrees = self.count - 1
+        shares = [(degrees - p - 1) / degrees if debias else 1.0 for p in (dx, dy, dx + dy)]
         scores = []
         for rows in zip(left.split(_ROWS_AT_ONCE), right.split(_ROWS_AT_ONCE), strict=True):
             z = torch.cat([part.cpu().double() for part in rows], dim=1) - self._mean
-            parts = (z[:, : self.widths[0]], z[:, self.widths[0] :], z)
-            squares = []
-            for part, factor in zip(parts, factors, strict=True):
-                turned = torch.linalg.solve_triangular(factor, part.T, upper=False)
-                unbiased = (degrees - part.shape[1] - 1) / degrees if debias else 1.0
-                squares.append(unbiased * turned.square().sum(dim=0))
-            scores.append(information + (squares[0] + squares[1] - squares[2]) / 2)
+            doubled = shares[1] * _squares(z[:, dx:], inverse_of_y) - shares[2] * _squares(z, inverse_of_rest)
+            if debias:  # else D_x^2 cancels
+                doubled += (shares[0] - shares[2]) * _squares(z[:, :dx], _inverse(of_x))
+            scores.append(information + doubled / 2)
         return mean_score(torch.cat(scores).numpy(), of="pair")
 
     def save(self, path: str | Path) -> None:
@@ -234,6 +237,27 @@ class GaussianPair:
         i = torch.arange(dy, dtype=torch.float64)
         degrees = self.count - 1
         return float((torch.digamma((degrees - i) / 2) - torch.digamma((degrees - dx - i) / 2)).sum() / 2)
+
+
+def _gram(z: torch.Tensor) -> torch.Tensor:
+    """z^T z, of which only the blocks on and above the diagonal are multiplied."""
+    gram = z.new_empty(z.shape[1], z.shape[1])
+    for first in range(0, z.shape[1], _PANEL):
+        panel = slice(first, first + _PANEL)
+        block = z[:, panel].T @ z[:, first:]
+        gram[panel, first:], gram[first:, panel] = block, block.T
+    return gram
+
+
+def _inverse(factor: torch.Tensor) -> torch.Tensor:
+    identity = torch.eye(len(factor), dtype=factor.dtype)
+    inverse: torch.Tensor = torch.linalg.solve_triangular(factor, identity, upper=False)
+    return inverse
+
+
+def _squares(rows: torch.Tensor, inverse_factor: torch.Tensor) -> torch.Tensor:
+    """|L^-1 a|^2 of each row a: a product with a small inverse is many times quicker than a solve per batch."""
+    return (rows @ inverse_factor.T).square_().sum(dim=1)
 
 
 def _as_pairs(x: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
