@@ -107,6 +107,25 @@ def _refuse_masked(x: object, name: str) -> None:
         )
 
 
+def require_same_width(x: torch.Tensor, y: torch.Tensor, *, names: tuple[str, str]) -> None:
+    """Raise an InputError unless both have equally many columns."""
+    if x.shape[1] != y.shape[1]:
+        raise InputError(
+            f"{names[0]} has {x.shape[1]} feature columns but {names[1]} has {y.shape[1]}; "
+            "encode both with the same encoder."
+        )
+
+
+def require_comparable(real: torch.Tensor, fake: torch.Tensor) -> None:
+    """Raise an InputError unless both tables have at least two rows and equally many columns."""
+    for name, table in (("real", real), ("generated", fake)):
+        if len(table) < 2:
+            raise InputError(
+                f"the {name} table has {len(table)} row{'s' * (len(table) != 1)}; a comparison needs at least 2."
+            )
+    require_same_width(real, fake, names=("the real table", "the generated table"))
+
+
 def _as_tensor(x: Array, name: str) -> torch.Tensor:
     _refuse_masked(x, name)
     if isinstance(x, torch.Tensor):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.arrays import Array
+from pointwise.arrays import Array, require_comparable
 from pointwise.data.table import FeatureTable, as_table
 from pointwise.errors import InputError
 from pointwise.evaluation import Evaluation, Key
@@ -26,7 +26,6 @@ from pointwise.summaries.neighborhoods import (
     Progress,
     checked_options,
     neighborhoods,
-    require_comparable,
 )
 from pointwise.summaries.self_neighbors import SelfNeighbors
 
@@ -85,7 +84,7 @@ def evaluate(
     checked_options(k, cover, dimension, duplicates)
     _require_seed(seed)
     require_engine(engine)
-    require_comparable(real, fake)
+    require_comparable(real.features, fake.features)
     x, y = on_device(real.features, fake.features, device=device)
     fingerprints = real.fingerprint(), fake.fingerprint()
     warnings = _about_tables(real, fake)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pointwise.arrays import require_same_width
 from pointwise.data.table import FeatureTable
 from pointwise.errors import InputError
 
@@ -88,8 +89,7 @@ def memorize(table: FeatureTable, training: FeatureTable, share: float, *, seed:
     >>> float(copied.features.sum())
     1.0
     """
-    if table.dim != training.dim:
-        raise InputError(f"the table has {table.dim} feature columns but training has {training.dim}.")
+    require_same_width(table.features, training.features, names=("the table", "training"))
     if len(training) == 0:
         raise InputError("training has no rows to copy; give it at least one.")
     rng = np.random.default_rng(seed)

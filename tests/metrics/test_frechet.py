@@ -146,10 +146,13 @@ def test_it_is_of_whole_sets():
 
 
 def test_one_row_has_no_covariance():
-    with pytest.raises(InputError, match=r"the generated table has 1 rows; a covariance needs at least 2"):
+    with pytest.raises(InputError, match=r"the generated table has 1 row; a comparison needs at least 2"):
         score(np.ones((3, 2)), np.ones((1, 2)))
 
 
 def test_tables_of_different_width_are_refused():
-    with pytest.raises(InputError, match=r"real has 2 feature columns and generated has 3; both must have the same"):
+    with pytest.raises(
+        InputError,
+        match=r"the real table has 2 feature columns but the generated table has 3; encode both with the same encoder",
+    ):
         score(np.ones((3, 2)), np.ones((3, 3)))

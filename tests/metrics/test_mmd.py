@@ -152,8 +152,13 @@ def test_a_row_of_zeros_has_no_direction():
 @pytest.mark.parametrize(
     ("real", "fake", "options", "message"),
     [
-        ((5, 2), (5, 3), {}, r"real has 2 feature columns and generated has 3; both must have the same number"),
-        ((1, 2), (5, 2), {}, r"the real table has 1 rows; a discrepancy needs at least 2"),
+        (
+            (5, 2),
+            (5, 3),
+            {},
+            r"the real table has 2 feature columns but the generated table has 3; encode both with the same encoder",
+        ),
+        ((1, 2), (5, 2), {}, r"the real table has 1 row; a comparison needs at least 2"),
         ((5, 2), (5, 2), {"rows": 1}, r"rows is 1; a discrepancy needs at least 2 rows"),
         ((5, 2), (5, 2), {"kernel": "cubic"}, r"kernel is 'cubic'; it must be 'polynomial' or 'gaussian'"),
     ],

@@ -134,8 +134,6 @@ def test_points_on_the_edge_of_a_ball_are_inside():
     x = torch.from_numpy(rng.normal(size=(100, 90)).astype(np.float32))
     distances, _ = blocked.within(x, 3)
     crossing = blocked.across(x, x.clone(), 3, radii_x=distances, radii_y=distances)
-    expected = (brute_force(x, x, 100)[0] >= 0).sum()  # every pair is counted somewhere at infinite radius
-    assert expected == 100 * 100
     # each ball holds its own centre and its k neighbours, the k-th on its edge
     assert crossing.x_in_balls_of_y.sum(dim=0).tolist() == [100 * 2, 100 * 3, 100 * 4]
     assert crossing.y_in_balls_of_x.sum(dim=0).tolist() == [100 * 2, 100 * 3, 100 * 4]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.arrays import Array, as_features
+from pointwise.arrays import Array, as_features, require_same_width
 from pointwise.errors import InputError, ordinal
 from pointwise.neighbors import blocked
 
@@ -112,15 +112,6 @@ def on_device(*tensors: torch.Tensor, device: str | torch.device | None) -> list
         return [tensor.to(target, torch.float32 if tensor.dtype == torch.float16 else None) for tensor in tensors]
     except (RuntimeError, AssertionError):
         raise InputError(f"device {str(device)!r} cannot be used here; use 'cpu', or 'cuda' on a GPU.") from None
-
-
-def require_same_width(x: torch.Tensor, y: torch.Tensor, *, names: tuple[str, str]) -> None:
-    """Raise an InputError unless both have equally many columns."""
-    if x.shape[1] != y.shape[1]:
-        raise InputError(
-            f"{names[0]} has {x.shape[1]} feature columns but {names[1]} has {y.shape[1]}; "
-            "encode both with the same encoder."
-        )
 
 
 def require_engine(engine: str) -> None:

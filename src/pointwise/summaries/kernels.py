@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 
+from pointwise.arrays import require_comparable
 from pointwise.errors import InputError
 from pointwise.score import Values
 
@@ -98,14 +99,7 @@ def _check(real: torch.Tensor, fake: torch.Tensor, kernel: str, rows: int) -> No
         raise InputError(f"kernel is {kernel!r}; it must be 'polynomial' or 'gaussian'.")
     if rows < 2:
         raise InputError(f"rows is {rows}; a discrepancy needs at least 2 rows of each table (5000 by default).")
-    for name, table in (("real", real), ("generated", fake)):
-        if len(table) < 2:
-            raise InputError(f"the {name} table has {len(table)} rows; a discrepancy needs at least 2.")
-    if real.shape[1] != fake.shape[1]:
-        raise InputError(
-            f"real has {real.shape[1]} feature columns and generated has {fake.shape[1]}; both must have the same "
-            "number: encode both with the same encoder."
-        )
+    require_comparable(real, fake)
 
 
 def _prepared(table: torch.Tensor, name: str, kernel: Kernel, rng: np.random.Generator, rows: int) -> torch.Tensor:

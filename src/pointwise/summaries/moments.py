@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pointwise.errors import InputError
+from pointwise.arrays import require_comparable
 
 _BLOCK_BYTES = 128 << 20  # float64 rows centred at a time; a block is far taller than wide, so that few are stacked
 
@@ -49,14 +49,7 @@ def moments(real: torch.Tensor, fake: torch.Tensor) -> Moments:
     Raises:
         InputError: the tables differ in columns, or one has fewer than two rows.
     """
-    for name, table in (("real", real), ("generated", fake)):
-        if len(table) < 2:
-            raise InputError(f"the {name} table has {len(table)} rows; a covariance needs at least 2.")
-    if real.shape[1] != fake.shape[1]:
-        raise InputError(
-            f"real has {real.shape[1]} feature columns and generated has {fake.shape[1]}; both must have the same "
-            "number: encode both with the same encoder."
-        )
+    require_comparable(real, fake)
     return Moments(_set_moments(real), _set_moments(fake))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from pointwise.arrays import Array
+from pointwise.arrays import Array, require_comparable
 from pointwise.data.table import FeatureTable, as_table
 from pointwise.errors import InputError
 from pointwise.neighbors import Neighbors, blocked
@@ -21,7 +21,6 @@ from pointwise.neighbors.knn import (
     require_count,
     require_engine,
     require_enough,
-    require_same_width,
 )
 from pointwise.summaries.dimension import intrinsic_dimension
 from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
@@ -137,7 +136,7 @@ def neighborhoods(
     real, fake = as_table(real, name="real"), as_table(fake, name="fake")
     ks = checked_options(k, cover, dimension, duplicates)
     require_engine(engine)
-    require_comparable(real, fake)
+    require_comparable(real.features, fake.features)
     require_neighbors(real, ks, cover, name="the real table")
     require_neighbors(fake, ks, cover, name="the generated table")
     if within_real is None:
@@ -197,16 +196,6 @@ def require_neighbors(table: FeatureTable, ks: Sequence[int], cover: int, *, nam
     """Raise an InputError unless every row has cover * k other rows."""
     product = f"cover * k = {cover} * {max(ks)}"
     require_enough(len(table), cover * max(ks), name=name, without_self=True, product=product)
-
-
-def require_comparable(real: FeatureTable, fake: FeatureTable) -> None:
-    """Raise an InputError unless both tables have at least two rows and equally many columns."""
-    for name, table in (("real", real), ("generated", fake)):
-        if len(table) < 2:
-            raise InputError(
-                f"the {name} table has {len(table)} row{'s' * (len(table) != 1)}; a comparison needs at least 2."
-            )
-    require_same_width(real.features, fake.features, names=("the real table", "the generated table"))
 
 
 def checked_options(k: int | Sequence[int], cover: int, dimension: str | float, duplicates: str) -> tuple[int, ...]:
