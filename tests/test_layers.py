@@ -33,6 +33,7 @@ ORDER = [
     ["failures"],
     ["diagnosis"],
     ["agreement"],
+    ["judgments"],
     # the door: the public names
     ["pointwise"],
     # 6 faces

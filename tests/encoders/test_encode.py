@@ -7,9 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pointwise import encoders
 from pointwise.data.images import open_images
-from pointwise.encoders import encode, load_encoder
+from pointwise.encoders import encode, load_encoder, loop
 from pointwise.errors import InputError
 
 
@@ -90,7 +89,7 @@ def test_batches_hold_as_many_as_asked_and_fewer_where_pictures_are_large(monkey
     encode(np.zeros((10, 4, 4), dtype=np.uint8), encoder=encoder, batch_size=4)
     assert encoder.batches == [4, 4, 2]
     encoder = Means()
-    monkeypatch.setattr(encoders, "_BATCH_BYTES", 10_000)
+    monkeypatch.setattr(loop, "_BATCH_BYTES", 10_000)
     encode(np.zeros((5, 40, 50), dtype=np.uint8), encoder=encoder)  # 6,000 bytes each as RGB
     assert encoder.batches == [2, 2, 1]
 
