@@ -155,6 +155,44 @@ def cmmd(real, fake, k=None, cover=3, dimension=None):
     return 1000 * gaussian_discrepancy(x, y, bandwidth=10), None
 
 
+# ---- of pairs: (real, real_text, fake, fake_text); the same result
+
+
+def log_density(rows, reference):
+    """Log-density of each row under the Gaussian of the reference rows, by determinant and inverse."""
+    centred = rows - reference.mean(axis=0)
+    covariance = np.atleast_2d(np.cov(reference, rowvar=False, ddof=1))
+    squares = np.array([row @ np.linalg.inv(covariance) @ row for row in centred])
+    return -0.5 * (squares + np.linalg.slogdet(2 * math.pi * covariance)[1])
+
+
+def mid(real, real_text, fake, fake_text):
+    joint = log_density(np.hstack([fake, fake_text]), np.hstack([real, real_text]))
+    return mean(joint - log_density(fake, real) - log_density(fake_text, real_text))
+
+
+def cosines(x, y):
+    """All cosines [n, m]."""
+    return np.array([[a @ b / math.sqrt((a @ a) * (b @ b)) for b in y] for a in x])
+
+
+def clip_score(real, real_text, fake, fake_text):
+    return mean(2.5 * np.maximum(np.diag(cosines(fake, fake_text)), 0))
+
+
+def info_nce(real, real_text, fake, fake_text):
+    found = cosines(fake, fake_text)
+    return mean(np.diag(found) - np.log(np.exp(found).sum(axis=1)))
+
+
+def r_precision(real, real_text, fake, fake_text):
+    """Against all other texts, where there are 99 of them: then nothing is drawn at random."""
+    found = cosines(fake, fake_text)
+    if len(found) != 100:
+        raise ValueError("with other than 100 pairs it is a matter of chance")
+    return mean((found.argmax(axis=1) == np.arange(len(found))).astype(float))
+
+
 SLOW = {
     metric.__name__: metric
     for metric in (
@@ -176,5 +214,9 @@ SLOW = {
         frechet,
         kid,
         cmmd,
+        mid,
+        clip_score,
+        r_precision,
+        info_nce,
     )
 }

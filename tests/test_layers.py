@@ -29,9 +29,11 @@ ORDER = [
     ["metrics", "similarity"],
     # 5 uses
     ["evaluation"],
+    ["provenance"],
     ["evaluate"],
     ["failures"],
     ["diagnosis"],
+    ["rank_statistics"],
     ["agreement"],
     ["judgments"],
     # the door: the public names

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,11 @@ from pointwise.arrays import Array, require_comparable
 from pointwise.data.table import FeatureTable, as_table
 from pointwise.errors import InputError
 from pointwise.evaluation import Evaluation, Key
-from pointwise.metrics.entropy import FLOORED
 from pointwise.metrics.registry import METRICS, Metric, closest_names
 from pointwise.neighbors.knn import on_device, require_engine
+from pointwise.provenance import about_copies, about_pairs, about_tables, provenance_of
 from pointwise.score import Score
+from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.kernels import kernel_sums
 from pointwise.summaries.moments import moments
 from pointwise.summaries.neighborhoods import (
@@ -27,6 +27,7 @@ from pointwise.summaries.neighborhoods import (
     checked_options,
     neighborhoods,
 )
+from pointwise.summaries.pairs import Pairs, pairs_in_one_space, scored_pairs
 from pointwise.summaries.self_neighbors import SelfNeighbors
 
 
@@ -43,14 +44,22 @@ def evaluate(
     engine: str = "auto",
     seed: int = 0,
     within_real: SelfNeighbors | None = None,
+    ridge: float = 0.0,
+    reduce: int | None = None,
+    debias: bool = False,
+    reference_pairs: GaussianPair | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     r"""Measure how faithful and how diverse generated samples are, overall, per mode and per sample.
 
+    Tables that both carry ``text`` are measured for alignment too (mid, clip_score, r_precision, info_nce): the
+    generated pairs by the Gaussian of the real ones.
+
     Args:
         real: table or array [N, d] of real samples.
         fake: table or array [M, d] of generated samples, from the same encoder.
-        metrics: names from ``METRICS``; None for all that apply.
+        metrics: names from ``METRICS``; None for all that apply. Of those for tables with text, one that cannot be
+            computed is then left out with a warning that says why.
         k: neighbours; several, as (3, 5, 10), cost no further pass over the data.
         cover: the factor C of precision cover and recall cover.
         dimension: what multiplies log distances in entropies: "ambient" (d), "intrinsic" (estimated on the real
@@ -61,6 +70,11 @@ def evaluate(
         engine: of the neighbour search: "auto" or "blocked". All give the same neighbours.
         seed: of the rows that kid and cmmd choose from large tables.
         within_real: the real half from an earlier comparison (`Neighborhoods.within_real`, or `self_neighbors`).
+        ridge: for mid, added to the diagonal of the covariances; see `GaussianPair`.
+        reduce: for mid, each side in this many of its principal axes over the real pairs; see `GaussianPair`.
+        debias: for mid, without the mean error of the fit, which plain values have more of the fewer the real pairs.
+        reference_pairs: for mid, the Gaussian of the reference pairs from an earlier comparison, or of more pairs than
+            the real table has; its own ridge and reduce hold.
         progress: called with (what is under way, steps done, steps in all).
 
     Returns:
@@ -85,21 +99,33 @@ def evaluate(
     _require_seed(seed)
     require_engine(engine)
     require_comparable(real.features, fake.features)
+    if reference_pairs is not None and (ridge or reduce is not None):
+        raise InputError("reference_pairs has its own ridge and reduce; leave ridge and reduce out beside it.")
     x, y = on_device(real.features, fake.features, device=device)
     fingerprints = real.fingerprint(), fake.fingerprint()
-    warnings = _about_tables(real, fake)
+    warnings = about_tables(real, fake)
     if fingerprints[0] == fingerprints[1]:
         warnings.append(
             "both tables hold the same rows: every generated row has its copy as nearest real neighbour, which makes "
             "it look better than new samples could. Set other real rows aside instead."
         )
+    if fake.text is None and (real.text is None or reference_pairs is not None) and metrics is None:
+        chosen = [row for row in chosen if row.of != "pair"]
+
+    def attempt(rows: Sequence[Metric], make: Callable[[], Any]) -> Any:
+        """What make returns; where the metrics were not asked for by name, None and a warning if it cannot be had."""
+        try:
+            return make()
+        except InputError as error:
+            if metrics is not None:
+                raise
+            names = " and ".join(filter(None, [", ".join(row.name for row in rows[:-1]), rows[-1].name]))
+            warnings.append(f"{names} {'is' if len(rows) == 1 else 'are'} left out: {error}")
+            return None
+
+    by_summary = {row.summary: [other for other in chosen if other.summary == row.summary] for row in chosen}
     summaries: dict[str, Any] = {}
-    needed = {row.summary for row in chosen}
-    if "gaussian_kernel" in needed and metrics is None and (zero_rows := _zero_rows(real) + _zero_rows(fake)):
-        warnings.append(f"cmmd is left out: it scales rows to length 1, and {zero_rows} rows are all zeros.")
-        chosen = [row for row in chosen if row.summary != "gaussian_kernel"]
-        needed.discard("gaussian_kernel")
-    if "neighborhoods" in needed:
+    if "neighborhoods" in by_summary:
         summaries["neighborhoods"] = neighborhoods(
             real,
             fake,
@@ -112,26 +138,37 @@ def evaluate(
             device=device,
             progress=progress,
         )
-        warnings += _about_copies(summaries["neighborhoods"])
+        warnings += about_copies(summaries["neighborhoods"])
     steps: Mapping[str, Callable[[], Any]] = {
         "moments": lambda: moments(x, y),
         "polynomial_kernel": lambda: kernel_sums(x, y, kernel="polynomial", seed=seed),
         "gaussian_kernel": lambda: kernel_sums(x, y, kernel="gaussian", seed=seed),
+        "gaussian_pair": lambda: scored_pairs(
+            real, fake, reference=reference_pairs, ridge=ridge, reduce=reduce, debias=debias
+        ),
+        "cosines": lambda: pairs_in_one_space(fake, seed=int(seed)),
     }
-    for done, name in enumerate(name for name in steps if name in needed):
-        summaries[name] = steps[name]()
+    ahead = [name for name in steps if name in by_summary]
+    for done, name in enumerate(ahead):
+        optional = name in ("gaussian_kernel", "gaussian_pair", "cosines")
+        summaries[name] = attempt(by_summary[name], steps[name]) if optional else steps[name]()
         if progress:
-            progress("moments and kernels", done + 1, len(needed & set(steps)))
+            progress("moments and kernels", done + 1, len(ahead))
     scores: dict[Key, Score] = {}
     for row in chosen:
         summary = summaries[row.summary]
         if isinstance(summary, Neighborhoods):
             scores.update({(row.name, value): row.function(summary.at(value)) for value in summary.ks})
-        else:
+        elif isinstance(summary, Pairs):
+            if (score := attempt([row], partial(row.function, summary))) is not None:
+                scores[row.name, None] = score
+        elif summary is not None:
             scores[row.name, None] = row.function(summary)
-    provenance = _provenance(
+    provenance = provenance_of(
         real, fake, summaries.get("neighborhoods"), fingerprints, device=x.device, engine=engine, seed=int(seed)
     )
+    if pairs := summaries.get("gaussian_pair"):
+        provenance["reference_pairs"] = about_pairs(pairs.reference, debias=debias)
     return Evaluation(scores, provenance, warnings=tuple(warnings))
 
 
@@ -158,101 +195,3 @@ def chosen_metrics(metrics: Sequence[str] | None) -> list[Metric]:
 def _require_seed(seed: int) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed is {seed!r}; it must be a whole number of at least 0.")
-
-
-def _zero_rows(table: FeatureTable) -> int:
-    return int((~table.features.any(dim=1)).sum())
-
-
-def _about_tables(real: FeatureTable, fake: FeatureTable) -> list[str]:
-    sentences = []
-    encoders = real.meta.get("encoder"), fake.meta.get("encoder")
-    if None not in encoders and encoders[0] != encoders[1]:
-        sentences.append(
-            f"the real table was encoded by {encoders[0]} and the generated one by {encoders[1]}: their features "
-            "cannot be compared. Encode both alike."
-        )
-    return sentences
-
-
-def _copies(distances: np.ndarray[Any, np.dtype[np.float64]]) -> int:
-    return int((distances[:, 0] == 0).sum())
-
-
-def _about_copies(hoods: Neighborhoods) -> list[str]:
-    found = [
-        (
-            _copies(hoods.within_real.neighbors.distances),
-            len(hoods.real),
-            "real rows have an exact copy among the real rows",
-        ),
-        (
-            _copies(hoods.within_fake.neighbors.distances),
-            len(hoods.fake),
-            "generated rows have an exact copy among the generated rows",
-        ),
-        (_copies(hoods.fake_to_real.distances), len(hoods.fake), "generated rows are exact copies of real rows"),
-    ]
-    sentences = [f"{count} of {total} {what}." for count, total, what in found if count]
-    if hoods.duplicates != "floor":
-        return sentences
-    tables = {
-        "real rows have their k-th real neighbour": hoods.within_real.neighbors,
-        "generated rows have their k-th generated neighbour": hoods.within_fake.neighbors,
-        "generated rows have their k-th real neighbour": hoods.fake_to_real,
-        "real rows have their k-th generated neighbour": hoods.real_to_fake,
-    }
-    for k in hoods.ks:
-        for what, neighbors in tables.items():
-            count = int((neighbors.distances[:, k - 1] == 0).sum())
-            if count:
-                sentences.append(
-                    f"{count} of {len(neighbors)} {what} (k = {k}) at distance zero: in their log terms {FLOORED}."
-                )
-    return sentences
-
-
-def _provenance(
-    real: FeatureTable,
-    fake: FeatureTable,
-    hoods: Neighborhoods | None,
-    fingerprints: tuple[str, str],
-    *,
-    device: torch.device,
-    engine: str,
-    seed: int,
-) -> dict[str, Any]:
-    provenance: dict[str, Any] = {
-        "pointwise": version("pointwise"),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "device": str(device),
-        "engine": engine,
-        "seed": seed,
-        "real": _about(real, fingerprints[0]),
-        "generated": _about(fake, fingerprints[1]),
-    }
-    if hoods is not None:
-        provenance |= {
-            "k": list(hoods.ks),
-            "cover": hoods.cover,
-            "dimension": hoods.dimension,
-            "duplicates": {
-                "policy": hoods.duplicates,
-                "within_real": _copies(hoods.within_real.neighbors.distances),
-                "within_generated": _copies(hoods.within_fake.neighbors.distances),
-                "generated_copies_of_real": _copies(hoods.fake_to_real.distances),
-            },
-        }
-    return provenance
-
-
-def _about(table: FeatureTable, fingerprint: str) -> dict[str, Any]:
-    return {
-        "rows": len(table),
-        "columns": table.dim,
-        "dtype": str(table.features.dtype).removeprefix("torch."),
-        "fingerprint": fingerprint,
-        "meta": dict(table.meta),
-    }

@@ -118,7 +118,7 @@ class Evaluation:
             ) from None
 
     def to_dataframe(self, *, of: str | None = None) -> pandas.DataFrame:
-        """Return a pandas table: one row per metric, or with of="real" or "generated" one row per sample of that table.
+        """Return a pandas table: one row per metric, or with of="real", "generated" or "pair" one row per sample.
 
         Raises:
             MissingExtra: pandas is not installed.
@@ -137,7 +137,7 @@ class Evaluation:
             )
         first = next(iter(chosen.values()))
         columns: dict[str, Any] = {}
-        for name, column in (("id", first.ids), ("mode", first.modes)):
+        for name, column in (("id", first.ids), ("mode", first.modes), ("caption", first.captions)):
             if column is not None:
                 columns[name] = column
         return pandas.DataFrame(columns | {self.label(key): score.per_sample for key, score in chosen.items()})
@@ -195,6 +195,7 @@ def _to_plain(evaluation: Evaluation) -> dict[str, Any]:
             "modes": place(score.modes),
             "mode_standard_errors": _pairs(score.mode_standard_errors),
             "ids": place(score.ids),
+            "captions": place(score.captions),
         }
         for (name, k), score in evaluation.scores.items()
     ]
@@ -220,6 +221,7 @@ def _from_plain(stored: Mapping[str, Any]) -> Evaluation:
             standard_error=float(row["standard_error"]),
             modes=column(row["modes"]),
             ids=column(row["ids"]),
+            captions=column(row.get("captions")),
             mode_standard_errors=_mapping(row["mode_standard_errors"]),
         )
         for row in stored["scores"]

@@ -30,6 +30,7 @@ class Score:
         standard_error: of ``value``; nan where it is not known.
         modes: [n], the mode of each sample, where the table carries modes.
         ids: [n], the id of each sample, where the table carries ids.
+        captions: [n], the caption of each sample, where the table carries captions.
         mode_standard_errors: of the value of each mode, where the table carries modes.
     """
 
@@ -40,6 +41,7 @@ class Score:
     standard_error: float = math.nan
     modes: Column | None = None
     ids: Column | None = None
+    captions: Column | None = None
     mode_standard_errors: Mapping[Any, float] | None = None
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
@@ -79,6 +81,7 @@ class Score:
                 of=self.of,
                 standard_error=errors.get(mode, math.nan),
                 ids=None if self.ids is None else self.ids[rows],
+                captions=None if self.captions is None else self.captions[rows],
             )
             for mode, rows in _rows_by_mode(self.modes).items()
         }
@@ -101,6 +104,7 @@ def mean_score(
     of: Of,
     modes: Column | None = None,
     ids: Column | None = None,
+    captions: Column | None = None,
     error: Callable[[Rows], float] | None = None,
 ) -> Score:
     """Return the Score that is the mean of these samples.
@@ -110,6 +114,7 @@ def mean_score(
         of: the table whose rows the samples are.
         modes: [n], or None.
         ids: [n], or None.
+        captions: [n], or None.
         error: the standard error of the mean over some rows; None for that of independent samples.
 
     Raises:
@@ -126,6 +131,7 @@ def mean_score(
         standard_error=error(np.arange(len(values))),
         modes=modes,
         ids=ids,
+        captions=captions,
         mode_standard_errors=(
             None if modes is None else {mode: error(rows) for mode, rows in _rows_by_mode(modes).items()}
         ),

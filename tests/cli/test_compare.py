@@ -26,6 +26,8 @@ from pointwise.metrics.registry import METRICS
 from pointwise.neighbors import Neighbors
 from pointwise.summaries.self_neighbors import SelfNeighbors
 
+ALONE = [name for name, row in METRICS.items() if row.of != "pair"]  # that need no texts
+
 
 def rows(n: int = 80, d: int = 3, *, seed: int = 0, scale: float = 1.0, shift: float = 0.0) -> np.ndarray:
     return shift + scale * np.random.default_rng(seed).standard_normal((n, d))
@@ -95,7 +97,7 @@ def test_two_generators_side_by_side(pointwise):
     assert (code, err) == (0, "")
     table = cells(out)
     assert table["metric"] == ["better", "unit", "good", "bad"]
-    assert set(METRICS) <= set(table)
+    assert set(ALONE) <= set(table)
     ev = evaluate(rows(), rows(70, seed=1))
     value, half = table["pce"][2].removesuffix(" *").split(" ±")
     low, high = ev["pce"].interval()
@@ -114,14 +116,14 @@ def test_star_is_on_the_best_by_the_direction_of_each_metric(pointwise):
     table = cells(out)
     names = table["metric"][2:]
     assert names == ["tight", "near", "wide"]
-    starred = {row: [name for name, cell in zip(names, table[row][2:], strict=True) if "*" in cell] for row in METRICS}
+    starred = {row: [name for name, cell in zip(names, table[row][2:], strict=True) if "*" in cell] for row in ALONE}
     assert starred["re"] == ["near"]  # zero
     assert starred["frechet"] == ["near"]  # lower
     assert starred["pce"] == ["tight"]  # lower
     assert starred["coverage"] == ["near"]  # higher
     assert starred["density"] == ["tight"]  # higher
     assert starred["entropy_real"] == []  # a tie
-    for row in METRICS.values():
+    for row in map(METRICS.get, ALONE):
         assert table[row.name][0] == {"lower": "↓", "higher": "↑", "zero": "→0"}[row.better]
         assert table[row.name][1] == row.unit
 
@@ -214,7 +216,7 @@ def test_a_metric_that_one_generator_lacks(pointwise):
     for order in (["zero.npz", "bad.npz"], ["bad.npz", "zero.npz"]):
         code, out, err = pointwise("compare", "real.npz", *order)
         assert code == 0
-        assert err == "warning: zero: cmmd is left out: it scales rows to length 1, and 1 rows are all zeros.\n"
+        assert err.startswith("warning: zero: cmmd is left out: 1 of 80 rows of the generated table are all zeros")
         row = dict(zip(cells(out)["metric"], cells(out)["cmmd"], strict=True))
         assert row["zero"] == "-"
         assert row["bad"] != "-"
@@ -307,7 +309,7 @@ def test_json_is_written_even_if_nobody_reads_the_table(folder):
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(timeout=120) == 1
-    assert set(METRICS) == {name for name, _ in Evaluation.from_json("all.json")}
+    assert set(ALONE) == {name for name, _ in Evaluation.from_json("all.json")}
 
 
 # ---- images
@@ -701,3 +703,70 @@ def test_quick_work_draws_no_bar(capsys, monkeypatch):
         for done in range(4):
             bars("real neighbours", done + 1, 4)
     assert capsys.readouterr() == ("", "")
+
+
+# ---- pairs
+
+
+@pytest.fixture
+def paired(folder):
+    """A reference with texts, and two generators of which the second ignores them."""
+    texts = {name: rows(150, 4, seed=seed) for seed, name in enumerate(("real", "heeds", "ignores"), 10)}
+    samples = {name: text + rows(150, 4, seed=20 + len(name)) for name, text in texts.items()}
+    samples["ignores"] = rows(150, 4, seed=30, scale=1.4)
+    for name, text in texts.items():
+        captions = [f"{name} {i} " + "very " * 20 + "long" for i in range(150)]
+        FeatureTable(samples[name], text=text, captions=captions, ids=np.arange(150)).save(f"{name}.npz")
+
+
+@pytest.mark.usefixtures("paired")
+def test_alignment_of_tables_with_texts(pointwise):
+    code, out, err = pointwise("compare", "real.npz", "heeds.npz", "ignores.npz", "--json", "all.json")
+    assert (code, err) == (0, "")
+    table = cells(out)
+    for name in ("mid", "clip_score", "r_precision", "info_nce"):
+        assert "*" in table[name][2], name
+        assert "*" not in table[name][3], name
+    scores = Evaluation.from_json("all.json", index=1)["mid"]
+    assert "Pairs that fit least by mid" in out
+    worst = [line for line in out.splitlines() if "│ ignores " in line]
+    assert len(worst) == 5
+    first = int(scores.per_sample.argmin())
+    assert f"│ {first} " in worst[0]
+    assert f"ignores {first} very very" in worst[0]
+    assert "..." in worst[0]
+    assert worst[0].rstrip(" │").endswith(f" {scores.per_sample.min():.2f}")
+
+
+@pytest.mark.usefixtures("paired")
+def test_options_of_mid(pointwise):
+    def mid(*options):
+        code, out, err = pointwise("compare", "real.npz", "heeds.npz", "--metrics", "mid", "--json", "-", *options)
+        assert (code, err) == (0, "")
+        return json.loads(out)["evaluations"][0]["scores"][0]["value"]
+
+    from pointwise.data.formats import load
+    from pointwise.summaries.gaussian import GaussianPair
+
+    real, fake = load("real.npz"), load("heeds.npz")
+    for options, made in (
+        (("--ridge", 0.3), GaussianPair(ridge=0.3)),
+        (("--reduce", 2), GaussianPair(reduce=2)),
+        (("--debias",), GaussianPair()),
+    ):
+        made.update(real.features, real.text)
+        assert mid(*options) == made.pmi(fake.features, fake.text, debias="--debias" in options).value
+    made.save("pairs.safetensors")
+    assert mid("--reference-pairs", "pairs.safetensors") == mid()
+
+
+@pytest.mark.usefixtures("paired")
+def test_options_of_mid_that_do_not_go_together(refused):
+    from pointwise.summaries.gaussian import GaussianPair
+
+    GaussianPair().save("pairs.safetensors")
+    err = refused("compare", "real.npz", "heeds.npz", "--reference-pairs", "pairs.safetensors", "--ridge", 0.1)
+    assert "--reference-pairs has its own ridge and reduce" in err
+    assert "ridge is -1.0" in refused("compare", "real.npz", "heeds.npz", "--ridge", -1)
+    err = refused("compare", "real.npz", "heeds.npz", "--metrics", "mid", "--debias", "--ridge", 0.1)
+    assert "debias=True is exact for plain covariances alone" in err

@@ -14,8 +14,11 @@ NEIGHBOURS = [name for name, row in pw.METRICS.items() if row.summary == "neighb
 WITHOUT_UNIT = ["pce", "rce", "re", "kl_real_fake", "kl_fake_real"] + [
     name for name in NEIGHBOURS if pw.METRICS[name].unit != "nats"
 ]
+PAIRWISE = [name for name, row in pw.METRICS.items() if row.of == "pair"]
+ALONE = [name for name in pw.METRICS if name not in PAIRWISE]  # that need no texts
 RNG = np.random.default_rng(0)
-REAL, FAKE = RNG.normal(size=(90, 5)), RNG.normal(size=(70, 5)) * 1.2 + 0.3
+REAL, FAKE = RNG.normal(size=(90, 5)), RNG.normal(size=(100, 5)) * 1.2 + 0.3
+REAL_TEXT, FAKE_TEXT = REAL + RNG.normal(size=REAL.shape), FAKE + RNG.normal(size=FAKE.shape)
 
 
 def moved(x, seed=1):
@@ -35,9 +38,13 @@ def assert_equal(found, expected, *, rtol=1e-9, atol=1e-9):
             )
 
 
+def with_texts(real=REAL, fake=FAKE):
+    return pw.FeatureTable(real, text=REAL_TEXT), pw.FeatureTable(fake, text=FAKE_TEXT)
+
+
 @pytest.fixture(scope="module")
 def baseline():
-    return pw.evaluate(REAL, FAKE, k=(2, 5))
+    return pw.evaluate(*with_texts(), k=(2, 5))
 
 
 def test_the_slow_reference_has_every_metric():
@@ -68,6 +75,19 @@ def test_metrics_of_whole_sets_equal_their_plainest_form(pair):
         assert score.per_sample is None
 
 
+@settings(max_examples=10)
+@given(table_pairs(kinds=("plain", "offset"), rows=(100, 100), columns=(2, 6)))
+def test_metrics_of_pairs_equal_their_plainest_form(pair):
+    real, fake = (x.astype(np.float64) for x in pair)
+    noise = np.random.default_rng(2**40).normal(size=(2, *real.shape))
+    real_text, fake_text = real + noise[0], fake + noise[1]
+    found = pw.evaluate(pw.FeatureTable(real, text=real_text), pw.FeatureTable(fake, text=fake_text), metrics=PAIRWISE)
+    for name in PAIRWISE:
+        value, per_sample = SLOW[name](real, real_text, fake, fake_text)
+        assert found[name].value == pytest.approx(value, rel=1e-8, abs=1e-8), name
+        np.testing.assert_allclose(found[name].per_sample, per_sample, rtol=1e-7, atol=1e-7, err_msg=name)
+
+
 @pytest.mark.parametrize("name", pw.METRICS)
 def test_row_tells_the_truth(name, baseline):
     row = pw.METRICS[name]
@@ -83,7 +103,7 @@ def test_row_tells_the_truth(name, baseline):
     assert low <= score.value <= high
 
 
-@pytest.mark.parametrize("name", [name for name in pw.METRICS if name not in ("entropy_real", "entropy_fake")])
+@pytest.mark.parametrize("name", [name for name in ALONE if name not in ("entropy_real", "entropy_fake")])
 def test_direction_prefers_the_same_law_to_a_distant_one(name):
     """Entropies, which look at one table, aside: every metric ranks the real law above one that is far away."""
     rng = np.random.default_rng(3)
@@ -93,6 +113,19 @@ def test_direction_prefers_the_same_law_to_a_distant_one(name):
         value = pw.evaluate(real, fake, metrics=[name])[name].value
         losses.append({"lower": value, "higher": -value, "zero": abs(value)}[pw.METRICS[name].better])
     assert losses[0] < losses[1]
+
+
+@pytest.mark.parametrize("name", PAIRWISE)
+def test_direction_prefers_texts_that_fit_to_texts_that_do_not(name):
+    rng = np.random.default_rng(3)
+    real, fake = rng.normal(size=(2, 200, 3))
+    real_text, fitting = real + 0.5 * rng.normal(size=real.shape), fake + 0.5 * rng.normal(size=fake.shape)
+    values = [
+        pw.evaluate(pw.FeatureTable(real, text=real_text), pw.FeatureTable(fake, text=text), metrics=[name])[name].value
+        for text in (fitting, rng.permutation(fitting))
+    ]
+    assert pw.METRICS[name].better == "higher"
+    assert values[0] > values[1]
 
 
 def test_rigid_motions_change_nothing(baseline):
@@ -116,7 +149,9 @@ def test_scale_shifts_raw_terms_by_d_log_scale(baseline):
 def test_permuting_rows_permutes_samples(baseline):
     rng = np.random.default_rng(4)
     p, q = rng.permutation(len(REAL)), rng.permutation(len(FAKE))
-    found = pw.evaluate(REAL[p], FAKE[q], k=(2, 5))
+    real, fake = with_texts()
+    found = pw.evaluate(real[p], fake[q], k=(2, 5))
+    assert list(found) == list(baseline)
     for key, score in found.scores.items():
         expected = baseline.scores[key]
         assert score.value == pytest.approx(expected.value, rel=1e-9, abs=1e-9), key
@@ -128,7 +163,7 @@ def test_permuting_rows_permutes_samples(baseline):
 @pytest.mark.parametrize("width", [32, 64])
 def test_tiles_do_not_matter(width, baseline, monkeypatch):
     monkeypatch.setattr("pointwise.neighbors.tiles._WIDTH", width)
-    assert_equal(pw.evaluate(REAL, FAKE, k=(2, 5)).scores, baseline.scores, rtol=1e-12, atol=1e-12)
+    assert_equal(pw.evaluate(*with_texts(), k=(2, 5)).scores, baseline.scores, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
@@ -142,14 +177,14 @@ def test_precision_of_storage_does_not_matter(dtype, columns):
 
 
 def test_torch_and_numpy_give_the_same(baseline):
-    found = pw.evaluate(torch.from_numpy(REAL), torch.from_numpy(FAKE), k=(2, 5))
+    found = pw.evaluate(*with_texts(torch.from_numpy(REAL), torch.from_numpy(FAKE)), k=(2, 5))
     assert_equal(found.scores, baseline.scores, rtol=0, atol=0)
 
 
 def test_several_k_in_one_pass_equal_one_at_a_time(baseline):
     for k in (2, 5):
         alone = pw.evaluate(REAL, FAKE, k=k)
-        for name in pw.METRICS:
+        for name in ALONE:
             key = (name, k) if name in NEIGHBOURS else name
             assert alone[name].value == baseline[key].value
 

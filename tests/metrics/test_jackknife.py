@@ -10,7 +10,7 @@ from pointwise.metrics.jackknife import Terms, standard_error
 from slow_reference import SLOW
 
 # Shares are held to the spread over repetitions below: what a removal flips is averaged over rows.
-JACKKNIFED = [name for name, row in pw.METRICS.items() if row.unit == "nats"]
+JACKKNIFED = [name for name, row in pw.METRICS.items() if row.unit == "nats" and row.of != "pair"]
 RNG = np.random.default_rng(0)
 REAL, FAKE = RNG.normal(size=(80, 3)), RNG.normal(size=(70, 3)) * 1.3 + 0.4
 

@@ -181,8 +181,8 @@ def test_mean_error_of_the_plug_in_is_what_theory_says(n, dx, dy):
 @pytest.mark.parametrize(("d", "n", "bias"), [(512, 5_000, 29.3), (512, 10_000, 13.8), (768, 30_000, 10.09)])
 def test_mean_error_at_the_sizes_of_clip(d, n, bias):
     pair = pw.GaussianPair()
-    pair.count, pair.widths = n, (d, d)
-    assert pair._bias() == pytest.approx(bias, rel=5e-3)
+    pair.count = n
+    assert pair._bias(d, d) == pytest.approx(bias, rel=5e-3)
 
 
 def test_quadratic_part_of_fresh_pairs_is_off_by_what_theory_says():
@@ -315,3 +315,96 @@ def test_other_bad_input():
         pair.update(X[:0], Y[:0])
     with pytest.raises(pw.InputError, match="0 pairs are too few"):
         pw.GaussianPair().mutual_information()
+
+
+# ---- in principal axes
+
+
+def test_reduced_equals_the_gaussian_of_projected_pairs():
+    x, y = correlated(400, np.linspace(0.1, 0.8, 6), seed=3)
+    x, y = x * 0.5 ** np.arange(6), y * 0.7 ** np.arange(6)
+    new_x, new_y = correlated(50, np.linspace(0.1, 0.8, 6), seed=4)
+
+    def axes(rows):
+        return np.linalg.eigh(np.cov(rows, rowvar=False))[1][:, -3:]
+
+    plain = fitted(x @ axes(x), y @ axes(y))
+    reduced = fitted(x, y, reduce=3)
+    for debias in (False, True):
+        assert reduced.mutual_information(debias=debias) == pytest.approx(plain.mutual_information(debias=debias))
+        np.testing.assert_allclose(
+            reduced.pmi(new_x, new_y, debias=debias).per_sample,
+            plain.pmi(new_x @ axes(x), new_y @ axes(y), debias=debias).per_sample,
+            rtol=1e-9,
+            atol=1e-9,
+        )
+    kept = [np.sort(np.linalg.eigvalsh(np.cov(rows, rowvar=False)))[::-1] for rows in (x, y)]
+    assert reduced.kept_variance == pytest.approx([values[:3].sum() / values.sum() for values in kept])
+
+
+def test_reduced_leaves_a_narrow_side_whole():
+    x, y = correlated(400, np.full(6, 0.5), seed=3)
+    reduced, plain = fitted(x, y[:, :2], reduce=6), fitted(x, y[:, :2])
+    assert reduced.mutual_information() == plain.mutual_information()
+    assert reduced.kept_variance == pytest.approx((1, 1))
+    assert fitted(x, y[:, :2], reduce=3).kept_variance[1] == pytest.approx(1)
+
+
+def test_reduced_streams_merges_and_is_kept(tmp_path):
+    x, y = correlated(400, np.full(6, 0.5), seed=3)
+    whole, left = fitted(x, y, reduce=3), fitted(x[:150], y[:150], reduce=3)
+    left.merge(fitted(x[150:], y[150:], reduce=3))
+    assert left.mutual_information() == pytest.approx(whole.mutual_information(), rel=1e-10)
+    whole.save(tmp_path / "pair.safetensors")
+    again = pw.GaussianPair.load(tmp_path / "pair.safetensors")
+    assert (again.reduce, again.mutual_information()) == (3, whole.mutual_information())
+    with pytest.raises(pw.InputError, match="one pair has reduce=3 and the other None; both must be alike"):
+        left.merge(fitted(x, y))
+
+
+def test_reduced_takes_fewer_pairs_than_columns():
+    x, y = correlated(40, np.full(64, 0.5), seed=3)
+    with pytest.raises(pw.InputError, match=r"40 pairs are too few for 64 \+ 64 columns.*\(reduce=, --reduce\)"):
+        fitted(x, y).mutual_information()
+    assert math.isfinite(fitted(x, y, reduce=8).mutual_information())
+    with pytest.raises(pw.InputError, match=r"40 pairs are too few for 20 \+ 20 columns.*At least 41 pairs"):
+        fitted(x, y, reduce=20).mutual_information()
+
+
+def test_reduced_ignores_constant_columns_but_not_missing_rank():
+    x, y = correlated(400, np.full(6, 0.5), seed=3)
+    x[:, 2] = 7.0
+    assert math.isfinite(fitted(x, y, reduce=5).mutual_information())
+    x[:, 3] = x[:, 4]
+    with pytest.raises(pw.InputError, match=r"principal axis 4 of x is a linear combination.*effective rank 9 of 10"):
+        fitted(x, y, reduce=5).mutual_information()
+
+
+@pytest.mark.parametrize("reduce", [0, -1, 2.5, True])
+def test_reduce_that_is_no_number_of_axes(reduce):
+    with pytest.raises(pw.InputError, match=f"reduce is {reduce}; it must be a whole number of at least 1, or None"):
+        pw.GaussianPair(reduce=reduce)
+
+
+def test_kept_variance_of_too_few_pairs():
+    with pytest.raises(pw.InputError, match="0 pairs have no variance yet; take in at least two"):
+        _ = pw.GaussianPair(reduce=2).kept_variance
+
+
+def test_reduced_and_debiased_is_nearly_right_where_the_plain_value_is_far_off():
+    """Leading axes are found well where variances fall off; the truth is that of the population's own axes."""
+    d, kept, n, repeats = 64, 8, 100, 200
+    c, deviations = np.linspace(0.8, 0.1, d), 0.7 ** np.arange(d)
+    truth = -0.5 * np.log(1 - c[:kept] ** 2).sum()
+    values = {False: [], True: []}
+    for seed in range(repeats):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(2 * n, d))
+        y = (c * x + np.sqrt(1 - c**2) * rng.normal(size=x.shape)) * deviations
+        x = x * deviations
+        pair = fitted(x[:n], y[:n], reduce=kept)
+        for debias, found in values.items():
+            found.append((pair.mutual_information(debias=debias), pair.pmi(x[n:], y[n:], debias=debias).value))
+    plain, debiased = (np.abs(np.mean(values[debias], axis=0) - truth) for debias in (False, True))
+    assert (plain > 0.3).all()
+    assert (debiased < 0.06).all()

@@ -11,7 +11,7 @@ import click
 
 from pointwise.cli.bars import Bars
 from pointwise.cli.sources import named, names, read
-from pointwise.cli.tables import NOTE, console, modes_tables, scores_table
+from pointwise.cli.tables import NOTE, console, modes_tables, pairs_table, scores_table
 from pointwise.data.files import atomic_write, require_writable
 from pointwise.data.images import is_images
 from pointwise.data.table import FeatureTable
@@ -19,6 +19,7 @@ from pointwise.encoders import load_encoder
 from pointwise.errors import InputError
 from pointwise.evaluate import chosen_metrics, evaluate
 from pointwise.evaluation import Evaluation, evaluations_to_json
+from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.neighborhoods import Duplicates, require_neighbors, within_depth
 from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 
@@ -56,6 +57,12 @@ from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
     show_default=True,
     help="Of the rows that kid and cmmd choose from large tables.",
 )
+@click.option("--ridge", type=float, default=0.0, help="For mid: added to the diagonal of the covariances.")
+@click.option("--reduce", type=click.IntRange(min=1), help="For mid: principal axes that each side is reduced to.")
+@click.option("--debias", is_flag=True, help="For mid: without the mean error of the fit on few pairs.")
+@click.option(
+    "--reference-pairs", "pairs_path", help="For mid: a Gaussian kept by GaussianPair.save, not that of REAL."
+)
 @click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and count them.")
 @click.option(
     "--real-neighbors",
@@ -75,17 +82,28 @@ def compare(
     json_path: str | None,
     device: str | None,
     seed: int,
+    ridge: float,
+    reduce: int | None,
+    debias: bool,
+    pairs_path: str | None,
     skip_bad: bool,
     neighbors_path: str | None,
 ) -> None:
     """Measure generated samples FAKE against REAL ones: how faithful, how diverse, where they fail.
 
     REAL and FAKE are table files (.npy .npz .safetensors .parquet .pt), folders of images (class sub-folders become
-    modes), a .zip or .tar of images, or an .npy of images [n, h, w, 3] uint8.
+    modes), a .zip or .tar of images, or an .npy of images [n, h, w, 3] uint8. Tables with text features of both, as
+    pointwise encode --captions makes them, are measured for alignment too.
     """
     ks = _ks(k_text)
     span = _dimension(dimension)
     chosen = None if metrics_text is None else [name.strip() for name in metrics_text.split(",") if name.strip()]
+    if pairs_path is not None:
+        if ridge or reduce is not None:
+            raise InputError(
+                "--reference-pairs has its own ridge and reduce; leave --ridge and --reduce out beside it."
+            )
+        pairs = GaussianPair.load(pairs_path)
     needs_neighbors = any(row.summary == "neighborhoods" for row in chosen_metrics(chosen))
     if encoder is not None:
         load_encoder(encoder, device=device)  # a wrong name is said before anything is read
@@ -96,6 +114,10 @@ def compare(
     real_table = read(real, encoder=encoder or "bundled", skip_bad=skip_bad, device=device)
     # By its own name, "pixels:28x28" say, an encoder is the same for every source.
     fake_encoder = real_table.meta.get("encoder") if is_images(real) or encoder is None else encoder
+    if pairs_path is None:
+        pairs = GaussianPair(ridge=ridge, reduce=reduce)
+        if real_table.text is not None:
+            pairs.update(real_table.features, real_table.text)
     half = None
     evaluations: dict[str, Evaluation] = {}
     for name, source in generators.items():
@@ -114,6 +136,8 @@ def compare(
                 device=device,
                 seed=seed,
                 within_real=half,
+                debias=debias,
+                reference_pairs=pairs if pairs.count else None,
                 progress=bars,
             )
         _warn(evaluation, name)
@@ -135,6 +159,9 @@ def _print(evaluations: dict[str, Evaluation]) -> None:
     for title, table in modes_tables(evaluations, width=out.width):
         out.print(title)
         out.print(table)
+    if (table_of_pairs := pairs_table(evaluations)) is not None:
+        out.print("Pairs that fit least by mid (log of how much likelier than by chance)")
+        out.print(table_of_pairs)
     out.print(NOTE)
 
 

@@ -27,6 +27,8 @@ _LOST = {
     "rce": "nats above the mean entropy of all real samples (wide modes have more)",
 }
 _MODES_SHOWN = 12
+_PAIRS_SHOWN = 5
+_LETTERS_SHOWN = 80
 _UNLIMITED = 10_000  # columns: wider than any table
 
 
@@ -112,6 +114,26 @@ def _modes_table(
     if len(modes) > _MODES_SHOWN:
         table.caption = f"the {_MODES_SHOWN} worst of {len(modes)} modes"
     return table
+
+
+def pairs_table(evaluations: Mapping[str, Evaluation]) -> Table | None:
+    """The pairs of each generator with the lowest mid; None where there is no mid or nothing to name them by."""
+    table = Table()
+    for column in ("generator", "id", "caption"):
+        table.add_column(column, overflow="fold")
+    table.add_column("mid", justify="right")
+    for name, evaluation in evaluations.items():
+        score = evaluation["mid"] if "mid" in evaluation else None
+        if score is None or score.per_sample is None or (score.ids is None and score.captions is None):
+            continue
+        for row in score.per_sample.argsort(kind="stable")[:_PAIRS_SHOWN]:
+            named = ["" if column is None else _cut(str(column[row])) for column in (score.ids, score.captions)]
+            table.add_row(name, *named, number(float(score.per_sample[row])))
+    return table if table.row_count else None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LETTERS_SHOWN else f"{text[: _LETTERS_SHOWN - 3]}..."
 
 
 def metrics_table() -> Table:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+from pointwise.metrics import alignment
 from pointwise.metrics import fidelity_diversity as knn
 from pointwise.metrics.frechet import frechet
 from pointwise.metrics.mmd import cmmd, kid
 from pointwise.score import Of, Score
+from pointwise.summaries.pairs import Pairs
 
-Summary = Literal["neighborhoods", "moments", "polynomial_kernel", "gaussian_kernel"]
+Summary = Literal["neighborhoods", "moments", "polynomial_kernel", "gaussian_kernel", "gaussian_pair", "cosines"]
 Better = Literal["higher", "lower", "zero"]
 
 
@@ -29,7 +31,8 @@ class Metric:
         better: "higher", "lower", or "zero" for metrics with a target that can be missed on either side.
         meaning: what it tells, in one line.
         reference: the source.
-        of: the table whose rows its samples are, or None where it is of whole sets.
+        of: the table whose rows its samples are, "pair" where they are generated rows with their text, or None where
+            it is of whole sets.
     """
 
     name: str
@@ -51,6 +54,24 @@ _WANG = "Wang, Kulkarni, Verdú (2009), doi:10.1109/TIT.2009.2016060"
 
 def _near(name: str, function: Any, unit: str, better: Better, of: Of, meaning: str, reference: str) -> Metric:
     return Metric(name, function, "neighborhoods", unit, better, meaning, reference, of)
+
+
+def _mid(pairs: Pairs) -> Score:
+    if pairs.reference is None:
+        raise TypeError("mid reads pairs.reference, and it is None")
+    return pairs.labelled(pairs.reference.pmi(pairs.image, pairs.text, debias=pairs.debias))
+
+
+def _clip_score(pairs: Pairs) -> Score:
+    return pairs.labelled(alignment.clip_score(pairs.image, pairs.text))
+
+
+def _r_precision(pairs: Pairs) -> Score:
+    return pairs.labelled(alignment.r_precision(pairs.image, pairs.text, seed=pairs.seed))
+
+
+def _info_nce(pairs: Pairs) -> Score:
+    return pairs.labelled(alignment.info_nce_score(pairs.image, pairs.text))
 
 
 _ROWS = (
@@ -126,6 +147,46 @@ _ROWS = (
         "MMD^2, Gaussian kernel, unit-length rows",
         "Jayasumana et al. (2024), arXiv:2401.09603",
         None,
+    ),
+    Metric(
+        "mid",
+        _mid,
+        "gaussian_pair",
+        "nats",
+        "higher",
+        "alignment: information that samples share with their texts, by the Gaussian of the real pairs",
+        "Kim et al. (2022), arXiv:2205.13445",
+        "pair",
+    ),
+    Metric(
+        "clip_score",
+        _clip_score,
+        "cosines",
+        "2.5 x cosine",
+        "higher",
+        "cosine of a sample and its text, never below 0",
+        "Hessel et al. (2021), arXiv:2104.08718",
+        "pair",
+    ),
+    Metric(
+        "r_precision",
+        _r_precision,
+        "cosines",
+        "share",
+        "higher",
+        "own text nearer than 99 random ones",
+        "Park et al. (2021), openreview:bKBhQhPeKaF",
+        "pair",
+    ),
+    Metric(
+        "info_nce",
+        _info_nce,
+        "cosines",
+        "nats",
+        "higher",
+        "log-probability of the own text among all, depends on their number",
+        "van den Oord et al. (2018), arXiv:1807.03748",
+        "pair",
     ),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pointwise.arrays import Array, as_features
@@ -12,9 +13,11 @@ from pointwise.data.saved import load_arrays, save_arrays
 from pointwise.errors import InputError
 from pointwise.score import Score, mean_score
 
+_Fit = tuple[tuple[torch.Tensor, torch.Tensor] | None, torch.Tensor, torch.Tensor, torch.Tensor]
+
 _KIND = "gaussian_pair"
 _ROWS_AT_ONCE = 4096
-_PANEL = 256  # columns of a moment matrix that are multiplied at a time
+_PANEL = 128  # columns of a symmetric or triangular matrix that are multiplied at a time
 _NAMED = 5  # columns that an error names
 
 
@@ -30,9 +33,11 @@ class GaussianPair:
     Args:
         ridge: added to the diagonal of all covariances, in log-determinants and inverses alike; 0 adds nothing. It
             is in squared units of the features: on unit-length features 5e-4 is already a strong shrinkage.
+        reduce: the Gaussian is fitted in this many leading principal axes of each side, those of the pairs taken in;
+            sides with as many columns or fewer stay whole. None reduces nothing. `kept_variance` says what is left.
 
     Raises:
-        InputError: ridge is negative or not finite.
+        InputError: ridge is negative or not finite, or reduce is not a positive whole number.
 
     Reference: Kim et al. (2022), https://arxiv.org/abs/2205.13445, eq. 3; merging: Chan, Golub, LeVeque (1983).
 
@@ -46,10 +51,13 @@ class GaussianPair:
     0.7
     """
 
-    def __init__(self, *, ridge: float = 0.0) -> None:
+    def __init__(self, *, ridge: float = 0.0, reduce: int | None = None) -> None:
         if not 0 <= ridge < math.inf:
             raise InputError(f"ridge is {ridge}; it must be 0 or a positive number.")
+        if reduce is not None and (isinstance(reduce, bool) or not isinstance(reduce, int | np.integer) or reduce < 1):
+            raise InputError(f"reduce is {reduce!r}; it must be a whole number of at least 1, or None.")
         self.ridge = float(ridge)
+        self.reduce = None if reduce is None else int(reduce)
         self.count = 0
         self.widths = (0, 0)
         self._mean = torch.zeros(0, dtype=torch.float64)
@@ -73,10 +81,12 @@ class GaussianPair:
         """Take in all pairs that the other has seen.
 
         Raises:
-            InputError: the widths or ridges differ.
+            InputError: the widths, the ridges, or what the sides are reduced to differ.
         """
         if other.ridge != self.ridge:
             raise InputError(f"one pair has ridge {self.ridge:g} and the other {other.ridge:g}; both must be alike.")
+        if other.reduce != self.reduce:
+            raise InputError(f"one pair has reduce={self.reduce} and the other {other.reduce}; both must be alike.")
         if other.count:
             self._require_widths(*other.widths)
             self._add(other.count, other._mean, other._moments)
@@ -92,10 +102,7 @@ class GaussianPair:
         Raises:
             InputError: too few pairs, a constant or collinear column, or debias with a ridge.
         """
-        factors = self._factors(debias=debias)
-        half_log_determinants = [float(factor.diagonal().log().sum()) for factor in factors]
-        plug_in = half_log_determinants[0] + half_log_determinants[1] - half_log_determinants[2]
-        return plug_in - (self._bias() if debias else 0.0)
+        return self._information(self._fit(debias=debias), debias=debias)
 
     def pmi(self, x: Array, y: Array, *, debias: bool = False) -> Score:
         r"""Return the pointwise mutual information of each pair under the fitted Gaussian, in nats; higher is better.
@@ -118,9 +125,9 @@ class GaussianPair:
         """
         left, right = _as_pairs(x, y)
         self._require_widths(left.shape[1], right.shape[1])
-        of_x, of_y, of_z = self._factors(debias=debias)
-        information = self.mutual_information(debias=debias)
-        dx, dy = self.widths
+        axes, of_x, of_y, of_z = self._fit(debias=debias)
+        information = self._information((axes, of_x, of_y, of_z), debias=debias)
+        dx, dy = len(of_x), len(of_y)
         # The joint factor begins with that of x, so D_z^2 = D_x^2 + |the rest|^2, the rest from its last rows alone.
         inverse_of_y = _inverse(of_y)
         inverse_of_rest = _inverse(of_z)[dx:]
@@ -128,12 +135,32 @@ class GaussianPair:
         shares = [(degrees - p - 1) / degrees if debias else 1.0 for p in (dx, dy, dx + dy)]
         scores = []
         for rows in zip(left.split(_ROWS_AT_ONCE), right.split(_ROWS_AT_ONCE), strict=True):
-            z = torch.cat([part.cpu().double() for part in rows], dim=1) - self._mean
+            z = _onto(torch.cat([part.cpu().double() for part in rows], dim=1) - self._mean, axes)
             doubled = shares[1] * _squares(z[:, dx:], inverse_of_y) - shares[2] * _squares(z, inverse_of_rest)
             if debias:  # else D_x^2 cancels
                 doubled += (shares[0] - shares[2]) * _squares(z[:, :dx], _inverse(of_x))
             scores.append(information + doubled / 2)
         return mean_score(torch.cat(scores).numpy(), of="pair")
+
+    @property
+    def kept_variance(self) -> tuple[float, float]:
+        """Share of the variance of x and of y that lies in the principal axes kept; 1 where nothing is reduced.
+
+        Raises:
+            InputError: fewer than two pairs were taken in.
+        """
+        if self.count < 2:
+            raise InputError(f"{self.count} pairs have no variance yet; take in at least two.")
+        total = self._moments.diagonal()
+        sides = (slice(0, self.widths[0]), slice(self.widths[0], None))
+        kept = [
+            float((axes.T @ self._moments[side, side] @ axes).trace())
+            for axes, side in zip(self._axes(), sides, strict=True)
+        ]
+        of_x, of_y = (
+            min(1.0, share / max(float(total[side].sum()), 1e-300)) for share, side in zip(kept, sides, strict=True)
+        )
+        return of_x, of_y
 
     def save(self, path: str | Path) -> None:
         """Write the fitted pair to a .safetensors file, whole or not at all.
@@ -141,7 +168,7 @@ class GaussianPair:
         Raises:
             InputError: the path cannot be written.
         """
-        words = {"count": str(self.count), "ridge": repr(self.ridge)}
+        words = {"count": str(self.count), "ridge": repr(self.ridge), "reduce": str(self.reduce or 0)}
         words |= {"width_x": str(self.widths[0]), "width_y": str(self.widths[1])}
         save_arrays(path, {"mean": self._mean.numpy(), "moments": self._moments.numpy()}, kind=_KIND, words=words)
 
@@ -153,7 +180,7 @@ class GaussianPair:
             InputError: the file cannot be read or is something else.
         """
         arrays, words = load_arrays(path, kind=_KIND, called="a fitted pair")
-        pair = GaussianPair(ridge=float(words["ridge"]))
+        pair = GaussianPair(ridge=float(words["ridge"]), reduce=int(words["reduce"]) or None)
         pair.count, pair.widths = int(words["count"]), (int(words["width_x"]), int(words["width_y"]))
         pair._mean, pair._moments = torch.from_numpy(arrays["mean"]), torch.from_numpy(arrays["moments"])
         return pair
@@ -181,25 +208,39 @@ class GaussianPair:
                 "all must come from the same two encoders."
             )
 
-    def _factors(self, *, debias: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Cholesky factors of the covariances of x, y and z, once it is certain that they have full rank."""
-        dx, dy = self.widths
+    def _axes(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The orthonormal axes [d, r] that each side is seen in: principal ones by falling variance, or all columns."""
+        dx = self.widths[0]
+        blocks = self._moments[:dx, :dx], self._moments[dx:, dx:]
+        of_x, of_y = (_principal_axes(block, self.reduce) for block in blocks)
+        return of_x, of_y
+
+    def _fit(self, *, debias: bool) -> _Fit:
+        """The axes and the Cholesky factors of the covariances of x, y and z, once it is certain they have full rank.
+
+        The axes are None where nothing is reduced.
+        """
         if debias and self.ridge:
             raise InputError(
                 f"debias=True is exact for plain covariances alone; ridge must be 0, it is {self.ridge:g}."
             )
+        reduces = self.reduce is not None and self.reduce < max(self.widths)
+        axes = self._axes() if reduces and self.count > 1 else None
+        dx, dy = (side.shape[1] for side in axes) if axes else (min(d, self.reduce or d) for d in self.widths)
         needed = dx + dy + (3 if debias else 1)
         if self.count < (2 if self.ridge else needed):
             raise InputError(
                 f"{self.count} pairs are too few for {dx} + {dy} columns{' with debias=True' if debias else ''}: the "
                 f"joint covariance has rank {max(self.count - 1, 0)} at most, and its information would be without "
-                f"meaning. At least {needed} pairs are needed; give more, or fewer columns, or a ridge."
+                f"meaning. At least {needed} pairs are needed; give more, reduce each side to its principal axes "
+                "(reduce=, --reduce), or add a ridge."
             )
-        if not self.ridge:
+        if not self.ridge and axes is None:
             self._refuse_constant()
-        covariance = self._moments / (self.count - 1)
+        moments = self._moments if axes is None else torch.block_diag(*axes).T @ self._moments @ torch.block_diag(*axes)
+        covariance = moments / (self.count - 1)
         covariance.diagonal().add_(self.ridge)
-        variances = covariance.diagonal().clone()
+        variances = covariance.diagonal().clamp_min(torch.finfo(torch.float64).tiny)
         rounding = 10 * len(covariance) * torch.finfo(torch.float64).eps
         factor, failed_at = torch.linalg.cholesky_ex(covariance)
         if failed_at:  # so that all such columns are found, not the first alone
@@ -207,14 +248,22 @@ class GaussianPair:
         # A squared pivot over its variance is the share that the columns before leave unexplained.
         unexplained = factor.diagonal().square() / variances
         bad = (unexplained < 10 * rounding).nonzero().flatten().tolist() or ([int(failed_at) - 1] if failed_at else [])
+        if axes is not None:  # an axis without variance is seen against the others, as its own is rounding
+            share = variances / torch.cat([variances[:dx].max().expand(dx), variances[dx:].max().expand(dy)])
+            bad = sorted({*bad, *(share < rounding).nonzero().flatten().tolist()})
         if bad:
             rank = int((torch.linalg.eigvalsh(covariance) > rounding * float(variances.max())).sum())
             raise InputError(
-                f"{self._names(bad)} {'is' if len(bad) == 1 else 'are'} a linear combination of those before: the "
-                f"joint covariance has effective rank {rank} of {dx + dy}, and the information is not finite. Leave "
-                "such columns out, or give a ridge."
+                f"{self._names(bad, dx, axes)} {'is' if len(bad) == 1 else 'are'} a linear combination of those before:"
+                f" the joint covariance has effective rank {rank} of {dx + dy}, and the information is not finite. "
+                "Leave such columns out, reduce each side to fewer principal axes (reduce=, --reduce), or add a ridge."
             )
-        return factor[:dx, :dx], torch.linalg.cholesky(covariance[dx:, dx:]), factor
+        return axes, factor[:dx, :dx], torch.linalg.cholesky(covariance[dx:, dx:]), factor
+
+    def _information(self, fit: _Fit, *, debias: bool) -> float:
+        _, *factors = fit
+        of_x, of_y, of_z = (float(factor.diagonal().log().sum()) for factor in factors)
+        return of_x + of_y - of_z - (self._bias(len(fit[1]), len(fit[2])) if debias else 0.0)
 
     def _refuse_constant(self) -> None:
         deviations = (self._moments.diagonal() / self.count).sqrt()
@@ -222,18 +271,18 @@ class GaussianPair:
         constant = (deviations <= 1e-13 * self._mean.abs()).nonzero().flatten().tolist()
         if constant:
             raise InputError(
-                f"{self._names(constant)} {'is' if len(constant) == 1 else 'are'} constant over all {self.count} "
-                "pairs: a Gaussian has no density there. Leave such columns out, or give a ridge."
+                f"{self._names(constant, self.widths[0])} {'is' if len(constant) == 1 else 'are'} constant over all "
+                f"{self.count} pairs: a Gaussian has no density there. Leave such columns out, reduce each side to its "
+                "principal axes (reduce=, --reduce), or add a ridge."
             )
 
-    def _names(self, columns: list[int]) -> str:
-        dx = self.widths[0]
-        names = [f"column {c} of x" if c < dx else f"column {c - dx} of y" for c in columns[:_NAMED]]
+    def _names(self, columns: list[int], dx: int, axes: object = None) -> str:
+        kind = "column" if axes is None else "principal axis"
+        names = [f"{kind} {c} of x" if c < dx else f"{kind} {c - dx} of y" for c in columns[:_NAMED]]
         more = f" and {len(columns) - _NAMED} more" if len(columns) > _NAMED else ""
         return ", ".join(names) + more
 
-    def _bias(self) -> float:
-        dx, dy = self.widths
+    def _bias(self, dx: int, dy: int) -> float:
         i = torch.arange(dy, dtype=torch.float64)
         degrees = self.count - 1
         return float((torch.digamma((degrees - i) / 2) - torch.digamma((degrees - dx - i) / 2)).sum() / 2)
@@ -255,9 +304,33 @@ def _inverse(factor: torch.Tensor) -> torch.Tensor:
     return inverse
 
 
-def _squares(rows: torch.Tensor, inverse_factor: torch.Tensor) -> torch.Tensor:
-    """|L^-1 a|^2 of each row a: a product with a small inverse is many times quicker than a solve per batch."""
-    return (rows @ inverse_factor.T).square_().sum(dim=1)
+def _squares(rows: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
+    """|L^-1 a|^2 of each row a, from the last rows of the triangular L^-1; what lies above its diagonal is left out.
+
+    A product with a small inverse is many times quicker than a solve per batch.
+    """
+    before = inverse.shape[1] - len(inverse)
+    total = rows.new_zeros(len(rows))
+    for first in range(0, len(inverse), _PANEL):
+        reach = before + min(first + _PANEL, len(inverse))
+        total += (rows[:, :reach] @ inverse[first : first + _PANEL, :reach].T).square_().sum(dim=1)
+    return total
+
+
+def _principal_axes(moments: torch.Tensor, count: int | None) -> torch.Tensor:
+    if count is None or count >= len(moments):
+        return torch.eye(len(moments), dtype=moments.dtype)
+    _, vectors = torch.linalg.eigh(moments)
+    axes: torch.Tensor = vectors[:, -count:].flip(1)
+    return axes
+
+
+def _onto(z: torch.Tensor, axes: tuple[torch.Tensor, torch.Tensor] | None) -> torch.Tensor:
+    """The rows of z = (x, y) in the axes of each side."""
+    if axes is None:
+        return z
+    dx = len(axes[0])
+    return torch.cat([z[:, :dx] @ axes[0], z[:, dx:] @ axes[1]], dim=1)
 
 
 def _as_pairs(x: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,125 @@
+"""What a reader of the numbers should know: how they came about, and what is odd about the tables."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from pointwise.data.table import FeatureTable
+from pointwise.metrics.entropy import FLOORED
+from pointwise.summaries.gaussian import GaussianPair
+from pointwise.summaries.neighborhoods import Neighborhoods
+
+
+def about_tables(real: FeatureTable, fake: FeatureTable) -> list[str]:
+    """Return a sentence for each encoder that differs between the tables."""
+    sentences = []
+    for key, of in (("encoder", ""), ("text_encoder", "texts of the ")):
+        encoders = real.meta.get(key), fake.meta.get(key)
+        if None not in encoders and encoders[0] != encoders[1]:
+            sentences.append(
+                f"the {of}real table {'were' if of else 'was'} encoded by {encoders[0]} and {'those of ' if of else ''}"
+                f"the generated one by {encoders[1]}: their features cannot be compared. Encode both alike."
+            )
+    return sentences
+
+
+def _copies(distances: np.ndarray[Any, np.dtype[np.float64]]) -> int:
+    return int((distances[:, 0] == 0).sum())
+
+
+def about_copies(hoods: Neighborhoods) -> list[str]:
+    """Return sentences that count exact copies, and the log terms that they change."""
+    found = [
+        (
+            _copies(hoods.within_real.neighbors.distances),
+            len(hoods.real),
+            "real rows have an exact copy among the real rows",
+        ),
+        (
+            _copies(hoods.within_fake.neighbors.distances),
+            len(hoods.fake),
+            "generated rows have an exact copy among the generated rows",
+        ),
+        (_copies(hoods.fake_to_real.distances), len(hoods.fake), "generated rows are exact copies of real rows"),
+    ]
+    sentences = [f"{count} of {total} {what}." for count, total, what in found if count]
+    if hoods.duplicates != "floor":
+        return sentences
+    tables = {
+        "real rows have their k-th real neighbour": hoods.within_real.neighbors,
+        "generated rows have their k-th generated neighbour": hoods.within_fake.neighbors,
+        "generated rows have their k-th real neighbour": hoods.fake_to_real,
+        "real rows have their k-th generated neighbour": hoods.real_to_fake,
+    }
+    for k in hoods.ks:
+        for what, neighbors in tables.items():
+            count = int((neighbors.distances[:, k - 1] == 0).sum())
+            if count:
+                sentences.append(
+                    f"{count} of {len(neighbors)} {what} (k = {k}) at distance zero: in their log terms {FLOORED}."
+                )
+    return sentences
+
+
+def provenance_of(
+    real: FeatureTable,
+    fake: FeatureTable,
+    hoods: Neighborhoods | None,
+    fingerprints: tuple[str, str],
+    *,
+    device: torch.device,
+    engine: str,
+    seed: int,
+) -> dict[str, Any]:
+    """Return versions, settings, and what is known of both tables."""
+    provenance: dict[str, Any] = {
+        "pointwise": version("pointwise"),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "device": str(device),
+        "engine": engine,
+        "seed": seed,
+        "real": _about(real, fingerprints[0]),
+        "generated": _about(fake, fingerprints[1]),
+    }
+    if hoods is not None:
+        provenance |= {
+            "k": list(hoods.ks),
+            "cover": hoods.cover,
+            "dimension": hoods.dimension,
+            "duplicates": {
+                "policy": hoods.duplicates,
+                "within_real": _copies(hoods.within_real.neighbors.distances),
+                "within_generated": _copies(hoods.within_fake.neighbors.distances),
+                "generated_copies_of_real": _copies(hoods.fake_to_real.distances),
+            },
+        }
+    return provenance
+
+
+def _about(table: FeatureTable, fingerprint: str) -> dict[str, Any]:
+    return {
+        "rows": len(table),
+        "columns": table.dim,
+        "dtype": str(table.features.dtype).removeprefix("torch."),
+        "fingerprint": fingerprint,
+        "meta": dict(table.meta),
+    }
+
+
+def about_pairs(reference: GaussianPair, *, debias: bool) -> dict[str, Any]:
+    """Return what mid depends on beside the tables."""
+    return {
+        "pairs": reference.count,
+        "columns": list(reference.widths),
+        "ridge": reference.ridge,
+        "reduce": reference.reduce,
+        "kept_variance": list(reference.kept_variance),
+        "debias": debias,
+    }

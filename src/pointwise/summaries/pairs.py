@@ -1,0 +1,100 @@
+"""Pairs: the generated pairs of one comparison, and the Gaussian of the reference pairs that they are scored by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from pointwise.data.table import FeatureTable
+from pointwise.errors import InputError
+from pointwise.score import Score, mean_score
+from pointwise.summaries.gaussian import GaussianPair
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Generated samples with the texts that they belong to, and what their metrics read beside them.
+
+    Args:
+        table: whose modes, ids and captions the scores carry.
+        image: [m, dx] features of the samples.
+        text: [m, dy] features of their texts.
+        reference: the Gaussian of the reference pairs, where they are scored by it.
+        debias: score without the mean error of the fit.
+        seed: of what is drawn at random.
+    """
+
+    table: FeatureTable
+    image: torch.Tensor
+    text: torch.Tensor
+    reference: GaussianPair | None = None
+    debias: bool = False
+    seed: int = 0
+
+    def labelled(self, score: Score) -> Score:
+        """Return this score of the pairs with their modes, ids and captions, and the mean of each mode."""
+        if score.per_sample is None:
+            return score
+        table = self.table
+        return mean_score(score.per_sample, of="pair", modes=table.modes, ids=table.ids, captions=table.captions)
+
+
+def scored_pairs(
+    real: FeatureTable,
+    fake: FeatureTable,
+    *,
+    reference: GaussianPair | None = None,
+    ridge: float = 0.0,
+    reduce: int | None = None,
+    debias: bool = False,
+) -> Pairs:
+    """Return the generated pairs and the Gaussian of the real ones, once it is certain that it can score.
+
+    Args:
+        real: the reference table.
+        fake: the generated table.
+        reference: a Gaussian fitted before; then the real table is not asked.
+        ridge: of the `GaussianPair`.
+        reduce: of the `GaussianPair`.
+        debias: score without the mean error of the fit.
+
+    Raises:
+        InputError: a table carries no text, or what `GaussianPair` refuses.
+    """
+    pairs = _pairs(fake)
+    if reference is None:
+        if real.text is None:
+            raise InputError("the real table carries no text features; give it text=, one row per sample.")
+        reference = GaussianPair(ridge=ridge, reduce=reduce)
+        reference.update(real.features, real.text)
+    reference.mutual_information(debias=debias)
+    return replace(pairs, reference=reference, debias=debias)
+
+
+def pairs_in_one_space(fake: FeatureTable, *, seed: int = 0) -> Pairs:
+    """Return the generated pairs, once it is known that cosines between image and text features have a meaning.
+
+    Raises:
+        InputError: there is no text, both have different widths, or the table's meta names two different encoders.
+    """
+    pairs = _pairs(fake)
+    encoders = fake.meta.get("encoder"), fake.meta.get("text_encoder")
+    told = None not in encoders and encoders[0] != encoders[1]
+    if told or pairs.image.shape != pairs.text.shape:
+        these = (
+            f"come from {encoders[0]} and {encoders[1]}"
+            if told
+            else (f"have {pairs.image.shape[1]} and {pairs.text.shape[1]} columns")
+        )
+        raise InputError(
+            f"cosines need image and text features in one space, and these {these}; encode both by one model that was "
+            "trained for it, such as CLIP."
+        )
+    return replace(pairs, seed=seed)
+
+
+def _pairs(fake: FeatureTable) -> Pairs:
+    if fake.text is None:
+        raise InputError("the generated table carries no text features; give it text=, one row per sample.")
+    return Pairs(fake, fake.features, fake.text)

@@ -1,0 +1,168 @@
+"""evaluate on tables that carry text: mid and its companions by themselves, per pair, and what keeps them away."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import pointwise as pw
+
+PAIRWISE = ["mid", "clip_score", "r_precision", "info_nce"]
+
+
+def pairs(n=300, dx=4, dy=4, *, seed=0, fit=1.0, **columns):
+    """A table of samples x and texts y that share their first columns; fit 0 shares nothing."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=(n, dy))
+    x = rng.normal(size=(n, dx))
+    shared = min(dx, dy)
+    x[:, :shared] += fit * y[:, :shared]
+    return pw.FeatureTable(x, text=y, **columns)
+
+
+def test_tables_with_text_are_measured_for_alignment_too():
+    real, fake = pairs(), pairs(200, seed=1)
+    ev = pw.evaluate(real, fake)
+    assert [name for name, _ in ev] == list(pw.METRICS)
+    assert ev.warnings == ()
+    expected = {
+        "mid": pw.mid(real.features, real.text, fake.features, debias=False) if len(real) == len(fake) else None,
+        "clip_score": pw.clip_score(fake.features, fake.text),
+        "r_precision": pw.r_precision(fake.features, fake.text, seed=0),
+        "info_nce": pw.info_nce_score(fake.features, fake.text),
+    }
+    pair = pw.GaussianPair()
+    pair.update(real.features, real.text)
+    expected["mid"] = pair.pmi(fake.features, fake.text)
+    for name, score in expected.items():
+        np.testing.assert_array_equal(ev[name].per_sample, score.per_sample)
+        assert (ev[name].of, ev[name].value, ev[name].standard_error) == ("pair", score.value, score.standard_error)
+
+
+def test_pairs_keep_modes_ids_and_captions(tmp_path):
+    captions = [f"picture {i}" for i in range(200)]
+    fake = pairs(200, seed=1, modes=["a", "b"] * 100, ids=np.arange(200), captions=captions)
+    ev = pw.evaluate(pairs(), fake, metrics=PAIRWISE)
+    for name in PAIRWISE:
+        score = ev[name]
+        assert score.ids.tolist() == list(range(200))
+        assert score.captions.tolist() == captions
+        by_mode = score.by_mode()
+        assert list(by_mode) == ["a", "b"]
+        assert np.mean([part.value for part in by_mode.values()]) == pytest.approx(score.value)
+        assert by_mode["b"].captions.tolist() == captions[1::2]
+        assert by_mode["b"].standard_error > 0
+    ev.to_json(tmp_path / "ev.json")
+    back = pw.Evaluation.from_json(tmp_path / "ev.json")
+    assert back["mid"].captions.tolist() == captions
+    np.testing.assert_array_equal(back["mid"].per_sample, ev["mid"].per_sample)
+    frame = ev.to_dataframe(of="pair")
+    assert list(frame.columns) == ["id", "mode", "caption", *PAIRWISE]
+    worst = frame.sort_values("mid").iloc[0]
+    assert worst["caption"] == captions[int(ev["mid"].per_sample.argmin())]
+
+
+def test_tables_without_text_are_not_asked_for_it():
+    rng = np.random.default_rng(0)
+    ev = pw.evaluate(rng.normal(size=(50, 3)), rng.normal(size=(40, 3)))
+    assert not set(PAIRWISE) & {name for name, _ in ev}
+    assert ev.warnings == ()
+
+
+@pytest.mark.parametrize("lacking", ["real", "fake"])
+def test_text_on_one_side_alone_is_said(lacking):
+    real, fake = pairs(), pairs(200, seed=1)
+    if lacking == "real":
+        real = pw.FeatureTable(real.features)
+    else:
+        fake = pw.FeatureTable(fake.features)
+    ev = pw.evaluate(real, fake)
+    table = {"real": "real", "fake": "generated"}[lacking]
+    assert "mid" not in ev
+    assert f"mid is left out: the {table} table carries no text features; give it text=, one row per sample." in (
+        ev.warnings
+    )
+    assert ("clip_score" in ev) == (lacking == "real")  # cosines ask the generated pairs alone
+    with pytest.raises(pw.InputError, match=f"the {table} table carries no text features"):
+        pw.evaluate(real, fake, metrics=["mid"])
+
+
+def test_widths_that_differ_leave_cosines_out_and_keep_mid():
+    real, fake = pairs(dy=3), pairs(200, dy=3, seed=1)
+    ev = pw.evaluate(real, fake)
+    assert "mid" in ev
+    assert ev.warnings == (
+        "clip_score, r_precision and info_nce are left out: cosines need image and text features in one space, and "
+        "these have 4 and 3 columns; encode both by one model that was trained for it, such as CLIP.",
+    )
+    with pytest.raises(pw.InputError, match="these have 4 and 3 columns"):
+        pw.evaluate(real, fake, metrics=["info_nce"])
+
+
+def test_two_encoders_of_one_width_are_not_one_space():
+    meta = {"encoder": "eye", "text_encoder": "ear"}
+    ev = pw.evaluate(pairs(meta=meta), pairs(200, seed=1, meta=meta))
+    assert "clip_score" not in ev
+    assert "these come from eye and ear" in ev.warnings[0]
+    meta = {"encoder": "clip", "text_encoder": "clip"}
+    assert "clip_score" in pw.evaluate(pairs(meta=meta), pairs(200, seed=1, meta=meta))
+
+
+def test_texts_of_different_encoders_are_said():
+    ev = pw.evaluate(pairs(meta={"text_encoder": "ear"}), pairs(200, seed=1, meta={"text_encoder": "tongue"}))
+    assert ev.warnings == (
+        "the texts of the real table were encoded by ear and those of the generated one by tongue: their features "
+        "cannot be compared. Encode both alike.",
+    )
+
+
+def test_too_few_pairs_leave_mid_out_and_say_what_to_do():
+    real, fake = pairs(20, 12, 12), pairs(60, 12, 12, seed=1)
+    ev = pw.evaluate(real, fake)
+    assert "mid" not in ev
+    assert ev.warnings[0].startswith("mid is left out: 20 pairs are too few for 12 + 12 columns")
+    assert ev.warnings[1].startswith("r_precision is left out: negatives is 99, but each of 60 rows has only 59 others")
+    with pytest.raises(pw.InputError, match=r"20 pairs are too few.*reduce each side.*or add a ridge"):
+        pw.evaluate(real, fake, metrics=["mid"])
+    assert math.isfinite(pw.evaluate(real, fake, metrics=["mid"], ridge=0.5)["mid"].value)
+    reduced = pw.evaluate(real, fake, metrics=["mid"], reduce=3, debias=True)
+    about = reduced.provenance["reference_pairs"]
+    assert (about["pairs"], about["columns"], about["reduce"], about["debias"]) == (20, [12, 12], 3, True)
+    assert all(0 < share < 1 for share in about["kept_variance"])
+
+
+def test_options_reach_the_gaussian():
+    real, fake = pairs(), pairs(200, seed=1)
+    for options in ({"ridge": 0.3}, {"reduce": 2}, {}):
+        for debias in (False, True):
+            if debias and "ridge" in options:
+                continue
+            pair = pw.GaussianPair(**options)
+            pair.update(real.features, real.text)
+            found = pw.evaluate(real, fake, metrics=["mid"], debias=debias, **options)["mid"].value
+            assert found == pair.pmi(fake.features, fake.text, debias=debias).value
+
+
+def test_a_reference_serves_again_without_its_table(tmp_path):
+    real, fake = pairs(1000), pairs(200, seed=1)
+    pair = pw.GaussianPair()
+    pair.update(real.features, real.text)
+    pair.save(tmp_path / "reference.safetensors")
+    again = pw.GaussianPair.load(tmp_path / "reference.safetensors")
+    small = pw.FeatureTable(real.features[:100])  # without text
+    ev = pw.evaluate(small, fake, reference_pairs=again)
+    assert ev["mid"].value == pw.evaluate(real, fake, metrics=["mid"])["mid"].value
+    assert ev.provenance["reference_pairs"]["pairs"] == 1000
+    with pytest.raises(pw.InputError, match="reference_pairs has its own ridge and reduce"):
+        pw.evaluate(small, fake, reference_pairs=again, ridge=0.1)
+    with pytest.raises(pw.InputError, match=r"these pairs have 5 \+ 4 columns but earlier ones had 4 \+ 4"):
+        pw.evaluate(pairs(dx=5), pairs(200, dx=5, seed=1), metrics=["mid"], reference_pairs=again)
+
+
+def test_seed_draws_the_negatives():
+    real, fake = pairs(), pairs(150, seed=1, fit=0.5)
+    runs = [pw.evaluate(real, fake, metrics=["r_precision"], seed=seed)["r_precision"].per_sample for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert (runs[0] != runs[2]).any()
