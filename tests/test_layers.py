@@ -33,7 +33,6 @@ ORDER = [
     ["evaluate"],
     ["failures"],
     ["diagnosis"],
-    ["rank_statistics"],
     ["agreement"],
     ["judgments"],
     # the door: the public names

@@ -11,6 +11,8 @@ import pointwise
 
 NAMES = [
     "METRICS",
+    "Agreement",
+    "Estimate",
     "Evaluation",
     "FeatureTable",
     "GaussianPair",
@@ -21,6 +23,7 @@ NAMES = [
     "Score",
     "SelfNeighbors",
     "__version__",
+    "agreement",
     "clip_score",
     "concat",
     "cross_entropy",
@@ -60,6 +63,7 @@ PROMISED = {
     "GaussianPair.merge": lambda self, other: ...,
     "GaussianPair.mutual_information": lambda self, *, debias=False: ...,
     "GaussianPair.pmi": lambda self, x, y, *, debias=False: ...,
+    "agreement": lambda scores, human: ...,
     "mid": lambda real, text, fake, *, ridge=0.0, debias=False: ...,
     "clip_score": lambda image, text, *, scale=2.5: ...,
     "ref_clip_score": lambda image, text, references: ...,

@@ -1,5 +1,8 @@
 """Measures generative models in nats, down to the single sample."""
 
+from pointwise.agreement.agreement import agreement as agreement
+from pointwise.agreement.result import Agreement as Agreement
+from pointwise.agreement.result import Estimate as Estimate
 from pointwise.data.formats import load as load
 from pointwise.data.table import FeatureTable as FeatureTable
 from pointwise.data.table import concat as concat
@@ -28,6 +31,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "METRICS",
+    "Agreement",
+    "Estimate",
     "Evaluation",
     "FeatureTable",
     "GaussianPair",
@@ -38,6 +43,7 @@ __all__ = [
     "Score",
     "SelfNeighbors",
     "__version__",
+    "agreement",
     "clip_score",
     "concat",
     "cross_entropy",

@@ -78,6 +78,15 @@ def as_column(values: Sequence[Any] | Array, *, name: str, length: int) -> Colum
     )
 
 
+def as_numbers(x: Array, *, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return x, of any shape and on any device, as float64 in NumPy; NaN and inf are let through.
+
+    Raises:
+        InputError: x is not an array of real numbers.
+    """
+    return _as_floating(_as_tensor(x, name), name).detach().cpu().double().numpy()
+
+
 def _is_integer(item: Any) -> bool:
     return isinstance(item, int | np.integer) and not isinstance(item, bool)
 

@@ -142,7 +142,7 @@ def metrics_table() -> Table:
     for column in ("metric", "better", "unit", "one value per", "meaning", "reference"):
         table.add_column(column, no_wrap=column == "metric", overflow="fold")
     for row in METRICS.values():
-        per = f"{row.of} sample" if row.of else "comparison"
+        per = {None: "comparison", "pair": "generated pair"}.get(row.of, f"{row.of} sample")
         table.add_row(row.name, row.better, row.unit, per, row.meaning, row.reference)
     return table
 
@@ -151,7 +151,7 @@ def metrics_markdown() -> str:
     """The table of all metrics as Markdown, for the documents."""
     lines = ["| metric | better | unit | one value per | meaning | reference |", "|---|---|---|---|---|---|"]
     for row in METRICS.values():
-        per = f"{row.of} sample" if row.of else "comparison"
+        per = {None: "comparison", "pair": "generated pair"}.get(row.of, f"{row.of} sample")
         meaning = row.meaning.replace("|", "\\|")
         lines.append(f"| `{row.name}` | {row.better} | {row.unit} | {per} | {meaning} | {row.reference} |")
     return "\n".join(lines)
