@@ -7,8 +7,10 @@ import sys
 
 import click
 
+from pointwise.cli.agreement import agreement
 from pointwise.cli.compare import compare
 from pointwise.cli.demo import demo
+from pointwise.cli.encode import encode
 from pointwise.cli.metrics import metrics
 from pointwise.errors import InputError, MissingExtra
 
@@ -19,7 +21,7 @@ def commands() -> None:
     """Measure generative models in nats, down to the single sample."""
 
 
-for command in (compare, demo, metrics):
+for command in (agreement, compare, demo, encode, metrics):
     commands.add_command(command)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,15 +31,25 @@ def read(source: str, *, encoder: str, skip_bad: bool, device: str | None) -> Fe
             encoder=encoder,
             skip_bad=skip_bad,
             device=device,
+            say=lambda sentence: warn(f"{source}: {sentence}"),
             progress=lambda done, total: bars("images", done, total),
         )
-    if table.meta.get("skipped"):
-        click.echo(
-            f"warning: {source}: {table.meta['skipped']} of {table.meta['images']} images could not be read "
-            f"and were skipped; the first: {table.meta['skipped_first'][0]}",
-            err=True,
-        )
+    warn_skipped(source, table.meta)
     return table
+
+
+def warn(sentence: str) -> None:
+    """One line on stderr."""
+    click.echo(f"warning: {' '.join(sentence.split())}", err=True)
+
+
+def warn_skipped(source: str, meta: Mapping[str, Any]) -> None:
+    """Say how many images were left out, if any."""
+    if meta.get("skipped"):
+        warn(
+            f"{source}: {meta['skipped']} of {meta['images']} images could not be read and were skipped; "
+            f"the first: {meta['skipped_first'][0]}"
+        )
 
 
 def names(sources: Sequence[str]) -> list[str]:

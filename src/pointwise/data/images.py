@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import posixpath
@@ -29,6 +30,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_HASHED_AT_ONCE = 1 << 20  # bytes
 _LARGEST_FILE = 1 << 30  # bytes: nothing that unpacks to more is read, so that a small archive cannot fill the memory
 _BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
 _BROKEN_BYTES = (*_BROKEN, struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError)  # what damaged bytes raise
@@ -54,6 +56,7 @@ class Images:
     modes: Column | None
     reading_order: Sequence[int]
     _read: Callable[[int], Pixels]
+    _digest: Callable[[int], str]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -65,6 +68,18 @@ class Images:
             InputError: it cannot be read: damaged, cut short, too large, or of a kind that has no 8-bit RGB form.
         """
         return self._read(range(len(self))[i])
+
+    def digest(self, i: int) -> str:
+        """Return the SHA-256 of image i as it is kept: of its file, not decoded, or of its shape and bytes in an array.
+
+        Raises:
+            InputError: its bytes cannot be read.
+
+        >>> images = open_images(np.array([0, 255, 0], dtype=np.uint8).reshape(3, 1, 1))
+        >>> images.digest(0) == images.digest(1), images.digest(0) == images.digest(2)
+        (False, True)
+        """
+        return self._digest(range(len(self))[i])
 
     def __repr__(self) -> str:
         modes = "" if self.modes is None else f", {len(np.unique(self.modes))} modes"
@@ -162,7 +177,11 @@ def _from_folder(folder: Path) -> Images:
         with _naming(folder, names[i]), open(paths[names[i]], "rb") as stream:
             return _decode(stream)
 
-    return _named(folder, names, range(len(names)), read)
+    def digest(i: int) -> str:
+        with _naming(folder, names[i]), open(paths[names[i]], "rb") as stream:
+            return _sha256(stream, unpacked=False)
+
+    return _named(folder, names, range(len(names)), read, digest)
 
 
 def _from_zip(path: Path) -> Images:
@@ -211,7 +230,11 @@ def _from_members(
         with _naming(path, names[i]), open_member(wanted[i]) as stream:
             return _decode(_in_memory(stream))
 
-    return _named(path, [posixpath.relpath(name, shared) if shared else name for name in names], order, read)
+    def digest(i: int) -> str:
+        with _naming(path, names[i]), open_member(wanted[i]) as stream:
+            return _sha256(stream, unpacked=True)
+
+    return _named(path, [posixpath.relpath(name, shared) if shared else name for name in names], order, read, digest)
 
 
 def _from_npy(path: Path) -> Images:
@@ -239,10 +262,19 @@ def _from_array(array: Any, source: str) -> Images:
     def read(i: int) -> Pixels:
         return np.array(np.broadcast_to(array[i].reshape(height, width, -1), (height, width, 3)))
 
-    return Images(source, ids=np.arange(count), modes=None, reading_order=range(count), _read=read)
+    def digest(i: int) -> str:
+        return hashlib.sha256(f"{array.shape[1:]} ".encode() + array[i].tobytes()).hexdigest()
+
+    return Images(source, ids=np.arange(count), modes=None, reading_order=range(count), _read=read, _digest=digest)
 
 
-def _named(path: Path, names: Sequence[str], order: Sequence[int], read: Callable[[int], Pixels]) -> Images:
+def _named(
+    path: Path,
+    names: Sequence[str],
+    order: Sequence[int],
+    read: Callable[[int], Pixels],
+    digest: Callable[[int], str],
+) -> Images:
     """Images of files: their paths inside the source are their ids, the top folders their modes."""
     if not names:
         raise InputError(f"{path} holds no images; files with these suffixes were looked for: {', '.join(SUFFIXES)}.")
@@ -254,7 +286,7 @@ def _named(path: Path, names: Sequence[str], order: Sequence[int], read: Callabl
         )
     ids = [name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for name in names]
     modes = None if loose else np.asarray([name.split("/")[0] for name in ids])
-    return Images(str(path), ids=np.asarray(ids), modes=modes, reading_order=order, _read=read)
+    return Images(str(path), ids=np.asarray(ids), modes=modes, reading_order=order, _read=read, _digest=digest)
 
 
 def _inside(archive: Path, name: str) -> str:
@@ -319,9 +351,23 @@ def _reason(error: BaseException) -> str:
 
 def _in_memory(stream: Any) -> io.BytesIO:
     data = stream.read(_LARGEST_FILE + 1)
-    if len(data) > _LARGEST_FILE:
-        raise ValueError(f"it unpacks to more than {_LARGEST_FILE} bytes")
+    _require_size(len(data))
     return io.BytesIO(data)
+
+
+def _sha256(stream: Any, *, unpacked: bool) -> str:
+    digest, size = hashlib.sha256(), 0
+    while piece := stream.read(_HASHED_AT_ONCE):
+        digest.update(piece)
+        size += len(piece)
+        if unpacked:
+            _require_size(size)
+    return digest.hexdigest()
+
+
+def _require_size(size: int) -> None:
+    if size > _LARGEST_FILE:
+        raise ValueError(f"it unpacks to more than {_LARGEST_FILE} bytes")
 
 
 def _decode(stream: Any) -> Pixels:

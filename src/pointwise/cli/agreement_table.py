@@ -1,0 +1,50 @@
+"""Agreement with people as tables for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from pointwise.agreement import Estimate
+from pointwise.cli.tables import console
+from pointwise.judgments import Result, differences
+
+_LABELS = {"kendall_b": "Kendall τ-b", "kendall_c": "Kendall τ-c", "pairwise_accuracy": "pairwise accuracy"}
+
+
+def print_results(rows: Sequence[Result], note: str) -> None:
+    """Print each statistic of each metric, beside the published number, and the differences between metrics."""
+    out = console()
+    published = any(row.published is not None for row in rows)
+    table = Table()
+    for column in ("statistic", "metric"):
+        table.add_column(column, no_wrap=True)
+    for column in ("ours", "95% interval", *(["published"] if published else []), "n"):
+        table.add_column(column, justify="right", no_wrap=True)
+    statistics = list(dict.fromkeys(row.statistic for row in rows))
+    for row in sorted(rows, key=lambda row: statistics.index(row.statistic)):
+        number = [] if not published else ["-" if row.published is None else f"{row.published:.1f}"]
+        table.add_row(_label(row.statistic), row.metric, *_cells(row.estimate), *number, str(row.n))
+    out.print(table)
+    between = differences(rows)
+    if between:
+        out.print("Differences between metrics, on the same resamples:")
+        table = Table()
+        for column in ("statistic", "first", "second"):
+            table.add_column(column, no_wrap=True)
+        for column in ("first - second", "95% interval", "p"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for statistic, one, other, difference in sorted(between, key=lambda found: statistics.index(found[0])):
+            table.add_row(_label(statistic), one, other, *_cells(difference), f"{difference.p_value:.2g}")
+        out.print(table)
+    out.print(f"All numbers are 100 times the statistic. {note}", soft_wrap=True)
+
+
+def _label(statistic: str) -> str:
+    return _LABELS.get(statistic, statistic)
+
+
+def _cells(estimate: Estimate) -> tuple[str, str]:
+    low, high = estimate.interval()
+    return f"{estimate.value:.2f}", f"{low:.2f} to {high:.2f}"

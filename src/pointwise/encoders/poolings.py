@@ -1,0 +1,107 @@
+"""From the outputs of a network to one row of features for each item."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from pointwise.encoders.network import Inputs, NoSuchOutput, Pooling
+from pointwise.errors import InputError
+
+_MEAN, _FIRST = "mean over tokens", "first token"
+_SENTENCE_POOLINGS = {  # the words of sentence-transformers, since its release 5 and before
+    "mean": _MEAN,
+    "pooling_mode_mean_tokens": _MEAN,
+    "cls": _FIRST,
+    "pooling_mode_cls_token": _FIRST,
+}
+
+
+def projected(network: nn.Module, of: str) -> Pooling:
+    """Return the features of a model of pictures and texts, ``of`` "image" or "text", in the space that both share."""
+    method: Callable[..., Any] = getattr(network, f"get_{of}_features")
+
+    def pool(inputs: Inputs) -> Tensor:
+        output = method(**inputs)
+        features: Tensor = output if isinstance(output, Tensor) else output.pooler_output  # since transformers 5
+        return features
+
+    return pool
+
+
+def vision_poolings(network: Any) -> dict[str, Pooling]:
+    """Return the ways to the features of a vision model, the best first."""
+    patch = getattr(network.config, "patch_size", None)
+
+    def pooled(inputs: Inputs) -> Tensor:
+        output: Tensor | None = getattr(network(**inputs), "pooler_output", None)
+        if output is None:
+            raise NoSuchOutput("there is no pooled output")
+        return output.flatten(1)
+
+    def class_token(inputs: Inputs) -> Tensor:
+        tokens: Tensor = network(**inputs).last_hidden_state
+        height, width = inputs["pixel_values"].shape[2:]
+        if tokens.ndim != 3 or not isinstance(patch, int) or tokens.shape[1] <= (height // patch) * (width // patch):
+            raise NoSuchOutput("there are no tokens beside the patches")
+        return tokens[:, 0]
+
+    def mean(inputs: Inputs) -> Tensor:
+        output: Tensor = network(**inputs).last_hidden_state  # [b, patches, d] or [b, d, height, width]
+        return output.mean(1) if output.ndim == 3 else output.mean((2, 3))
+
+    return {"pooled output": pooled, "class token": class_token, "mean over patches": mean}
+
+
+def text_pooling(network: nn.Module, name: str) -> Pooling:
+    """Return the features of a text model by the name of the pooling, as `sentence_steps` says it."""
+
+    def token_mean(inputs: Inputs) -> Tensor:
+        states: Tensor = network(**inputs).last_hidden_state
+        weight = inputs["attention_mask"][:, :, None].float()
+        return (states.float() * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+    def first_token(inputs: Inputs) -> Tensor:
+        states: Tensor = network(**inputs).last_hidden_state
+        return states[:, 0]
+
+    return {_MEAN: token_mean, _FIRST: first_token}[name]
+
+
+def sentence_steps(folder: Path) -> tuple[str, bool, int | None]:
+    """The pooling, whether to scale, and the limit of tokens, as a folder of sentence-transformers has them."""
+    if not (folder / "modules.json").is_file():
+        return _MEAN, False, None
+    pooling, unit_length = _MEAN, False
+    for module in _json(folder / "modules.json"):
+        kind = module["type"].rpartition(".")[2]
+        if kind == "Pooling":
+            said = _json(folder / module["path"] / "config.json")
+            chosen = said.get("pooling_mode", [key for key, on in said.items() if key.startswith("pooling_") and on])
+            chosen = [chosen] if isinstance(chosen, str) else chosen
+            if len(chosen) != 1 or chosen[0] not in _SENTENCE_POOLINGS:
+                raise InputError(
+                    f"{folder / module['path'] / 'config.json'} asks for the pooling {', '.join(chosen) or 'none'}; "
+                    "pointwise has mean and cls. Choose another model."
+                )
+            pooling = _SENTENCE_POOLINGS[chosen[0]]
+        elif kind == "Normalize":
+            unit_length = True
+        elif kind != "Transformer":
+            raise InputError(
+                f"{folder / 'modules.json'} lists a step {kind!r}, which pointwise does not compute; choose a model "
+                "of the steps Transformer, Pooling, Normalize."
+            )
+    limits = folder / "sentence_bert_config.json"
+    return pooling, unit_length, _json(limits).get("max_seq_length") if limits.is_file() else None
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read as JSON ({error}); fetch the model again.") from None

@@ -1,0 +1,124 @@
+"""Where a table goes, a file or a folder of shards: what is there already, and putting a new one in its place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pointwise.data.files import require_writable
+from pointwise.data.formats import load
+from pointwise.data.table import FeatureTable
+from pointwise.errors import InputError
+
+_FILES = (".npz", ".safetensors", ".parquet")
+_SHARD = ".parquet"
+_OVERWRITE = "give another name, or replace it: --overwrite, or overwrite=True."
+
+
+class Target:
+    """The place of a table, and the folder beside it in which it is made, ``NAME.partial``.
+
+    Args:
+        path: a file of one of these suffixes; without suffix, or ending in "/", a folder of .parquet shards.
+
+    Raises:
+        InputError: the suffix is another, or what is there already cannot be a table.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._place = Path(os.path.realpath(path))  # a link is followed: what it points to is replaced
+        self.work = self._place.parent / f"{self._place.name}.partial"
+        suffix = self.path.suffix.lower()
+        self.is_folder = str(path).endswith(("/", os.sep)) or not suffix
+        if not self.is_folder and suffix not in _FILES:
+            why = " (a .npy file would hold the features without ids and meta)" if suffix == ".npy" else ""
+            raise InputError(
+                f"cannot write {path}: the suffix {self.path.suffix!r} is not one of {', '.join(_FILES)}{why}; "
+                "without a suffix, or with / at the end, it is a folder of .parquet shards."
+            )
+        if self.is_folder:
+            self._require_folder()
+        else:
+            require_writable(path)
+
+    def is_there(self) -> bool:
+        """Say whether there is something, an empty folder aside."""
+        return any(self._place.iterdir()) if self._place.is_dir() else self._place.exists()
+
+    def meta(self) -> Mapping[str, Any]:
+        """Return the meta of the table that is there.
+
+        Raises:
+            InputError: it cannot be read, or some of its shards are missing.
+        """
+        try:
+            if not self.is_folder:
+                return load(self._place).meta
+            shards = sorted(self._place.iterdir())
+            meta = load(shards[0]).meta
+        except InputError as error:
+            raise InputError(f"{self.path} is already there and cannot be read ({error}); {_OVERWRITE}") from None
+        if meta.get("shards", len(shards)) != len(shards):
+            raise InputError(
+                f"{self.path} is already there and holds {len(shards)} of its {meta['shards']} shards; {_OVERWRITE}"
+            )
+        return meta
+
+    def refuse(self, differences: Iterable[str]) -> NoReturn:
+        """Raise the InputError that says in what the table that is there differs from the one to be."""
+        said = "; ".join(differences)
+        raise InputError(f"{self.path} is already there and is another table: {said}. So {_OVERWRITE}")
+
+    def put(self, table: FeatureTable) -> None:
+        """Put a table in place, in one step."""
+        made = self.work / f"table{self.path.suffix}"
+        table.save(made)
+        self._moved(lambda: made.replace(self._place))
+
+    def put_shards(self, tables: Iterable[FeatureTable], *, count: int) -> None:
+        """Put a folder of tables in place, in one step; at most ``count``."""
+        made, replaced = self.work / "table", self.work / "replaced"
+        made.mkdir()
+        for number, table in enumerate(tables):
+            table.save(made / f"{number:0{max(5, len(str(count)))}d}{_SHARD}")
+
+        def move() -> None:
+            if self._place.is_dir():
+                self._place.rename(replaced)
+            try:
+                made.rename(self._place)
+            except OSError:
+                if replaced.exists():
+                    replaced.rename(self._place)
+                raise
+
+        self._moved(move)
+
+    def _moved(self, move: Callable[[], object]) -> None:
+        try:
+            move()
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self.path}: {error.strerror or error}. All is encoded, and kept in {self.work}: mend "
+                "that and run the same again."
+            ) from None
+
+    def _require_folder(self) -> None:
+        place = self._place
+        if not os.path.isdir(place.parent):
+            raise InputError(f"cannot write {self.path}: the folder {place.parent} does not exist; create it first.")
+        if os.path.exists(place) and not os.path.isdir(place):
+            raise InputError(
+                f"cannot write {self.path}: it is a file, and a name without suffix means a folder of .parquet shards; "
+                f"give another name, or one of the suffixes {', '.join(_FILES)}."
+            )
+        there = sorted(os.listdir(place)) if os.path.exists(place) else []
+        others = [name for name in there if not name.endswith(_SHARD)]
+        if others:
+            raise InputError(
+                f"cannot write {self.path}: the folder holds other things than .parquet shards ({others[0]} is the "
+                "first); give the name of a new folder."
+            )

@@ -1,0 +1,150 @@
+"""The folder beside a table to be, where the parts that are already encoded wait for the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pointwise.data.files import atomic_write
+from pointwise.data.saved import load_arrays, save_arrays
+from pointwise.encoders.lock import LOCK, alone_in
+from pointwise.encoders.parts import Part
+from pointwise.errors import InputError
+
+_MANIFEST = "manifest.json"
+_PART = ".part.safetensors"
+_KIND = "encoded part"
+_UNFINISHED = ".pointwise-"  # what atomic_write leaves when it is killed
+
+
+class Work:
+    """The parts by their keys, and a manifest that says of which encoders they are and how large their batches were.
+
+    Args:
+        folder: held by this process.
+        settings: of the encoders; parts of others are removed.
+        batch: size of the batches as it was asked for.
+        say: called with a sentence where parts are removed.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], *, batch: int, say: Callable[[str], object]) -> None:
+        self.folder = folder
+        self._asked = {"settings": dict(settings), "batch_size": batch}
+        self.batch = batch
+        there = _read_json(folder / _MANIFEST)
+        parts = list(folder.glob(f"*{_PART}"))
+        if there.get("settings") == self._asked["settings"]:
+            if there.get("batch_size") == batch:
+                self.batch = int(there.get("batch", batch))
+        elif parts:
+            say(f"what an earlier run left in {folder} is of another encoder: its {len(parts)} shards are replaced.")
+        self._remove_all_but(parts if there.get("settings") == self._asked["settings"] else [])
+        self._write_manifest()
+
+    def remember(self, batch: int) -> None:
+        """Note that batches are smaller from now on, for the runs to come."""
+        if batch != self.batch:
+            self.batch = batch
+            self._write_manifest()
+
+    def load(self, key: str, *, dim: int, text_dim: int | None) -> Part | None:
+        """Return the part of this key; None where it is not there, or damaged."""
+        try:
+            arrays, words = load_arrays(self._path(key), kind=_KIND, called="an encoded part")
+            told = json.loads(words["told"])
+            text = arrays.get("text")
+            shapes = [(array.ndim, array.shape[-1]) for array in (arrays["features"], text) if array is not None]
+            if shapes != [(2, dim)] + ([] if text_dim is None else [(2, text_dim)]):
+                return None
+            return Part(
+                torch.from_numpy(arrays["features"]),
+                None if text is None else torch.from_numpy(text),
+                {int(i): message for i, message in told["bad"].items()},
+                told["truncated"],
+            )
+        except (InputError, LookupError, ValueError):
+            return None
+
+    def save(self, key: str, part: Part) -> None:
+        """Keep a part, whole or not at all."""
+        arrays: dict[str, np.ndarray[Any, np.dtype[Any]]] = {"features": part.features.numpy()}
+        if part.text is not None:
+            arrays["text"] = part.text.numpy()
+        told = json.dumps({"bad": {str(i): message for i, message in part.bad.items()}, "truncated": part.truncated})
+        save_arrays(self._path(key), arrays, kind=_KIND, words={"told": told})
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}{_PART}"
+
+    def _write_manifest(self) -> None:
+        with atomic_write(self.folder / _MANIFEST) as file:
+            file.write(json.dumps({**self._asked, "batch": self.batch}, indent=1).encode())
+
+    def _remove_all_but(self, parts: list[Path]) -> None:
+        for path in self.folder.iterdir():
+            if path.name not in (LOCK, _MANIFEST) and path not in parts:
+                _remove(path)
+
+
+@contextmanager
+def held(folder: Path, *, path: Path) -> Iterator[None]:
+    """Make and hold the folder for the table that is to be at ``path``; without parts in it, it is gone afterwards.
+
+    Raises:
+        InputError: it cannot be made, is not of a run like this one, or another process holds it.
+    """
+    if os.path.exists(folder) and not _is_ours(folder):  # False also for a name that is too long
+        raise InputError(
+            f"{folder} is where the work on {path} is kept until it is done, and it is there but holds something else; "
+            "move it away, or give the table another name."
+        )
+    with ExitStack() as stack:
+        try:
+            alone = stack.enter_context(alone_in(folder))
+        except OSError as error:
+            raise InputError(
+                f"cannot write {path}: {folder} beside it, where the work is kept until it is done, cannot be made "
+                f"({error.strerror or error}); write to a folder that is yours."
+            ) from None
+        if not alone:
+            raise InputError(f"another process is writing {path} right now; wait for it, or give another name.")
+        try:
+            yield
+        finally:
+            if not any(folder.glob(f"*{_PART}")):
+                remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove the folder with all that is in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _is_ours(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    names = os.listdir(folder)
+    return _MANIFEST in names or all(name == LOCK or name.startswith(_UNFINISHED) for name in names)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

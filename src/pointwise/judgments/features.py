@@ -1,0 +1,86 @@
+"""Features of a judgment set: each of its images and texts encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from pointwise.encoders import encode
+from pointwise.encoders.protocol import Encoder, TextEncoder
+from pointwise.errors import InputError
+from pointwise.judgments.protocol import Judgments
+
+Progress = Callable[[str, int, int], object]
+
+_TEXTS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What encoders make of a set.
+
+    Attributes:
+        images: float32 [a, d], unit length, row by row the images of the set.
+        texts: float32 [b, e], unit length, row by row its texts with the prefix before them.
+        shortened: how many texts have more tokens than the encoder reads.
+    """
+
+    images: torch.Tensor
+    texts: torch.Tensor
+    shortened: int = 0
+
+
+def encode_judgments(
+    judged: Judgments,
+    encoder: Encoder,
+    text_encoder: TextEncoder,
+    *,
+    prefix: str | None = None,
+    say: Callable[[str], object] | None = None,
+    progress: Progress | None = None,
+) -> Features:
+    """Return the features of all images and texts of a set.
+
+    Args:
+        judged: the set.
+        encoder: of images.
+        text_encoder: of texts.
+        prefix: put before each text; None takes the one that the set was published with.
+        say: called with a sentence for each thing to know, such as memory run out.
+        progress: called with (what is under way, items done, items in all).
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    prefix = judged.prefix if prefix is None else prefix
+    texts = [prefix + text for text in judged.texts]
+    rows = []
+    shortened = 0
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        batch = texts[start : start + _TEXTS_AT_ONCE]
+        shortened += sum(count > text_encoder.max_tokens for count in text_encoder.count_tokens(batch))
+        rows.append(text_encoder.encode(batch))
+        if progress is not None:
+            progress("texts", start + len(batch), len(texts))
+    table = encode(
+        judged.images,
+        encoder=encoder,
+        say=say,
+        progress=None if progress is None else lambda done, total: progress("images", done, total),
+    )
+    return Features(_unit(table.features, "image", encoder), _unit(torch.cat(rows), "text", text_encoder), shortened)
+
+
+def _unit(rows: torch.Tensor, what: str, encoder: Encoder | TextEncoder) -> torch.Tensor:
+    rows = rows.float()
+    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    bad = (~(lengths > 0) | ~torch.isfinite(lengths)).flatten().nonzero().flatten()
+    if len(bad):
+        raise InputError(
+            f"{encoder.name} gives {len(bad)} of {len(rows)} {what}s features that are all zeros or not finite, "
+            f"the first is {what} {int(bad[0])}; they have no direction. Take another encoder."
+        )
+    directions: torch.Tensor = rows / lengths
+    return directions

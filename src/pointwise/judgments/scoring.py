@@ -1,0 +1,129 @@
+"""Metrics on a judgment set: a value for each judged pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+
+from pointwise.arrays import Array
+from pointwise.data.table import FeatureTable
+from pointwise.errors import InputError
+from pointwise.judgments.features import Features
+from pointwise.judgments.protocol import Draw, Judgments, Values
+from pointwise.metrics.alignment import ref_clip_score
+from pointwise.metrics.registry import METRICS, closest_names
+from pointwise.score import Score
+from pointwise.summaries.gaussian import GaussianPair
+from pointwise.summaries.pairs import Pairs
+
+REFERENCE_METRIC = "ref_clip_score"
+PUBLISHED = ("mid", "clip_score", REFERENCE_METRIC)
+NAMES = (*(row.name for row in METRICS.values() if row.of == "pair"), REFERENCE_METRIC)
+
+Scores = Mapping[tuple[str, str], Sequence[Values]]  # (metric, variant of the references) -> draws -> [n]
+Function = Callable[[torch.Tensor, torch.Tensor], Score | Array]
+
+_ROWS_AT_ONCE = 4096
+
+
+def score(
+    judged: Judgments,
+    features: Features,
+    *,
+    metrics: Sequence[str],
+    functions: Mapping[str, Function] | None = None,
+    ridge: float = 0.0,
+    reduce: int | None = None,
+    seed: int = 0,
+) -> Scores:
+    """Return the value that each metric gives each judged pair.
+
+    mid is the pointwise mutual information of the pair under a Gaussian fitted on the set's own pairs of an image and a
+    reference caption, of which none is judged.
+
+    Args:
+        judged: the set.
+        features: of its images and texts.
+        metrics: names out of ``NAMES``.
+        functions: further ones by name: each takes image features [n, d] and text features [n, e], row by row of the
+            judged pairs, and gives a value for each.
+        ridge: for mid, of the `GaussianPair`.
+        reduce: for mid, of the `GaussianPair`.
+        seed: of the texts that r_precision draws.
+
+    Raises:
+        InputError: there is no such metric, the set has no references for it, or too few for mid.
+    """
+    image, text = features.images[judged.pairs[:, 0]], features.texts[judged.pairs[:, 1]]
+    reference = _fitted(judged, features, ridge=ridge, reduce=reduce) if "mid" in metrics else None
+    pairs = Pairs(FeatureTable(image, text=text), image, text, reference, seed=seed)
+    variants = list(judged.references) or [""]
+    scores: dict[tuple[str, str], Sequence[Values]] = {}
+    for name in checked(metrics, judged):
+        if name == REFERENCE_METRIC:
+            for variant, draws in judged.references.items():
+                scores[name, variant] = [_by_references(image, text, features.texts, draw) for draw in draws]
+        else:
+            scores |= {
+                (name, variant): [_values(METRICS[name].function(pairs), name, len(text))] for variant in variants
+            }
+    for name, function in (functions or {}).items():
+        scores |= {(name, variant): [_values(function(image, text), name, len(text))] for variant in variants}
+    return scores
+
+
+def checked(metrics: Sequence[str], judged: Judgments) -> Sequence[str]:
+    """Return the names, once it is certain that there are such metrics and that the set has what they read.
+
+    Raises:
+        InputError: an unknown name, or a metric of references where the set has none.
+    """
+    for name in metrics:
+        if name not in NAMES:
+            raise InputError(
+                f"{name!r} does not give a value per pair{closest_names(name, NAMES)}; choose from {', '.join(NAMES)}."
+            )
+        if name == REFERENCE_METRIC and not judged.references:
+            raise InputError(
+                f"{judged.name} judges images, not captions: it has no references for {name}; leave it out."
+            )
+    return metrics
+
+
+def _fitted(judged: Judgments, features: Features, *, ridge: float, reduce: int | None) -> GaussianPair:
+    pair = GaussianPair(ridge=ridge, reduce=reduce)
+    for start in range(0, len(judged.fit), _ROWS_AT_ONCE):
+        images, texts = judged.fit[start : start + _ROWS_AT_ONCE].T
+        pair.update(features.images[images], features.texts[texts])
+    try:
+        pair.mutual_information()
+    except InputError as error:
+        raise InputError(
+            f"mid cannot be fitted on the {len(judged.fit)} reference pairs (image, caption) of {judged.name}: {error} "
+            "Try --reduce 64 or --ridge 1e-3, or leave mid out of --metrics."
+        ) from None
+    return pair
+
+
+def _by_references(image: torch.Tensor, text: torch.Tensor, texts: torch.Tensor, draw: Draw) -> Values:
+    most = max(map(len, draw))
+    # The largest cosine counts, so a pair with fewer references may show its first one again.
+    rows = np.asarray([[*shown, *[shown[0]] * (most - len(shown))] for shown in draw])
+    found = []
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        score = ref_clip_score(image[part], text[part], texts[rows[part]])
+        found.append(_values(score, REFERENCE_METRIC, len(image[part])))
+    return np.concatenate(found)
+
+
+def _values(result: Score | Array, name: str, n: int) -> Values:
+    given = result.per_sample if isinstance(result, Score) else result
+    values = np.asarray(given.detach().cpu() if isinstance(given, torch.Tensor) else given, dtype=np.float64)
+    if given is None or values.shape != (n,):
+        raise InputError(f"{name} gives {values.shape} values for {n} judged pairs; it must give one per pair.")
+    if not np.isfinite(values).all():
+        raise InputError(f"{name} gives {int((~np.isfinite(values)).sum())} of {n} pairs a value that is not finite.")
+    return values
