@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import pointwise as pw
-from pointwise.encoders import encode
+from pointwise.encoding import encode
 from real_data import CACHE, balanced, cifar10
 
 METRICS = ("pce", "rce", "re", "recall_cover", "precision_cover", "recall", "coverage", "frechet")

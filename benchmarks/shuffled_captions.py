@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from real_data import CACHE, clip_art, emoji
 
 import pointwise as pw
+from real_data import CACHE, clip_art, emoji
 
 SHARES = (0.0, 0.1, 0.3, 1.0)
 FITS = {
@@ -27,7 +27,7 @@ def encoded(name):
     """The table of features, texts, captions and categories; encoded by the first call."""
     folder = {"emoji": emoji, "clip art": clip_art}[name](CACHE / name.replace(" ", "-"))
     path = folder.with_suffix(".parquet")
-    from pointwise.encoders.shards import encode_to
+    from pointwise.encoding.shards import encode_to
 
     encode_to(path, folder, captions=folder / "captions.csv", text_encoder="minilm", skip_bad=True)  # one is a bomb
     return pw.load(path)

@@ -22,6 +22,7 @@ ORDER = [
     ["data"],
     # 2 how it is made from images and captions
     ["encoders"],
+    ["encoding"],
     # 3 the expensive work, once
     ["neighbors"],
     ["summaries"],

@@ -27,6 +27,8 @@ NAMES = [
     "clip_score",
     "concat",
     "cross_entropy",
+    "encode",
+    "encode_to",
     "entropy",
     "evaluate",
     "info_nce_score",

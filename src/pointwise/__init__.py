@@ -6,6 +6,8 @@ from pointwise.agreement.result import Estimate as Estimate
 from pointwise.data.formats import load as load
 from pointwise.data.table import FeatureTable as FeatureTable
 from pointwise.data.table import concat as concat
+from pointwise.encoding import encode as encode
+from pointwise.encoding import encode_to as encode_to
 from pointwise.errors import InputError as InputError
 from pointwise.errors import MissingExtra as MissingExtra
 from pointwise.evaluate import evaluate as evaluate
@@ -47,6 +49,8 @@ __all__ = [
     "clip_score",
     "concat",
     "cross_entropy",
+    "encode",
+    "encode_to",
     "entropy",
     "evaluate",
     "info_nce_score",

@@ -19,7 +19,7 @@ from PIL import Image
 from pointwise.cli import main
 from pointwise.cli.bars import Bars
 from pointwise.data.table import FeatureTable
-from pointwise.encoders import encode
+from pointwise.encoding import encode
 from pointwise.evaluate import evaluate
 from pointwise.evaluation import Evaluation
 from pointwise.metrics.registry import METRICS

@@ -19,7 +19,7 @@ from PIL import Image
 
 import pointwise as pw
 from pointwise.cli import main
-from pointwise.encoders import encode
+from pointwise.encoding import encode
 from pointwise.evaluate import evaluate
 
 COUNT = 8

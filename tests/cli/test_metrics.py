@@ -30,7 +30,7 @@ def test_every_metric_is_listed_with_all_that_is_known_of_it(metrics):
     for name, better, unit, per, meaning, reference in lines:
         row = METRICS[name]
         assert (better, unit, meaning, reference) == (row.better, row.unit, row.meaning, row.reference)
-        assert per == ("comparison" if row.of is None else f"{row.of} sample")
+        assert per == {None: "comparison", "pair": "generated pair"}.get(row.of, f"{row.of} sample")
 
 
 def test_nothing_is_cut_off_on_a_narrow_terminal(metrics, monkeypatch):

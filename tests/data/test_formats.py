@@ -26,7 +26,7 @@ from pointwise.errors import InputError
 
 WHOLE = (".npz", ".safetensors", ".parquet")  # the formats that hold every column
 READ = (".npy", *WHOLE, ".pt")
-FOR_IMAGES = "Images go through an encoder first: pointwise compare, or pointwise.encoders.encode in Python."
+FOR_IMAGES = "Images go through an encoder first: pointwise compare, or pointwise.encode in Python."
 
 
 def assert_same(a: FeatureTable, b: FeatureTable) -> None:

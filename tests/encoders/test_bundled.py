@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pointwise.encoders import bundled, encode, load_encoder
+from pointwise.encoders import bundled, load_encoder
+from pointwise.encoding import encode
 from pointwise.errors import InputError, MissingExtra
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pointwise.encoders.key import sha256_of
+from pointwise.data.digest import sha256_of
 from pointwise.encoders.open_clip import _framing, _load, load_image, load_text
 from pointwise.encoders.packages import import_package, sha256_of_weights
 from pointwise.errors import InputError, MissingExtra

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pointwise.encoders import encode, load_encoder
+from pointwise.encoders import load_encoder
+from pointwise.encoding import encode
 from pointwise.errors import InputError
 
 

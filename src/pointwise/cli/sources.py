@@ -14,7 +14,7 @@ from pointwise.cli.bars import Bars
 from pointwise.data.formats import load
 from pointwise.data.images import is_images
 from pointwise.data.table import FeatureTable
-from pointwise.encoders import encode
+from pointwise.encoding import encode
 from pointwise.errors import InputError
 from pointwise.evaluation import Evaluation
 

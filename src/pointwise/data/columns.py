@@ -14,7 +14,7 @@ from pointwise.data.table import FeatureTable
 from pointwise.errors import InputError
 
 COLUMNS = ("features", "text", "ids", "modes", "captions", "meta")
-FOR_IMAGES = "Images go through an encoder first: pointwise compare, or pointwise.encoders.encode in Python."
+FOR_IMAGES = "Images go through an encoder first: pointwise compare, or pointwise.encode in Python."
 _SHOWN = 8  # keys named in a message
 
 

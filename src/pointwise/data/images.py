@@ -9,18 +9,18 @@ import posixpath
 import struct
 import tarfile
 import warnings
-import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pointwise.arrays import Column
+from pointwise.data.archives import TARS, Files, files_of, printable
 from pointwise.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _HASHED_AT_ONCE = 1 << 20  # bytes
 _LARGEST_FILE = 1 << 30  # bytes: nothing that unpacks to more is read, so that a small archive cannot fill the memory
 _BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
@@ -112,18 +111,14 @@ def open_images(source: str | Path | Pixels) -> Images:
     name = path.name.lower()
     if not os.path.exists(path):  # False also where it may not be asked
         raise InputError(f"{source} does not exist; give a folder, a .zip or .tar of images, or an .npy of them.")
-    if os.path.isdir(path):
-        return _from_folder(path)
-    if name.endswith(".zip"):
-        return _from_zip(path)
-    if name.endswith(_TARS):
-        return _from_tar(path)
+    if os.path.isdir(path) or name.endswith((".zip", *TARS)):
+        return _from_files(files_of(path))
     if name.endswith(".npy"):
         return _from_npy(path)
     if name.endswith(SUFFIXES):
         raise InputError(f"{source} is a single image; give the folder, .zip or .tar that holds the images.")
     raise InputError(
-        f"{source} is not a source of images; give a folder, a .zip, a .tar ({', '.join(_TARS)}), "
+        f"{source} is not a source of images; give a folder, a .zip, a .tar ({', '.join(TARS)}), "
         "or an .npy of uint8 [n, h, w, 3]."
     )
 
@@ -151,7 +146,7 @@ def is_images(source: str | Path) -> bool:
         except _BROKEN:
             return False
         return bool(array.dtype == np.uint8 and array.ndim in (3, 4))
-    return os.path.exists(path) and name.endswith((".zip", *_TARS, *SUFFIXES))
+    return os.path.exists(path) and name.endswith((".zip", *TARS, *SUFFIXES))
 
 
 def resize(image: Pixels, *, height: int, width: int) -> Pixels:
@@ -163,76 +158,20 @@ def resize(image: Pixels, *, height: int, width: int) -> Pixels:
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _from_folder(folder: Path) -> Images:
-    paths = {}
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse_folder):
-        folders[:] = [name for name in folders if not _hidden(name) and not _loops(os.path.join(parent, name))]
-        for file in files:
-            relative = Path(parent, file).relative_to(folder).as_posix()
-            if _is_image(relative):
-                paths[relative] = os.path.join(parent, file)
-    names = sorted(paths)
+def _from_files(files: Files) -> Images:
+    path, packed = files.source, not files.source.is_dir()
+    names = [name for name in files.names if name.lower().endswith(SUFFIXES)]
+    shared = posixpath.commonpath([posixpath.dirname(name) for name in names]) if names and packed else ""
+    row = {name: i for i, name in enumerate(names)}
+    order = [row[name] for name in files.order if name in row]
 
     def read(i: int) -> Pixels:
-        with _naming(folder, names[i]), open(paths[names[i]], "rb") as stream:
-            return _decode(stream)
+        with _naming(path, names[i]), files.open(names[i]) as stream:
+            return _decode(_in_memory(stream) if packed else stream)
 
     def digest(i: int) -> str:
-        with _naming(folder, names[i]), open(paths[names[i]], "rb") as stream:
-            return _sha256(stream, unpacked=False)
-
-    return _named(folder, names, range(len(names)), read, digest)
-
-
-def _from_zip(path: Path) -> Images:
-    try:
-        archive = zipfile.ZipFile(path)
-    except _BROKEN_BYTES as error:
-        _refuse_archive(path, error)
-    members = {member.filename.replace("\\", "/"): member for member in archive.infolist() if not member.is_dir()}
-    return _from_members(path, members, archive.open, position=None)
-
-
-def _from_tar(path: Path) -> Images:
-    try:
-        archive = tarfile.open(path)  # stays open for as long as its images are read
-        weakref.finalize(archive, archive.fileobj.close)
-        members = {member.name: member for member in archive if member.isreg() or member.islnk() or member.issym()}
-        _require_end(archive)
-    except _BROKEN_BYTES as error:
-        _refuse_archive(path, error)
-    return _from_members(path, members, archive.extractfile, position=lambda member: member.offset)
-
-
-def _require_end(archive: tarfile.TarFile) -> None:
-    """Raise unless the members end in a block of zeros: tarfile takes a damaged header for the end and says nothing."""
-    stream: Any = archive.fileobj
-    stream.seek(archive.offset)
-    if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError(f"after {len(archive.getmembers())} members there is neither another nor the end mark")
-
-
-def _from_members(
-    path: Path,
-    members: Mapping[str, Any],
-    open_member: Callable[[Any], Any],
-    *,
-    position: Callable[[Any], int] | None,
-) -> Images:
-    """Images of an archive; where a position is given, members are quick to read only in the order of it."""
-    inside = {_inside(path, name): member for name, member in members.items()}
-    names = sorted(name for name in inside if _is_image(name))
-    wanted = [inside[name] for name in names]
-    shared = posixpath.commonpath([posixpath.dirname(name) for name in names]) if names else ""
-    order = range(len(names)) if position is None else sorted(range(len(names)), key=lambda i: position(wanted[i]))
-
-    def read(i: int) -> Pixels:
-        with _naming(path, names[i]), open_member(wanted[i]) as stream:
-            return _decode(_in_memory(stream))
-
-    def digest(i: int) -> str:
-        with _naming(path, names[i]), open_member(wanted[i]) as stream:
-            return _sha256(stream, unpacked=True)
+        with _naming(path, names[i]), files.open(names[i]) as stream:
+            return _sha256(stream, unpacked=packed)
 
     return _named(path, [posixpath.relpath(name, shared) if shared else name for name in names], order, read, digest)
 
@@ -284,47 +223,9 @@ def _named(
             f"{path} holds {len(loose)} images beside its sub-folders (the first is {loose[0]}) and "
             f"{len(names) - len(loose)} in them. Sub-folders are modes: put every image into one, or none."
         )
-    ids = [name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for name in names]
+    ids = [printable(name) for name in names]
     modes = None if loose else np.asarray([name.split("/")[0] for name in ids])
     return Images(str(path), ids=np.asarray(ids), modes=modes, reading_order=order, _read=read, _digest=digest)
-
-
-def _inside(archive: Path, name: str) -> str:
-    parts = name.split("/")
-    if name.startswith("/") or ".." in parts or parts[0].endswith(":"):
-        raise InputError(
-            f"{archive} has the member {name!r}, which points outside of the archive; such archives are not read. "
-            "Pack the images again with relative paths."
-        )
-    return posixpath.normpath(name)
-
-
-def _is_image(relative: str) -> bool:
-    return relative.lower().endswith(SUFFIXES) and not any(_hidden(part) for part in relative.split("/"))
-
-
-def _hidden(part: str) -> bool:
-    return part.startswith(".") or part == "__MACOSX"
-
-
-def _loops(folder: str) -> bool:
-    """Whether a linked folder is one that it lies in, so that walking it would never end."""
-    if not os.path.islink(folder):
-        return False
-    target = os.path.realpath(folder)
-    return os.path.commonpath([target, os.path.realpath(os.path.dirname(folder))]) == target
-
-
-def _refuse_folder(error: OSError) -> NoReturn:
-    raise InputError(
-        f"the folder {error.filename} cannot be read ({error.strerror}); change its permissions or take it away."
-    ) from None
-
-
-def _refuse_archive(path: Path, error: BaseException) -> NoReturn:
-    raise InputError(
-        f"{path} cannot be read as an archive: {_reason(error)}. It may be damaged or cut short: copy or pack it again."
-    ) from None
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from pointwise.encoders import encode
 from pointwise.encoders.protocol import Encoder, TextEncoder
+from pointwise.encoding import encode
 from pointwise.errors import InputError
 from pointwise.judgments.protocol import Judgments
 

@@ -15,8 +15,8 @@ import torch
 
 from pointwise.data.files import atomic_write
 from pointwise.data.saved import load_arrays, save_arrays
-from pointwise.encoders.lock import LOCK, alone_in
-from pointwise.encoders.parts import Part
+from pointwise.encoding.lock import LOCK, alone_in
+from pointwise.encoding.parts import Part
 from pointwise.errors import InputError
 
 _MANIFEST = "manifest.json"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from pointwise.data.digest import sha256_of
 from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
 
@@ -34,11 +34,6 @@ def settings_of(image: Encoder | None, text: TextEncoder | None) -> dict[str, An
             "keep plain strings, numbers, lists and dicts in it."
         ) from None
     return plain
-
-
-def sha256_of(*values: Any) -> str:
-    """Return the SHA-256 of values that can be written as JSON."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def key_of(settings: Mapping[str, Any], items_sha256: str) -> str:

@@ -24,7 +24,7 @@ ENCODE = """
 import hashlib, json, os, sys
 import torch
 from pointwise.encoders import load_encoder
-from pointwise.encoders.shards import encode_to
+from pointwise.encoding.shards import encode_to
 
 torch.set_num_threads(1)  # what is forked has no other threads
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pointwise.encoders.items import Items
 from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
+from pointwise.encoding.items import Items
 from pointwise.errors import InputError
 
 _BATCH = 64  # items read before they are encoded,

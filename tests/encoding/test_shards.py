@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 import pointwise as pw
-from pointwise.encoders import encode
-from pointwise.encoders.shards import encode_to
-from pointwise.encoders.target import Target
+from pointwise.encoding import encode
+from pointwise.encoding.shards import encode_to
+from pointwise.encoding.target import Target
 from pointwise.errors import InputError
 
 OUTPUTS = ["table.npz", "table.safetensors", "table.parquet", "table", "table.v2/"]
@@ -145,7 +145,7 @@ def test_a_folder_of_a_tar_comes_in_the_order_of_the_tar_and_a_file_in_that_of_t
 
 MEMORY = """
 import resource, numpy as np, torch
-from pointwise.encoders.shards import encode_to
+from pointwise.encoding.shards import encode_to
 class Wide:
     name, dim, meta = "wide", 1 << 15, {}
     def encode(self, images):

@@ -10,14 +10,14 @@ import torch
 
 from pointwise.data.images import Images
 from pointwise.data.table import FeatureTable
-from pointwise.encoders.count import Count
-from pointwise.encoders.key import differences, key_of
-from pointwise.encoders.loop import SHARD_ROWS, table_of, with_columns
-from pointwise.encoders.opening import open_source
-from pointwise.encoders.parts import Part, checked_batch, encode_part, shards_of
 from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
-from pointwise.encoders.target import Target
-from pointwise.encoders.work import Work, held, remove
+from pointwise.encoding.count import Count
+from pointwise.encoding.key import differences, key_of
+from pointwise.encoding.loop import SHARD_ROWS, table_of, with_columns
+from pointwise.encoding.opening import open_source
+from pointwise.encoding.parts import Part, checked_batch, encode_part, shards_of
+from pointwise.encoding.target import Target
+from pointwise.encoding.work import Work, held, remove
 from pointwise.errors import InputError
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pointwise.encoders.items import Items
-from pointwise.encoders.key import key_of, settings_of
-from pointwise.encoders.parts import Encoders, Part
+from pointwise.encoding.items import Items
+from pointwise.encoding.key import key_of, settings_of
+from pointwise.encoding.parts import Encoders, Part
 from pointwise.errors import InputError
 
 _NAMED = 10  # skipped files that are named in the table's meta

@@ -14,7 +14,8 @@ from tiny_models import save_tiny_clip, save_tiny_dinov2
 
 from pointwise.data.captions import _TABLES
 from pointwise.data.images import open_images
-from pointwise.encoders import encode, items, load_encoder, parts
+from pointwise.encoders import load_encoder
+from pointwise.encoding import encode, items, parts
 from pointwise.errors import InputError
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from pointwise.arrays import Column
 from pointwise.data.captions import read_captions
+from pointwise.data.digest import sha256_of
 from pointwise.data.images import Images, open_images
 from pointwise.data.matching import match_captions
-from pointwise.encoders.key import sha256_of
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
 
