@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,10 +16,13 @@ from pointwise.errors import InputError
 from pointwise.score import Score, mean_score
 
 _Fit = tuple[tuple[torch.Tensor, torch.Tensor] | None, torch.Tensor, torch.Tensor, torch.Tensor]
+Matrix: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
 _KIND = "gaussian_pair"
+# The loops over rows are in NumPy: it sees that z^T z is symmetric and does half the work, and two thread pools that
+# take turns in one loop, its own and torch's, would wait for each other.
 _ROWS_AT_ONCE = 4096
-_PANEL = 128  # columns of a symmetric or triangular matrix that are multiplied at a time
+_PANEL = 256  # columns of a triangular matrix that are multiplied at a time
 _NAMED = 5  # columns that an error names
 
 
@@ -60,8 +65,8 @@ class GaussianPair:
         self.reduce = None if reduce is None else int(reduce)
         self.count = 0
         self.widths = (0, 0)
-        self._mean = torch.zeros(0, dtype=torch.float64)
-        self._moments = torch.zeros(0, 0, dtype=torch.float64)
+        self._mean: Matrix = np.zeros(0)
+        self._moments: Matrix = np.zeros((0, 0))
 
     def update(self, x: Array, y: Array) -> None:
         """Take in further pairs: row i of x [b, dx] belongs to row i of y [b, dy].
@@ -71,11 +76,10 @@ class GaussianPair:
         """
         left, right = _as_pairs(x, y)
         self._require_widths(left.shape[1], right.shape[1])
-        for rows in zip(left.split(_ROWS_AT_ONCE), right.split(_ROWS_AT_ONCE), strict=True):
-            z = torch.cat([part.cpu().double() for part in rows], dim=1)
-            mean = z.mean(dim=0)
+        for z in _joined(left, right):
+            mean = z.mean(axis=0)
             z -= mean
-            self._add(len(z), mean, _gram(z))
+            self._add(len(z), mean, z.T @ z)
 
     def merge(self, other: GaussianPair) -> None:
         """Take in all pairs that the other has seen.
@@ -129,18 +133,18 @@ class GaussianPair:
         information = self._information((axes, of_x, of_y, of_z), debias=debias)
         dx, dy = len(of_x), len(of_y)
         # The joint factor begins with that of x, so D_z^2 = D_x^2 + |the rest|^2, the rest from its last rows alone.
-        inverse_of_y = _inverse(of_y)
-        inverse_of_rest = _inverse(of_z)[dx:]
+        inverse_of_x, inverse_of_y, inverse_of_rest = _inverse(of_x), _inverse(of_y), _inverse(of_z)[dx:]
         degrees = self.count - 1
         shares = [(degrees - p - 1) / degrees if debias else 1.0 for p in (dx, dy, dx + dy)]
         scores = []
-        for rows in zip(left.split(_ROWS_AT_ONCE), right.split(_ROWS_AT_ONCE), strict=True):
-            z = _onto(torch.cat([part.cpu().double() for part in rows], dim=1) - self._mean, axes)
+        for joined in _joined(left, right):
+            joined -= self._mean
+            z = _onto(joined, axes)
             doubled = shares[1] * _squares(z[:, dx:], inverse_of_y) - shares[2] * _squares(z, inverse_of_rest)
             if debias:  # else D_x^2 cancels
-                doubled += (shares[0] - shares[2]) * _squares(z[:, :dx], _inverse(of_x))
+                doubled += (shares[0] - shares[2]) * _squares(z[:, :dx], inverse_of_x)
             scores.append(information + doubled / 2)
-        return mean_score(torch.cat(scores).numpy(), of="pair")
+        return mean_score(np.concatenate(scores), of="pair")
 
     @property
     def kept_variance(self) -> tuple[float, float]:
@@ -151,11 +155,11 @@ class GaussianPair:
         """
         if self.count < 2:
             raise InputError(f"{self.count} pairs have no variance yet; take in at least two.")
-        total = self._moments.diagonal()
+        moments = torch.from_numpy(self._moments)
+        total = moments.diagonal()
         sides = (slice(0, self.widths[0]), slice(self.widths[0], None))
         kept = [
-            float((axes.T @ self._moments[side, side] @ axes).trace())
-            for axes, side in zip(self._axes(), sides, strict=True)
+            float((axes.T @ moments[side, side] @ axes).trace()) for axes, side in zip(self._axes(), sides, strict=True)
         ]
         of_x, of_y = (
             min(1.0, share / max(float(total[side].sum()), 1e-300)) for share, side in zip(kept, sides, strict=True)
@@ -170,7 +174,7 @@ class GaussianPair:
         """
         words = {"count": str(self.count), "ridge": repr(self.ridge), "reduce": str(self.reduce or 0)}
         words |= {"width_x": str(self.widths[0]), "width_y": str(self.widths[1])}
-        save_arrays(path, {"mean": self._mean.numpy(), "moments": self._moments.numpy()}, kind=_KIND, words=words)
+        save_arrays(path, {"mean": self._mean, "moments": self._moments}, kind=_KIND, words=words)
 
     @staticmethod
     def load(path: str | Path) -> GaussianPair:
@@ -182,20 +186,21 @@ class GaussianPair:
         arrays, words = load_arrays(path, kind=_KIND, called="a fitted pair")
         pair = GaussianPair(ridge=float(words["ridge"]), reduce=int(words["reduce"]) or None)
         pair.count, pair.widths = int(words["count"]), (int(words["width_x"]), int(words["width_y"]))
-        pair._mean, pair._moments = torch.from_numpy(arrays["mean"]), torch.from_numpy(arrays["moments"])
+        pair._mean, pair._moments = arrays["mean"], arrays["moments"]
         return pair
 
     def __repr__(self) -> str:
         return f"GaussianPair({self.count} pairs, {self.widths[0]} + {self.widths[1]} columns, ridge {self.ridge:g})"
 
-    def _add(self, count: int, mean: torch.Tensor, moments: torch.Tensor) -> None:
+    def _add(self, count: int, mean: Matrix, moments: Matrix) -> None:
         """Chan's update: moments about the joint mean from moments about each mean."""
         if self.count == 0:
-            self.count, self._mean, self._moments = count, mean.clone(), moments.clone()
+            self.count, self._mean, self._moments = count, mean.copy(), moments.copy()
             return
         total = self.count + count
         shift = mean - self._mean
-        self._moments += moments + torch.outer(shift, shift) * (self.count / total * count)
+        self._moments += moments
+        self._moments += np.outer(shift * (self.count / total * count), shift)
         self._mean += shift * (count / total)
         self.count = total
 
@@ -211,7 +216,8 @@ class GaussianPair:
     def _axes(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The orthonormal axes [d, r] that each side is seen in: principal ones by falling variance, or all columns."""
         dx = self.widths[0]
-        blocks = self._moments[:dx, :dx], self._moments[dx:, dx:]
+        moments = torch.from_numpy(self._moments)
+        blocks = moments[:dx, :dx], moments[dx:, dx:]
         of_x, of_y = (_principal_axes(block, self.reduce) for block in blocks)
         return of_x, of_y
 
@@ -237,8 +243,9 @@ class GaussianPair:
             )
         if not self.ridge and axes is None:
             self._refuse_constant()
-        moments = self._moments if axes is None else torch.block_diag(*axes).T @ self._moments @ torch.block_diag(*axes)
-        covariance = moments / (self.count - 1)
+        covariance = torch.from_numpy(self._moments) / (self.count - 1)
+        if axes is not None:
+            covariance = torch.block_diag(*axes).T @ covariance @ torch.block_diag(*axes)
         covariance.diagonal().add_(self.ridge)
         variances = covariance.diagonal().clamp_min(torch.finfo(torch.float64).tiny)
         rounding = 10 * len(covariance) * torch.finfo(torch.float64).eps
@@ -266,9 +273,9 @@ class GaussianPair:
         return of_x + of_y - of_z - (self._bias(len(fit[1]), len(fit[2])) if debias else 0.0)
 
     def _refuse_constant(self) -> None:
-        deviations = (self._moments.diagonal() / self.count).sqrt()
+        deviations = np.sqrt(self._moments.diagonal() / self.count)
         # A constant that binary fractions cannot hold, 0.1 say, differs from its mean by rounding.
-        constant = (deviations <= 1e-13 * self._mean.abs()).nonzero().flatten().tolist()
+        constant = np.flatnonzero(deviations <= 1e-13 * np.abs(self._mean)).tolist()
         if constant:
             raise InputError(
                 f"{self._names(constant, self.widths[0])} {'is' if len(constant) == 1 else 'are'} constant over all "
@@ -288,32 +295,32 @@ class GaussianPair:
         return float((torch.digamma((degrees - i) / 2) - torch.digamma((degrees - dx - i) / 2)).sum() / 2)
 
 
-def _gram(z: torch.Tensor) -> torch.Tensor:
-    """z^T z, of which only the blocks on and above the diagonal are multiplied."""
-    gram = z.new_empty(z.shape[1], z.shape[1])
-    for first in range(0, z.shape[1], _PANEL):
-        panel = slice(first, first + _PANEL)
-        block = z[:, panel].T @ z[:, first:]
-        gram[panel, first:], gram[first:, panel] = block, block.T
-    return gram
+def _joined(x: torch.Tensor, y: torch.Tensor) -> Iterator[Matrix]:
+    """The rows (x, y) in float64, some at a time, each time in the same memory."""
+    room = np.empty((min(_ROWS_AT_ONCE, len(x)), x.shape[1] + y.shape[1]))
+    for left, right in zip(x.split(_ROWS_AT_ONCE), y.split(_ROWS_AT_ONCE), strict=True):
+        z = room[: len(left)]
+        z[:, : x.shape[1]], z[:, x.shape[1] :] = left.cpu().numpy(), right.cpu().numpy()
+        yield z
 
 
-def _inverse(factor: torch.Tensor) -> torch.Tensor:
+def _inverse(factor: torch.Tensor) -> Matrix:
     identity = torch.eye(len(factor), dtype=factor.dtype)
-    inverse: torch.Tensor = torch.linalg.solve_triangular(factor, identity, upper=False)
+    inverse: Matrix = torch.linalg.solve_triangular(factor, identity, upper=False).numpy()
     return inverse
 
 
-def _squares(rows: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
+def _squares(rows: Matrix, inverse: Matrix) -> Matrix:
     """|L^-1 a|^2 of each row a, from the last rows of the triangular L^-1; what lies above its diagonal is left out.
 
     A product with a small inverse is many times quicker than a solve per batch.
     """
     before = inverse.shape[1] - len(inverse)
-    total = rows.new_zeros(len(rows))
+    total = np.zeros(len(rows))
     for first in range(0, len(inverse), _PANEL):
         reach = before + min(first + _PANEL, len(inverse))
-        total += (rows[:, :reach] @ inverse[first : first + _PANEL, :reach].T).square_().sum(dim=1)
+        product = rows[:, :reach] @ inverse[first : first + _PANEL, :reach].T
+        total += np.einsum("ij,ij->i", product, product)
     return total
 
 
@@ -325,12 +332,12 @@ def _principal_axes(moments: torch.Tensor, count: int | None) -> torch.Tensor:
     return axes
 
 
-def _onto(z: torch.Tensor, axes: tuple[torch.Tensor, torch.Tensor] | None) -> torch.Tensor:
+def _onto(z: Matrix, axes: tuple[torch.Tensor, torch.Tensor] | None) -> Matrix:
     """The rows of z = (x, y) in the axes of each side."""
     if axes is None:
         return z
     dx = len(axes[0])
-    return torch.cat([z[:, :dx] @ axes[0], z[:, dx:] @ axes[1]], dim=1)
+    return np.hstack([z[:, :dx] @ axes[0].numpy(), z[:, dx:] @ axes[1].numpy()])
 
 
 def _as_pairs(x: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
