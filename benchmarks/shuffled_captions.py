@@ -84,18 +84,20 @@ def main():
             pair, first = runs[0]
             kept = " and ".join(f"{share:.0%}" for share in pair.kept_variance)
             count = len(next(iter(first.values())).per_sample)
+            fitted = ", ".join(f"{fit} {pair.mutual_information(**options):.2f}" for fit, options in FITS.items())
             print(
-                f"\n{name}, {reduce} axes a side ({kept} of the variance of images and texts), {pair.count:,} "
-                f"reference pairs, {count:,} scored\n"
+                f"\n{name.capitalize()}: {pair.count:,} reference pairs in {reduce} axes a side ({kept} of the "
+                f"variance of images and texts), whose information is {fitted} nats; {count:,} pairs scored.\n"
             )
-            print(f"| captions | {' | '.join(FITS)} | falls in |\n|---|{'---|' * len(FITS)}---|")
+            print(f"| captions | {' | '.join(FITS)} | below true captions in |\n|---|{'---|' * len(FITS)}---|")
             for what in dict.fromkeys(what for what, _ in first):
                 cells = []
                 for fit in FITS:
                     low, high = first[what, fit].interval()
                     cells.append(f"{first[what, fit].value:.2f} ({low:.2f} to {high:.2f})")
-                falls = sum(run["0% shuffled", "debiased"].value > run[what, "debiased"].value for _, run in runs)
-                print(f"| {what} | {' | '.join(cells)} | {falls} of {len(runs)} splits |")
+                below = sum(run["0% shuffled", "debiased"].value > run[what, "debiased"].value for _, run in runs)
+                falls = "" if what == "0% shuffled" else f"{below} of {len(runs)} splits"
+                print(f"| {what} | {' | '.join(cells)} | {falls} |")
 
 
 if __name__ == "__main__":

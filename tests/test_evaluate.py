@@ -599,7 +599,12 @@ def test_progress_runs_to_the_end_of_every_kind_of_work():
     steps: dict[str, list[tuple[int, int]]] = {}
     for what, done, total in calls:
         steps.setdefault(what, []).append((done, total))
-    assert list(steps) == ["real neighbours", "generated neighbours", "real and generated", "moments and kernels"]
+    assert list(steps) == [
+        "real neighbours",
+        "generated neighbours",
+        "real and generated",
+        "moments, kernels and pairs",
+    ]
     for seen in steps.values():
         assert all(0 < done <= total for done, total in seen)
         assert [done for done, _ in seen] == sorted(done for done, _ in seen)
@@ -610,7 +615,7 @@ def test_progress_runs_to_the_end_of_every_kind_of_work():
 def test_progress_leaves_out_what_is_not_done():
     calls: list[str] = []
     evaluate(rows(60), rows(50, seed=1), metrics=["frechet"], progress=lambda what, done, total: calls.append(what))
-    assert set(calls) == {"moments and kernels"}
+    assert set(calls) == {"moments, kernels and pairs"}
     calls.clear()
     half = self_neighbors(rows(60), 16)
     evaluate(

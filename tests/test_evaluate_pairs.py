@@ -28,7 +28,6 @@ def test_tables_with_text_are_measured_for_alignment_too():
     assert [name for name, _ in ev] == list(pw.METRICS)
     assert ev.warnings == ()
     expected = {
-        "mid": pw.mid(real.features, real.text, fake.features, debias=False) if len(real) == len(fake) else None,
         "clip_score": pw.clip_score(fake.features, fake.text),
         "r_precision": pw.r_precision(fake.features, fake.text, seed=0),
         "info_nce": pw.info_nce_score(fake.features, fake.text),
@@ -80,13 +79,69 @@ def test_text_on_one_side_alone_is_said(lacking):
         fake = pw.FeatureTable(fake.features)
     ev = pw.evaluate(real, fake)
     table = {"real": "real", "fake": "generated"}[lacking]
+    without = {"real": "mid is", "fake": "mid, clip_score, r_precision and info_nce are"}[lacking]
     assert "mid" not in ev
-    assert f"mid is left out: the {table} table carries no text features; give it text=, one row per sample." in (
-        ev.warnings
+    assert ev.warnings == (
+        f"{without} left out: the {table} table carries no text features; give it text=, one row per sample, or encode "
+        "it together with its captions.",
     )
     assert ("clip_score" in ev) == (lacking == "real")  # cosines ask the generated pairs alone
     with pytest.raises(pw.InputError, match=f"the {table} table carries no text features"):
         pw.evaluate(real, fake, metrics=["mid"])
+
+
+def test_a_reference_asks_for_generated_texts():
+    real, fake = pairs(), pairs(200, seed=1)
+    pair = pw.GaussianPair()
+    pair.update(real.features, real.text)
+    bare = [pw.FeatureTable(table.features) for table in (real, fake)]
+    assert pw.evaluate(*bare, reference_pairs=pair).warnings[0].startswith("mid, clip_score, r_precision and info_nce")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ridge": -1.0}, "ridge is -1.0; it must be 0 or a positive number"),
+        ({"ridge": math.nan}, "ridge is nan; it must be 0"),
+        ({"reduce": 0}, "reduce is 0; it must be a whole number of at least 1, or None"),
+        (
+            {"ridge": 0.1, "debias": True},
+            "debias=True is exact for plain covariances alone; ridge must be 0, it is 0.1",
+        ),
+        ({"reference_pairs": pw.GaussianPair(), "reduce": 2}, "reference_pairs has its own ridge and reduce"),
+        ({"reference_pairs": pw.GaussianPair(ridge=0.1), "debias": True}, "ridge must be 0, it is 0.1"),
+    ],
+)
+@pytest.mark.parametrize("metrics", [None, ["mid"], ["frechet"]])
+def test_options_of_mid_are_checked_whatever_is_measured(options, message, metrics):
+    with pytest.raises(pw.InputError, match=message):
+        pw.evaluate(pairs(), pairs(200, seed=1), metrics=metrics, **options)
+
+
+def test_a_reference_of_no_pairs_is_refused():
+    with pytest.raises(pw.InputError, match=r"0 pairs are too few"):
+        pw.evaluate(pairs(), pairs(200, seed=1), metrics=["mid"], reference_pairs=pw.GaussianPair())
+
+
+def test_the_same_samples_with_other_texts_are_no_copies():
+    """As captions of one set of images by people and by a model are compared."""
+    real = pairs()
+    captioned = pw.FeatureTable(real.features, text=pairs(seed=1).text)
+    assert pw.evaluate(real, captioned, metrics=PAIRWISE).warnings == ()
+    (sentence,) = pw.evaluate(real, real, metrics=PAIRWISE).warnings
+    assert sentence.startswith("both tables hold the same pairs: mid scores the pairs that it was fitted on")
+    assert (
+        pw.evaluate(real, captioned, metrics=["mid", "frechet"]).warnings[0].startswith("both tables hold the same r")
+    )
+
+
+def test_provenance_knows_the_texts():
+    real, fake = pairs(), pairs(200, seed=1)
+    told = pw.evaluate(real, fake, metrics=["frechet"]).provenance
+    assert told["real"]["text_columns"] == 4
+    assert told["real"]["text_fingerprint"] == pw.FeatureTable(real.text).fingerprint()
+    assert told["generated"]["text_fingerprint"] != told["real"]["text_fingerprint"]
+    assert "text_columns" not in pw.evaluate(real.features, fake.features, metrics=["frechet"]).provenance["real"]
 
 
 def test_widths_that_differ_leave_cosines_out_and_keep_mid():
@@ -157,7 +212,7 @@ def test_a_reference_serves_again_without_its_table(tmp_path):
     assert ev.provenance["reference_pairs"]["pairs"] == 1000
     with pytest.raises(pw.InputError, match="reference_pairs has its own ridge and reduce"):
         pw.evaluate(small, fake, reference_pairs=again, ridge=0.1)
-    with pytest.raises(pw.InputError, match=r"these pairs have 5 \+ 4 columns but earlier ones had 4 \+ 4"):
+    with pytest.raises(pw.InputError, match=r"these pairs have 5 \+ 4 columns but those fitted on have 4 \+ 4"):
         pw.evaluate(pairs(dx=5), pairs(200, dx=5, seed=1), metrics=["mid"], reference_pairs=again)
 
 

@@ -206,10 +206,34 @@ def test_dataframe_of_samples_at_several_k():
 @pytest.mark.parametrize("of", ["fake", "pair"])
 def test_dataframe_of_samples_that_are_not_there(of):
     ev = evaluate(rows(40), rows(30, seed=1), metrics=["pce", "frechet"])
-    with pytest.raises(
-        InputError, match=f"of is '{of}', but no score here has a value per sample of that table; try 're"
-    ):
+    there = f"of is '{of}', but no score here has a value per sample of that"
+    with pytest.raises(InputError, match=f"{there}; there are values per sample of 'generated'\\."):
         ev.to_dataframe(of=of)
+    with pytest.raises(InputError, match=f"{there}, nor of anything else"):
+        evaluate(rows(40), rows(30, seed=1), metrics=["frechet"]).to_dataframe(of=of)
+
+
+def test_dataframe_of_pairs():
+    texts = [f"prompt {i}" for i in range(120)]
+    fake = FeatureTable(rows(120), text=rows(120, seed=2), captions=texts, ids=np.arange(120), modes=["a", "b"] * 60)
+    ev = evaluate(FeatureTable(rows(100, seed=3), text=rows(100, seed=4)), fake)
+    frame = ev.to_dataframe(of="pair")
+    names = [row.name for row in METRICS.values() if row.of == "pair"]
+    assert list(frame.columns) == ["id", "mode", "caption", *names]
+    assert frame["caption"].tolist() == texts
+    for name in names:
+        np.testing.assert_array_equal(frame[name], ev[name].per_sample)
+    assert frame.groupby("mode")["mid"].mean()["b"] == pytest.approx(ev["mid"].by_mode()["b"].value, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "caption", ["\x1b[31mred\x07", "a\0b", "[red]x[/red]", "猫 👩‍👩‍👧", "\ud800 alone", "\u202eturned", " ", ""]
+)
+def test_json_keeps_any_caption(tmp_path, caption):
+    fake = FeatureTable(rows(120), text=rows(120, seed=2), captions=[caption] * 120)
+    ev = evaluate(fake, fake, metrics=["clip_score"])
+    ev.to_json(tmp_path / "ev.json")
+    assert Evaluation.from_json(tmp_path / "ev.json")["clip_score"].captions.tolist() == [caption] * 120
 
 
 def test_repr_names_every_score():

@@ -19,7 +19,7 @@ ORDER = [
     ["arrays"],
     ["score"],
     # 1 what is measured
-    ["data"],
+    ["data", "synthetic"],
     # 2 how it is made from images and captions
     ["encoders"],
     ["encoding"],

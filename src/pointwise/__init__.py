@@ -23,6 +23,18 @@ from pointwise.metrics.registry import METRICS as METRICS
 from pointwise.neighbors import Neighbors as Neighbors
 from pointwise.neighbors import knn as knn
 from pointwise.score import Score as Score
+from pointwise.similarity.calibration import Calibration as Calibration
+from pointwise.similarity.calibration import pmi_calibration as pmi_calibration
+from pointwise.similarity.functions import clip_similarity as clip_similarity
+from pointwise.similarity.functions import kme_similarity as kme_similarity
+from pointwise.similarity.functions import wpse_similarity as wpse_similarity
+from pointwise.similarity.losses import info_nce as info_nce
+from pointwise.similarity.probe import linear_probe as linear_probe
+from pointwise.similarity.retrieval import Retrieval as Retrieval
+from pointwise.similarity.retrieval import retrieval as retrieval
+from pointwise.similarity.zero_shot import prompt_ensemble as prompt_ensemble
+from pointwise.similarity.zero_shot import prompts as prompts
+from pointwise.similarity.zero_shot import zero_shot as zero_shot
 from pointwise.summaries.gaussian import GaussianPair as GaussianPair
 from pointwise.summaries.neighborhoods import Neighborhoods as Neighborhoods
 from pointwise.summaries.neighborhoods import neighborhoods as neighborhoods
@@ -34,6 +46,7 @@ __version__ = "0.1.0"
 __all__ = [
     "METRICS",
     "Agreement",
+    "Calibration",
     "Estimate",
     "Evaluation",
     "FeatureTable",
@@ -42,23 +55,34 @@ __all__ = [
     "MissingExtra",
     "Neighborhoods",
     "Neighbors",
+    "Retrieval",
     "Score",
     "SelfNeighbors",
     "__version__",
     "agreement",
     "clip_score",
+    "clip_similarity",
     "concat",
     "cross_entropy",
     "encode",
     "encode_to",
     "entropy",
     "evaluate",
+    "info_nce",
     "info_nce_score",
+    "kme_similarity",
     "knn",
+    "linear_probe",
     "load",
     "mid",
     "neighborhoods",
+    "pmi_calibration",
+    "prompt_ensemble",
+    "prompts",
     "r_precision",
     "ref_clip_score",
+    "retrieval",
     "self_neighbors",
+    "wpse_similarity",
+    "zero_shot",
 ]

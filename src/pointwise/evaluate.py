@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from pointwise.errors import InputError
 from pointwise.evaluation import Evaluation, Key
 from pointwise.metrics.registry import METRICS, Metric, closest_names
 from pointwise.neighbors.knn import on_device, require_engine
-from pointwise.provenance import about_copies, about_pairs, about_tables, provenance_of
+from pointwise.provenance import about_copies, about_left_out, about_pairs, about_tables, provenance_of
 from pointwise.score import Score
 from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.kernels import kernel_sums
@@ -27,7 +26,7 @@ from pointwise.summaries.neighborhoods import (
     checked_options,
     neighborhoods,
 )
-from pointwise.summaries.pairs import Pairs, pairs_in_one_space, scored_pairs
+from pointwise.summaries.pairs import pairs_in_one_space, require_mid_options, scored_pairs
 from pointwise.summaries.self_neighbors import SelfNeighbors
 
 
@@ -52,14 +51,14 @@ def evaluate(
 ) -> Evaluation:
     r"""Measure how faithful and how diverse generated samples are, overall, per mode and per sample.
 
-    Tables that both carry ``text`` are measured for alignment too (mid, clip_score, r_precision, info_nce): the
-    generated pairs by the Gaussian of the real ones.
+    Tables that both carry ``text`` are measured for alignment too (mid, clip_score, r_precision, info_nce): mid scores
+    the generated pairs by the Gaussian of the real ones, cosines take the generated pairs alone.
 
     Args:
         real: table or array [N, d] of real samples.
         fake: table or array [M, d] of generated samples, from the same encoder.
-        metrics: names from ``METRICS``; None for all that apply. Of those for tables with text, one that cannot be
-            computed is then left out with a warning that says why.
+        metrics: names from ``METRICS``; None for all that apply. Of those without neighbours, one that cannot be
+            computed is then left out, with a warning that says why.
         k: neighbours; several, as (3, 5, 10), cost no further pass over the data.
         cover: the factor C of precision cover and recall cover.
         dimension: what multiplies log distances in entropies: "ambient" (d), "intrinsic" (estimated on the real
@@ -68,7 +67,7 @@ def evaluate(
             smallest positive distance stands in, and a warning counts them), or "keep" -inf.
         device: "cpu" or "cuda"; None keeps the data where it is.
         engine: of the neighbour search: "auto" or "blocked". All give the same neighbours.
-        seed: of the rows that kid and cmmd choose from large tables.
+        seed: of the rows that kid and cmmd choose from large tables, and of the texts that r_precision draws.
         within_real: the real half from an earlier comparison (`Neighborhoods.within_real`, or `self_neighbors`).
         ridge: for mid, added to the diagonal of the covariances; see `GaussianPair`.
         reduce: for mid, each side in this many of its principal axes over the real pairs; see `GaussianPair`.
@@ -99,34 +98,13 @@ def evaluate(
     _require_seed(seed)
     require_engine(engine)
     require_comparable(real.features, fake.features)
-    if reference_pairs is not None and (ridge or reduce is not None):
-        raise InputError("reference_pairs has its own ridge and reduce; leave ridge and reduce out beside it.")
+    require_mid_options(reference_pairs, ridge=ridge, reduce=reduce, debias=debias)
     x, y = on_device(real.features, fake.features, device=device)
     fingerprints = real.fingerprint(), fake.fingerprint()
-    warnings = about_tables(real, fake)
-    if fingerprints[0] == fingerprints[1]:
-        warnings.append(
-            "both tables hold the same rows: every generated row has its copy as nearest real neighbour, which makes "
-            "it look better than new samples could. Set other real rows aside instead."
-        )
-    if fake.text is None and (real.text is None or reference_pairs is not None) and metrics is None:
+    if metrics is None and real.text is None and fake.text is None and reference_pairs is None:
         chosen = [row for row in chosen if row.of != "pair"]
-
-    def attempt(rows: Sequence[Metric], make: Callable[[], Any]) -> Any:
-        """What make returns; where the metrics were not asked for by name, None and a warning if it cannot be had."""
-        try:
-            return make()
-        except InputError as error:
-            if metrics is not None:
-                raise
-            names = " and ".join(filter(None, [", ".join(row.name for row in rows[:-1]), rows[-1].name]))
-            warnings.append(f"{names} {'is' if len(rows) == 1 else 'are'} left out: {error}")
-            return None
-
-    by_summary = {row.summary: [other for other in chosen if other.summary == row.summary] for row in chosen}
-    summaries: dict[str, Any] = {}
-    if "neighborhoods" in by_summary:
-        summaries["neighborhoods"] = neighborhoods(
+    make: Mapping[str, Callable[[], Any]] = {
+        "neighborhoods": lambda: neighborhoods(
             real,
             fake,
             k=k,
@@ -137,9 +115,7 @@ def evaluate(
             engine=engine,
             device=device,
             progress=progress,
-        )
-        warnings += about_copies(summaries["neighborhoods"])
-    steps: Mapping[str, Callable[[], Any]] = {
+        ),
         "moments": lambda: moments(x, y),
         "polynomial_kernel": lambda: kernel_sums(x, y, kernel="polynomial", seed=seed),
         "gaussian_kernel": lambda: kernel_sums(x, y, kernel="gaussian", seed=seed),
@@ -148,28 +124,38 @@ def evaluate(
         ),
         "cosines": lambda: pairs_in_one_space(fake, seed=int(seed)),
     }
-    ahead = [name for name in steps if name in by_summary]
-    for done, name in enumerate(ahead):
-        optional = name in ("gaussian_kernel", "gaussian_pair", "cosines")
-        summaries[name] = attempt(by_summary[name], steps[name]) if optional else steps[name]()
-        if progress:
-            progress("moments and kernels", done + 1, len(ahead))
+    summaries: dict[str, Any] = {}
     scores: dict[Key, Score] = {}
+    left_out: dict[str, list[str]] = {}  # names by the reason
+    others = [row.name for row in chosen if row.summary != "neighborhoods"]
     for row in chosen:
-        summary = summaries[row.summary]
-        if isinstance(summary, Neighborhoods):
-            scores.update({(row.name, value): row.function(summary.at(value)) for value in summary.ks})
-        elif isinstance(summary, Pairs):
-            if (score := attempt([row], partial(row.function, summary))) is not None:
-                scores[row.name, None] = score
-        elif summary is not None:
-            scores[row.name, None] = row.function(summary)
-    provenance = provenance_of(
-        real, fake, summaries.get("neighborhoods"), fingerprints, device=x.device, engine=engine, seed=int(seed)
-    )
+        try:
+            if row.summary not in summaries:
+                summaries[row.summary] = make[row.summary]()
+            scores.update(_scores(row, summaries[row.summary]))
+        except InputError as error:
+            if metrics is not None or row.name not in others:
+                raise
+            left_out.setdefault(str(error), []).append(row.name)
+        if progress and row.name in others:
+            progress("moments, kernels and pairs", others.index(row.name) + 1, len(others))
+    hoods = summaries.get("neighborhoods")
+    provenance = provenance_of(real, fake, hoods, fingerprints, device=x.device, engine=engine, seed=int(seed))
     if pairs := summaries.get("gaussian_pair"):
         provenance["reference_pairs"] = about_pairs(pairs.reference, debias=debias)
+    warnings = [
+        *about_tables(real, fake, fingerprints, only_pairs=all(row.of == "pair" for row in chosen)),
+        *(about_copies(hoods) if hoods is not None else ()),
+        *(about_left_out(names, reason) for reason, names in left_out.items()),
+    ]
     return Evaluation(scores, provenance, warnings=tuple(warnings))
+
+
+def _scores(row: Metric, summary: Any) -> dict[Key, Score]:
+    """The score of one metric; one for each k where it is of neighbours."""
+    if isinstance(summary, Neighborhoods):
+        return {(row.name, k): row.function(summary.at(k)) for k in summary.ks}
+    return {(row.name, None): row.function(summary)}
 
 
 def chosen_metrics(metrics: Sequence[str] | None) -> list[Metric]:

@@ -132,8 +132,10 @@ class Evaluation:
             return pandas.DataFrame([self._row(key) for key in self.scores]).astype({"k": "Int64"})
         chosen = {key: score for key, score in self.scores.items() if score.of == of and score.per_sample is not None}
         if not chosen:
+            there = dict.fromkeys(repr(score.of) for score in self.scores.values() if score.per_sample is not None)
             raise InputError(
-                f"of is {of!r}, but no score here has a value per sample of that table; try 'real' or 'generated'."
+                f"of is {of!r}, but no score here has a value per sample of that"
+                + (f"; there are values per sample of {' and '.join(there)}." if there else ", nor of anything else.")
             )
         first = next(iter(chosen.values()))
         columns: dict[str, Any] = {}

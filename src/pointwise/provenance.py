@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -15,8 +16,13 @@ from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.neighborhoods import Neighborhoods
 
 
-def about_tables(real: FeatureTable, fake: FeatureTable) -> list[str]:
-    """Return a sentence for each encoder that differs between the tables."""
+def about_tables(
+    real: FeatureTable, fake: FeatureTable, fingerprints: tuple[str, str], *, only_pairs: bool
+) -> list[str]:
+    """Return a sentence for each encoder that differs between the tables, and one if they hold the same.
+
+    Pairs may share their samples with the reference: it is the same images that are captioned, say.
+    """
     sentences = []
     for key, of in (("encoder", ""), ("text_encoder", "texts of the ")):
         encoders = real.meta.get(key), fake.meta.get(key)
@@ -25,7 +31,29 @@ def about_tables(real: FeatureTable, fake: FeatureTable) -> list[str]:
                 f"the {of}real table {'were' if of else 'was'} encoded by {encoders[0]} and {'those of ' if of else ''}"
                 f"the generated one by {encoders[1]}: their features cannot be compared. Encode both alike."
             )
+    if fingerprints[0] == fingerprints[1] and not only_pairs:
+        sentences.append(
+            "both tables hold the same rows: every generated row has its copy as nearest real neighbour, which makes "
+            "it look better than new samples could. Set other real rows aside instead."
+        )
+    elif fingerprints[0] == fingerprints[1] and _same_texts(real, fake):
+        sentences.append(
+            "both tables hold the same pairs: mid scores the pairs that it was fitted on, which makes them look better "
+            "than new ones could. Set other real pairs aside instead."
+        )
     return sentences
+
+
+def about_left_out(names: Sequence[str], reason: str) -> str:
+    """Return the sentence that says which metrics were left out, and why."""
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"{listed} {'is' if len(names) == 1 else 'are'} left out: {reason}"
+
+
+def _same_texts(real: FeatureTable, fake: FeatureTable) -> bool:
+    if real.text is None or fake.text is None or real.text.shape != fake.text.shape:
+        return False
+    return bool((real.text.cpu() == fake.text.cpu()).all())
 
 
 def _copies(distances: np.ndarray[Any, np.dtype[np.float64]]) -> int:
@@ -104,13 +132,16 @@ def provenance_of(
 
 
 def _about(table: FeatureTable, fingerprint: str) -> dict[str, Any]:
-    return {
+    about: dict[str, Any] = {
         "rows": len(table),
         "columns": table.dim,
         "dtype": str(table.features.dtype).removeprefix("torch."),
         "fingerprint": fingerprint,
         "meta": dict(table.meta),
     }
+    if table.text is not None:
+        about |= {"text_columns": table.text.shape[1], "text_fingerprint": FeatureTable(table.text).fingerprint()}
+    return about
 
 
 def about_pairs(reference: GaussianPair, *, debias: bool) -> dict[str, Any]:

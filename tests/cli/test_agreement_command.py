@@ -105,8 +105,8 @@ def test_expert_ratings_by_hand(pointwise, tmp_path, clip):
         assert float(row[2]) == pytest.approx(tau, abs=0.006)
         assert re.fullmatch(r"-?\d+\.\d\d to -?\d+\.\d\d", row[3])
         assert row[4:] == [published, str(len(human))]
-    assert rows[2][:3] == ["Kendall τ-c", "clip_score", "ref_clip_score"]
-    assert float(rows[2][3]) == pytest.approx(float(rows[0][2]) - float(rows[1][2]), abs=0.011)
+    assert rows[2][:2] == ["Kendall τ-c", "clip_score - ref_clip_score"]
+    assert float(rows[2][2]) == pytest.approx(float(rows[0][2]) - float(rows[1][2]), abs=0.011)
     assert "Encoded by transformers:" in out
     assert "Everything is in all.json." in out
 
@@ -270,11 +270,19 @@ def test_own_table_gives_all_statistics_and_differences(pointwise, own, tmp_path
         assert values[metric, "kendall_b"] == pytest.approx(100 * kendalltau(own[metric], human).statistic)
         assert values[metric, "pearson"] == pytest.approx(100 * np.corrcoef(own[metric], human)[0, 1])
     rows = table_rows(out)
-    assert [row[0] for row in rows[:10:2]] == ["Kendall τ-b", "Kendall τ-c", "spearman", "pearson", "pairwise accuracy"]
+    assert [row[0] for row in rows[:10:2]] == [
+        "Kendall τ-b",
+        "Kendall τ-c",
+        "Spearman ρ",
+        "Pearson r",
+        "pairwise accuracy",
+    ]
     assert len(rows) == 15
-    assert rows[10][:3] == ["Kendall τ-b", "good", "bad"]
-    assert float(rows[10][5]) < 0.05
-    assert report["differences"][0]["p_value"] == pytest.approx(float(rows[10][5]), rel=0.1)
+    assert rows[10][:2] == ["Kendall τ-b", "good - bad"]
+    assert float(rows[10][4]) < 0.05
+    assert report["differences"][0]["p_value"] == pytest.approx(float(rows[10][4]), rel=0.1)
+    assert "value" in out
+    assert "ours" not in out  # there is nothing published beside it
     assert "bootstrap over groups by image" in out
 
 
@@ -286,11 +294,41 @@ def test_own_table_with_one_metric_has_no_differences(pointwise, own):
     assert "bootstrap over rows" in out
 
 
+def test_columns_that_cannot_be_scores_are_said_aloud(pointwise, own, tmp_path):
+    lines = (tmp_path / "table.csv").read_text().split("\n")
+    lines = [f"{line},{'gaps' if i == 0 else '' if i == 3 else i}" for i, line in enumerate(lines)]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    code, out, err = pointwise("own", "table.csv", "--human", "ann,bob", "--resamples", 20)
+    assert code == 0
+    rows = len(own["ann"])
+    assert err == (
+        f"warning: column 'gaps' of table.csv is left out: 1 of its {rows} rows hold no number, the first is row 2 "
+        "('').\n"
+    )
+    assert "gaps" not in out
+
+
+def test_no_number_is_cut_off_on_a_narrow_screen(pointwise, own, monkeypatch, tmp_path):
+    names = "image,ann,bob,a_metric_of_some_length,another_metric_of_some_length"
+    lines = (tmp_path / "table.csv").read_text().split("\n")
+    (tmp_path / "table.csv").write_text("\n".join([names, *lines[1:]]))
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = pointwise("own", "table.csv", "--human", "ann,bob", "--group", "image", "--resamples", 1000)
+    assert code == 0
+    table = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in out.splitlines()[:-1]]
+    assert max(map(len, table)) <= 80
+    assert "…" not in out
+    assert "0.002" in out
+
+
 # ---- bad input
 
 
 def test_options_of_the_other_kind(refused, own):
     assert "own needs --human COLUMN" in refused("own", "table.csv")
+    for empty in ("", " , "):
+        assert "--human is empty; give names separated by commas" in refused("own", "table.csv", "--human", empty)
     said = refused("own", "table.csv", "--human", "ann", "--ridge", "0.1")
     assert "--ridge is for a published set, not for own; leave it out." in said
     said = refused("foil", ".", "--human", "ann")

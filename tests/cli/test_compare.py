@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.cells import cell_len
 
 from pointwise.cli import main
 from pointwise.cli.bars import Bars
@@ -770,3 +771,121 @@ def test_options_of_mid_that_do_not_go_together(refused):
     assert "ridge is -1.0" in refused("compare", "real.npz", "heeds.npz", "--ridge", -1)
     err = refused("compare", "real.npz", "heeds.npz", "--metrics", "mid", "--debias", "--ridge", 0.1)
     assert "debias=True is exact for plain covariances alone" in err
+
+
+@pytest.mark.usefixtures("paired")
+def test_the_variance_that_principal_axes_keep_is_printed(pointwise):
+    arguments = ("compare", "real.npz", "heeds.npz", "ignores.npz", "--metrics", "mid")
+    assert "principal axes" not in pointwise(*arguments)[1]
+    out = pointwise(*arguments, "--reduce", 3, "--json", "all.json")[1]
+    kept = Evaluation.from_json("all.json", index=0).provenance["reference_pairs"]["kept_variance"]
+    assert out.count("principal axes") == 1
+    assert (
+        f"mid is of 3 + 3 principal axes of 150 reference pairs; they keep {100 * kept[0]:.1f}% of the samples' and "
+        f"{100 * kept[1]:.1f}% of the texts' variance."
+    ) in out
+    assert 0.5 < kept[0] < 1
+
+
+def test_contradictory_options_of_mid_are_refused_before_anything_is_read(refused):
+    err = refused("compare", "absent.npz", "absent too.npz", "--debias", "--ridge", 0.1)
+    assert "ridge must be 0, it is 0.1" in err
+
+
+@pytest.mark.usefixtures("paired")
+def test_a_reference_of_no_pairs_is_not_replaced_by_the_real_table(pointwise):
+    from pointwise.summaries.gaussian import GaussianPair
+
+    GaussianPair().save("none.safetensors")
+    arguments = ("compare", "real.npz", "heeds.npz", "--reference-pairs", "none.safetensors")
+    code, out, err = pointwise(*arguments, "--metrics", "mid,frechet")
+    assert (code, out) == (2, "")
+    assert "0 pairs are too few" in err
+    assert "mid is left out: 0 pairs are too few" in pointwise(*arguments)[2]
+
+
+@pytest.mark.usefixtures("paired")
+def test_a_generator_without_texts_among_others(pointwise, refused):
+    np.savez("bare.npz", features=rows(150, 4, seed=40))
+    code, out, err = pointwise("compare", "real.npz", "bare.npz", "heeds.npz")
+    assert code == 0
+    assert err == (
+        "warning: bare: mid, clip_score, r_precision and info_nce are left out: the generated table carries no text "
+        "features; give it text=, one row per sample, or encode it together with its captions.\n"
+    )
+    row = dict(zip(cells(out)["metric"], cells(out)["mid"], strict=True))
+    assert row["bare"] == "-"
+    assert row["heeds"] != "-"
+    assert "Pairs that fit least by mid" in out
+    sentence = refused("compare", "real.npz", "heeds.npz", "bare.npz", "--metrics", "mid")
+    assert sentence.startswith("pointwise: bare: the generated table carries no text features")
+
+
+@pytest.mark.usefixtures("paired")
+def test_mid_by_mode_of_generators_with_modes_of_their_own(pointwise):
+    text = rows(150, 4, seed=10)
+    for name, modes in (("first", ["cat", "dog", "fox"]), ("second", ["cat", "owl"])):
+        of_row = [modes[i % len(modes)] for i in range(150)]
+        FeatureTable(text + rows(150, 4, seed=len(name)), text=text, modes=of_row).save(f"{name}.npz")
+    code, out, err = pointwise("compare", "real.npz", "heeds.npz", "first.npz", "second.npz", "--json", "all.json")
+    assert (code, err) == (0, "")
+    assert "mid by mode of the generated pairs" in out
+    table = cells(out)
+    assert table["mode"] == ["samples", "heeds", "first", "second"]
+    assert (table["cat"][0], table["dog"][0], table["owl"][0]) == ("50-75", "50", "75")
+    assert [cell == "-" for cell in table["cat"][1:]] == [True, False, False]
+    assert [cell == "-" for cell in table["fox"][1:]] == [True, False, True]
+    by_mode = Evaluation.from_json("all.json", index=2)["mid"].by_mode()
+    assert float(table["owl"][3].split(" ±")[0]) == pytest.approx(by_mode["owl"].value, abs=6e-3)
+
+
+HOSTILE = "\x1b[31mred\x1b[0m \x1b]0;title\x07 [red]x[/red] :smile:\nsecond\tline \x00 \x9b2J \u202eturned\u202c"
+CAPTIONS = {
+    "controls": (HOSTILE, "�[31mred�[0m �]0;title� [red]x[/red] :smile: second line � �2J �turned�"),
+    "chinese": ("猫が窓辺で寝ている" * 9, "猫が窓辺で寝ている" * 4 + "猫が..."),
+    "emoji": ("👍" * 60, "👍" * 38 + "..."),
+    "accents": ("é" * 90, "é" * 77 + "..."),
+    "arabic": ("قطة على النافذة", "قطة على النافذة"),
+}
+
+
+@pytest.mark.parametrize("case", CAPTIONS)
+@pytest.mark.parametrize("width", [None, 80, 200])
+def test_captions_are_shown_and_not_obeyed(pointwise, monkeypatch, case, width):
+    caption, expected = CAPTIONS[case]
+    text = rows(150, 4, seed=10)
+    real, fake = (FeatureTable(text + rows(150, 4, seed=seed), text=text, captions=[caption] * 150) for seed in (1, 2))
+    real.save("real.npz")
+    fake.save("fake.npz")
+    if width is not None:
+        for name, value in {"FORCE_COLOR": "1", "NO_COLOR": "1", "COLUMNS": str(width), "TERM": "xterm"}.items():
+            monkeypatch.setenv(name, value)
+    code, out, _ = pointwise("compare", "real.npz", "fake.npz", "--metrics", "mid")
+    assert code == 0
+    plain = re.sub(r"\x1b\[[01]m", "", out)  # bold and its end, of the table itself
+    assert not set(plain) & set("\x1b\x07\x00\x9b\t\u202e")
+    lines = plain.splitlines()
+    assert len({cell_len(line) for line in lines if line.startswith("│ fake ")}) == 1
+    if width is not None:
+        assert max(map(cell_len, lines)) <= width
+    if width != 80:  # else in two lines
+        assert sum(expected in line for line in lines) == 5
+
+
+def test_names_of_modes_and_generators_are_shown_and_not_obeyed(pointwise):
+    FeatureTable(rows(), modes=["\x1b[2Jcat", "dog\nfox"] * 40).save("real.npz")
+    np.savez("\x1b[31mred.npz", features=np.concatenate([rows(seed=1), rows()[:5]]))
+    code, out, err = pointwise("compare", "real.npz", "\x1b[31mred.npz")
+    assert code == 0
+    assert "\x1b" not in out + err
+    assert {"�[2Jcat", "dog fox"} <= set(cells(out))
+    assert cells(out)["metric"][2] == "�[31mred"
+    assert err.startswith("warning: �[31mred: 5 of 85 generated rows are exact copies of real rows")
+
+
+def test_errors_name_the_generator_among_several(refused):
+    np.savez("narrow.npz", features=rows(60, 2))
+    assert refused("compare", "real.npz", "good.parquet", "narrow.npz").startswith(
+        "pointwise: narrow: the real table h"
+    )
+    assert refused("compare", "real.npz", "narrow.npz").startswith("pointwise: the real table has 3 feature columns")

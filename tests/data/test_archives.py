@@ -1,6 +1,8 @@
 """Folders and archives give the same files, and none that points outside or is damaged."""
 
+import io
 import os
+import tarfile
 
 import pytest
 from test_captions import write_files, write_tar, write_zip
@@ -63,6 +65,70 @@ def test_linked_folders_are_followed_unless_they_lead_back(tmp_path):
     os.symlink(tmp_path / "elsewhere", tmp_path / "folder" / "x")
     os.symlink(tmp_path / "folder", tmp_path / "folder" / "loop")
     assert files_of(tmp_path / "folder").names == ["a.txt", "x/b.txt"]
+
+
+@pytest.mark.parametrize("compression", ["", "gz", "bz2", "xz"])
+def test_the_compression_of_a_tar_is_seen_in_its_bytes(tmp_path, compression):
+    with tarfile.open(tmp_path / "a.tar", f"w:{compression}") as archive:
+        add(archive, "a.txt", b"1")
+    assert files_of(tmp_path / "a.tar").read("a.txt", limit=1) == b"1"
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_header_that_unpacks_to_much_is_not_read(tmp_path, kind):
+    with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
+        add(archive, "a.txt", b"1")
+        add(archive, "long", bytes(17 << 20), type=kind)
+        add(archive, "b.txt", b"2")
+    assert (tmp_path / "a.tgz").stat().st_size < 100_000
+    with pytest.raises(
+        InputError, match=r"a\.tgz cannot be read as an archive: one of its headers unpacks to 17825792 b"
+    ):
+        files_of(tmp_path / "a.tgz")
+
+
+def test_links_in_a_tar_are_followed_inside_of_it(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        add(archive, "./x/a.txt", b"1")
+        add(archive, "x/hard.txt", type=tarfile.LNKTYPE, linkname="./x/a.txt")
+        add(archive, "x/y/soft.txt", type=tarfile.SYMTYPE, linkname="../hard.txt")
+        add(archive, "out.txt", type=tarfile.SYMTYPE, linkname="../../etc/passwd")
+        add(archive, "folder.txt", type=tarfile.SYMTYPE, linkname="x")
+        add(archive, "one.txt", type=tarfile.SYMTYPE, linkname="two.txt")
+        add(archive, "two.txt", type=tarfile.SYMTYPE, linkname="one.txt")
+    files = files_of(tmp_path / "a.tar")
+    for name in ("x/a.txt", "x/hard.txt", "x/y/soft.txt"):
+        assert files.read(name, limit=1) == b"1"
+    for name, said in (
+        ("out.txt", r"it is a link to '\.\./\.\./etc/passwd', and there is no such file in the archive"),
+        ("folder.txt", r"it is a link to 'x', and there is no such file in the archive"),
+        ("one.txt", r"it is a link that leads to no file"),
+    ):
+        with pytest.raises(InputError, match=rf"{name} cannot be read \({said}\); mend or remove it"):
+            files.read(name, limit=1)
+
+
+def test_of_members_of_one_name_the_last_counts(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name, data in (("a.txt", b"1"), ("./a.txt", b"2"), ("a.txt", b"3"), ("b.txt", b"4")):
+            add(archive, name, data)
+    files = files_of(tmp_path / "a.tar")
+    assert (files.names, files.read("a.txt", limit=1)) == (["a.txt", "b.txt"], b"3")
+
+
+def add(archive, name, data=b"", **what):
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    for attribute, value in what.items():
+        setattr(member, attribute, value)
+    archive.addfile(member, io.BytesIO(data))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.txt")
+    with pytest.raises(InputError, match=r"a\.txt cannot be read \(it is no regular file\); mend or remove it"):
+        files_of(tmp_path).read("a.txt", limit=1)
 
 
 def test_names_that_are_not_utf8_are_printable():

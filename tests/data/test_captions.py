@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointwise.data.caption_rows import lines_of
 from pointwise.data.captions import Captions, read_captions
 from pointwise.data.images import open_images
 from pointwise.errors import InputError
@@ -300,7 +302,41 @@ def test_a_damaged_csv_is_refused_with_the_line(tmp_path, content, message):
     refused(text_file(tmp_path / "a.csv", content), message)
 
 
+def test_cells_of_flickr30k_cannot_be_quoted(tmp_path):
+    path = text_file(tmp_path / "a.csv", "image_name| comment_number| comment\na.jpg| 4 A dog .\n")
+    refused(path, r"1 of 1 rows .* which has 3 \(first: line 2, with 2\); write what is missing\.")
+
+
+def test_a_table_takes_little_memory_beside_its_captions(tmp_path):
+    row = f"a.jpg,a cat,{'x' * 1000}\n"
+    path = text_file(tmp_path / "a.csv", "image,caption,url\n" + 2000 * row)
+    tracemalloc.start()
+    try:
+        assert len(read_captions(path)) == 2000
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * path.stat().st_size  # its bytes and its text
+    finally:
+        tracemalloc.stop()
+
+
+@given(text=st.text(alphabet='a",|\r\n \u2028\x0b', max_size=20))
+def test_lines_are_those_that_a_file_has(text):
+    assert list(lines_of(text)) == list(io.StringIO(text, newline=""))
+    assert "".join(lines_of(text, ends="\n")) == text
+
+
 # ---- JSON
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", '{"a.jpg": "one", "b.jpg": "two", "a.jpg": "three"}'),
+        ("b.json", '[{"file_name": "b.jpg", "caption": "b"},\n{"file_name": "a.jpg", "a.jpg": 1, "a.jpg": "c"}]'),
+        ("a.jsonl", '{"a.jpg": "one", "a.jpg": "two"}'),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(tmp_path, name, content):
+    refused(text_file(tmp_path / name, content), r"line 1 on cannot be read: an object has the key 'a\.jpg' more than")
 
 
 def test_broken_json_is_named_by_its_line(tmp_path):
@@ -399,6 +435,25 @@ def test_parquet_as_the_hub_has_it_is_read(tmp_path):
     captions = read_captions(tmp_path / "a.parquet")
     assert captions.ids.tolist() == ["a.jpg", "a.jpg", "b.jpg"]
     assert captions.texts == ("one", "two", "three")
+
+
+@pytest.mark.parametrize(
+    "type_", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_strings_of_every_kind_are_read_from_parquet(tmp_path, type_):
+    columns = {"file_name": pa.array(IDS).cast(type_), "caption": pa.array(TEXTS).cast(type_)}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    captions = read_captions(tmp_path / "a.parquet")
+    assert captions.ids.tolist() == list(IDS)
+    assert captions.texts == TEXTS
+
+
+def test_captions_that_are_bytes_in_parquet_are_named_with_their_type(tmp_path):
+    pq.write_table(pa.table({"image": ["a.jpg"], "caption": [b"a cat"]}), tmp_path / "a.parquet")
+    refused(
+        tmp_path / "a.parquet",
+        r"no column of captions: the columns are 'image'.* of other types are not looked at: 'caption' \(binary\)$",
+    )
 
 
 def test_parquet_that_cannot_be_used_is_refused(tmp_path):

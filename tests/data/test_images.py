@@ -227,6 +227,28 @@ def test_a_file_name_that_is_not_utf8_becomes_a_printable_id(tmp_path):
     np.testing.assert_array_equal(images[0], picture(0))
 
 
+@pytest.mark.parametrize("name", ["folder", "a.npy"])
+def test_an_image_is_read_as_it_was_when_its_digest_was_taken(tmp_path, name):
+    def write(seed):
+        if name == "folder":
+            write_folder(tmp_path / name, {"a.png": png(picture(seed)), "b.png": png(picture(5))})
+        else:
+            np.lib.format.open_memmap(tmp_path / name, mode="r+")[:] = picture(seed), picture(5)
+
+    np.save(tmp_path / "a.npy", np.zeros((2, 5, 7, 3), dtype=np.uint8))
+    write(0)
+    images = open_images(tmp_path / name)
+    digest = images.digest(0)
+    write(1)
+    np.testing.assert_array_equal(images[0], picture(0))
+    np.testing.assert_array_equal(images[0], picture(1))
+    assert images.digest(0) != digest
+    np.testing.assert_array_equal(images[1], picture(5))
+    write(2)
+    np.testing.assert_array_equal(images[0], picture(1))
+    assert images.digest(1) == open_images(tmp_path / name).digest(1)
+
+
 # ---- arrays
 
 

@@ -61,6 +61,13 @@ def test_features_do_not_depend_on_the_batch(encoder):
     assert torch.equal(alone.features[:1], encode(images[:1], encoder=encoder).features)
 
 
+def test_autocast_around_it_does_not_reach_the_features(encoder):
+    images = list(noise(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = encoder.encode(images)
+    assert torch.equal(features, encoder.encode(images))
+
+
 def test_meta_says_what_the_features_depend_on(encoder):
     meta = encode(noise(1), encoder=encoder).meta
     assert meta["encoder"] == "bundled"

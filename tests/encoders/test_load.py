@@ -76,6 +76,20 @@ def test_an_id_of_the_hub_needs_a_word_before_it_and_a_folder_a_model_in_it(tmp_
             load(str(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["/no/where", "./nowhere", "~nobody/model", "some/where/else"])
+def test_a_path_that_leads_nowhere_is_no_id_of_the_hub(name):
+    for load in (load_encoder, load_text_encoder):
+        with pytest.raises(InputError, match=rf"\. {name} is no folder with a model\.$"):
+            load(name)
+
+
+@pytest.mark.parametrize("name", ["", "a" * 5000, "with\0zero"])
+def test_a_name_that_can_be_no_path_is_unknown_too(name):
+    for load in (load_encoder, load_text_encoder):
+        with pytest.raises(InputError, match=r"^there is no (text )?encoder '.*'; there are "):
+            load(name)
+
+
 @pytest.mark.parametrize("name", ["open_clip", "timm", "transformers"])
 def test_a_package_without_a_model_behind_it_is_no_name(name):
     with pytest.raises(InputError, match=rf"there is no encoder '{name}'; .* Did you mean '{name}:MODEL"):

@@ -130,6 +130,21 @@ def test_text_features_are_those_of_open_clips_own_pipeline(open_clip, saved):
 
 
 @needs_open_clip
+def test_the_program_around_may_compute_in_another_precision(saved):
+    name, _, path = saved
+    for load, items in ((load_image, pictures()[:2]), (load_text, TEXTS)):
+        expected = load(f"{name}/{path}", CPU)
+        torch.set_default_dtype(torch.float64)
+        try:
+            encoder = load(f"{name}/{path}", CPU)
+            features = encoder.encode(items)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        assert encoder.meta == expected.meta
+        assert torch.equal(features, expected.encode(items))
+
+
+@needs_open_clip
 def test_meta_says_what_the_features_depend_on(open_clip, saved):
     name, network, path = saved
     image, text = load_image(f"{name}/{path}", CPU), load_text(f"{name}/{path}", CPU)

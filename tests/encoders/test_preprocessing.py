@@ -138,6 +138,8 @@ def test_the_newer_file_that_holds_all_processors_is_read(tmp_path):
             r"image_mean in .*json is None; it must be three numbers, or set \"do_normalize\": false",
         ),
         ({"image_std": [1, 0, 1]}, r"image_std in .*json is \[1, 0, 1\]; it must be three numbers"),
+        ({"image_processor_type": "LevitImageProcessor"}, r"asks for LevitImageProcessor; pointwise resizes, crops"),
+        ({"feature_extractor_type": "PerceiverFeatureExtractor"}, r"asks for PerceiverFeatureExtractor; pointwise res"),
         ({"do_pad": True, "crop_pct": 0.9}, r"asks for do_pad, crop_pct; pointwise resizes, .* Choose another model"),
     ],
     ids=str,

@@ -126,6 +126,20 @@ def test_meta_says_what_the_features_depend_on(checkpoint):
 
 
 @needs_timm
+def test_the_program_around_may_compute_in_another_precision(checkpoint):
+    name, images = f"test_vit@{checkpoint[1]}", pictures()[:2]
+    expected = load_image(name, CPU)
+    torch.set_default_dtype(torch.float64)
+    try:
+        encoder = load_image(name, CPU)
+        features = encoder.encode(images)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert encoder.meta == expected.meta
+    assert torch.equal(features, expected.encode(images))
+
+
+@needs_timm
 @pytest.mark.parametrize("name", ["test_convnext", "test_efficientnet", "test_resnet", "test_nfnet", "test_byobnet"])
 def test_networks_of_other_kinds_drop_their_classifiers_too(timm, tmp_path, name):
     model = network(timm, name)

@@ -239,17 +239,20 @@ def test_tokens_are_counted_whole_and_texts_cut(encoders):
         (30, 20, None, "bert", 20),
         (30, 20, 9, "bert", 9),
         (30, 10**30, None, "roberta", 28),
+        (30, 10**30, None, "longformer", 28),
     ],
 )
 def test_the_limit_of_tokens_is_the_smallest_that_the_files_know(
-    tmp_path, positions, model_max_length, sentence, kind, expected
+    tmp_path, positions, model_max_length, sentence, kind, expected, capfd
 ):
-    from transformers import AutoModel, BertConfig, RobertaConfig
+    from transformers import AutoModel, BertConfig, LongformerConfig, RobertaConfig
 
     folder = save_tiny_bert(tmp_path / "model")
     sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
-    config = {"bert": BertConfig, "roberta": RobertaConfig}[kind](
-        vocab_size=80, max_position_embeddings=positions, pad_token_id=1 if kind == "roberta" else 0, **sizes
+    if kind == "longformer":
+        sizes |= {"attention_window": 4}
+    config = {"bert": BertConfig, "roberta": RobertaConfig, "longformer": LongformerConfig}[kind](
+        vocab_size=80, max_position_embeddings=positions, pad_token_id=0 if kind == "bert" else 1, **sizes
     )
     with torch.random.fork_rng(devices=[]):
         AutoModel.from_config(config).save_pretrained(folder)
@@ -258,8 +261,10 @@ def test_the_limit_of_tokens_is_the_smallest_that_the_files_know(
         (folder / "modules.json").write_text(json.dumps([{"type": "x.Transformer", "path": ""}]))
         (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": sentence}))
     encoder = text_encoder(folder)
+    capfd.readouterr()  # what saving has said
     assert encoder.max_tokens == expected
-    assert encoder.encode(["cat " * 99]).isfinite().all()
+    assert encoder.encode(["cat " * 99, "cat"]).isfinite().all()
+    assert capfd.readouterr() == ("", "")  # Longformer says each time that it pads
 
 
 def test_a_folder_of_sentence_transformers_says_pooling_and_scale(copy):
@@ -294,6 +299,43 @@ def test_a_folder_of_sentence_transformers_says_pooling_and_scale(copy):
         text_encoder(folder)
 
 
+def test_an_encoder_that_was_saved_without_its_decoder_is_a_text_model(tmp_path):
+    import transformers
+
+    save_tiny_bert(tmp_path)  # for its tokenizer
+    config = transformers.T5Config(vocab_size=80, d_model=8, d_kv=4, d_ff=16, num_layers=2, num_heads=2)
+    with torch.random.fork_rng(devices=[]):
+        network = transformers.T5EncoderModel(config).eval()
+    network.save_pretrained(tmp_path)
+    encoder = text_encoder(tmp_path)
+    tokens = transformers.AutoTokenizer.from_pretrained(tmp_path)("the cat", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        expected = network(input_ids=tokens).last_hidden_state.mean(1)
+    torch.testing.assert_close(encoder.encode(["a dog", "the cat"])[1:], expected.clone(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("end", ["<end>", None])
+def test_a_text_without_a_token_has_features_of_zero(tmp_path, end):
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate("abcd")}, unk_token="a"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    transformers.PreTrainedTokenizerFast(tokenizer_object=words, eos_token=end).save_pretrained(tmp_path)
+    config = transformers.GPT2Config(vocab_size=5, n_positions=20, n_embd=8, n_layer=1, n_head=2)
+    with torch.random.fork_rng(devices=[]):
+        transformers.AutoModel.from_config(config).save_pretrained(tmp_path)
+    encoder = text_encoder(tmp_path)
+    texts = ["", "a b c", " "]
+    assert encoder.count_tokens(texts) == [0, 3, 0]
+    features = encoder.encode(texts)
+    assert features[::2].count_nonzero() == 0
+    torch.testing.assert_close(features[1:2], encoder.encode(["a b c"]))
+    assert features[1].count_nonzero() == 8
+    assert torch.equal(encoder.encode([""]), torch.zeros(1, 8))
+    assert (encoder.encode([]).shape, encoder.count_tokens([])) == ((0, 8), [])
+
+
 @pytest.mark.parametrize("kind", ["GPT2", "T5"])
 def test_a_decoder_and_the_encoder_of_a_pair_are_text_models_too(tmp_path, kind):
     import transformers
@@ -326,11 +368,36 @@ def test_weights_that_the_features_do_not_need_may_be_missing(copy, encoders):
     change_weights(folder, lambda weights: {name: x for name, x in weights.items() if "pooler" not in name})
     assert torch.equal(text_encoder(folder).encode(TEXTS), expected)
     change_weights(folder, lambda weights: {name: x for name, x in weights.items() if "layer.1.output" not in name})
-    match = (
-        r"the weight files of .*bert lack 6 weights, encoder\.layer\.1\.output.* the first, and the features need some"
-    )
+    match = r"of .*bert lack 4 weights that the features need, encoder\.layer\.1\.output.* the first; fetch the model"
     with pytest.raises(InputError, match=match):
         text_encoder(folder)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode], ids=["no_grad", "inference_mode"])
+def test_an_encoder_may_be_made_where_gradients_are_off(copy, encoders, mode):
+    folder = copy("bert")
+    change_weights(folder, lambda weights: {name: x for name, x in weights.items() if "pooler" not in name})
+    with mode():
+        features = text_encoder(folder).encode(TEXTS)
+    assert torch.equal(features, encoders["text", "bert"].encode(TEXTS))
+
+
+def test_the_program_around_may_compute_in_another_precision(folders, encoders):
+    def all_features():
+        yield image_encoder(folders["clip"]).encode(pictures())
+        yield from (text_encoder(folders[name]).encode(TEXTS) for name in ("clip", "siglip", "bert"))
+
+    expected = list(all_features())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        within = list(all_features())
+    torch.set_default_dtype(torch.float64)
+    try:
+        within += all_features()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for features, same in zip(expected * 2, within, strict=True):
+        assert same.dtype == torch.float32
+        torch.testing.assert_close(same, features, rtol=1e-5, atol=1e-6)
 
 
 def test_without_a_trained_pooler_a_vision_model_gives_its_class_token(tmp_path, folders):
@@ -346,6 +413,49 @@ def test_without_a_trained_pooler_a_vision_model_gives_its_class_token(tmp_path,
     with torch.inference_mode():
         expected = network(their_pixels(folders["dinov2"])).last_hidden_state[:, 0]
     torch.testing.assert_close(encoder.encode(pictures()), expected.clone(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "pooling"),
+    [
+        ("ResNet", {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1]}, "pooled output"),
+        (
+            "IJepa",
+            {"image_size": 16, "patch_size": 8, "hidden_size": 12, "num_attention_heads": 2, "num_hidden_layers": 1},
+            "mean over patches",
+        ),
+        (
+            "Segformer",
+            {"hidden_sizes": [8, 8, 8, 12], "num_attention_heads": [1] * 4, "sr_ratios": [1] * 4},
+            "mean over patches",
+        ),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids="around {}".format)
+def test_networks_of_other_kinds_are_pooled_to_a_row(tmp_path, folders, kind, sizes, pooling, dtype):
+    import transformers
+
+    shutil.copy(folders["dinov2"] / "preprocessor_config.json", tmp_path)
+    if not hasattr(transformers, f"{kind}Config"):
+        pytest.skip(f"transformers {transformers.__version__} has no {kind}")
+    config = getattr(transformers, f"{kind}Config")(**sizes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = transformers.AutoModel.from_config(config).eval()
+    network.save_pretrained(tmp_path)
+    with torch.inference_mode():
+        output = network(their_pixels(folders["dinov2"]))
+    expected = getattr(output, "pooler_output", None)
+    expected = output.last_hidden_state if expected is None else expected
+    expected = expected.mean(1) if expected.ndim == 3 else expected.mean((2, 3))
+    torch.set_default_dtype(dtype)
+    try:
+        encoder = image_encoder(tmp_path)
+        features = encoder.encode(pictures())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (encoder.meta["pooling"], encoder.dim) == (pooling, 12)
+    torch.testing.assert_close(features, expected.clone(), rtol=1e-5, atol=1e-6)
 
 
 def test_a_model_that_masks_at_random_is_refused(tmp_path, folders):
@@ -475,6 +585,68 @@ def test_damaged_files_are_refused_in_a_sentence(copy, damage, match):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("said", ["", "[]", "{}", '{"weight_map": 3}', "\xff"])
+def test_a_broken_index_of_weights_is_refused(copy, said):
+    folder = copy("clip")
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    (folder / "model.safetensors.index.json").write_text(said, encoding="latin-1")
+    with pytest.raises(InputError, match=r"model\.safetensors\.index\.json is no index of weight files; fetch the mod"):
+        image_encoder(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "said", "match"),
+    [
+        ("modules.json", "null", r"modules\.json must hold a JSON list, not None; fetch the model again"),
+        ("modules.json", "[{}]", r"modules\.json must list steps of type and path; fetch the model again"),
+        ("modules.json", "[3]", r"modules\.json must list steps of type and path; fetch the model again"),
+        ("modules.json", "[", r"modules\.json cannot be read as JSON \(Expecting .*\); fetch the model again"),
+        ("1_Pooling/config.json", "[]", r"1_Pooling.config\.json must hold a JSON dict, not \[\]; fetch the model"),
+        ("sentence_bert_config.json", "3", r"sentence_bert_config\.json must hold a JSON dict, not 3; fetch the mod"),
+    ],
+)
+def test_a_broken_folder_of_sentence_transformers_is_refused(copy, file, said, match):
+    folder = copy("bert")
+    steps = [{"type": "x.Transformer", "path": ""}, {"type": "x.Pooling", "path": "1_Pooling"}]
+    (folder / "modules.json").write_text(json.dumps(steps))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "cls"}')
+    (folder / file).write_text(said)
+    with pytest.raises(InputError, match=match):
+        text_encoder(folder)
+
+
+def test_weights_that_are_no_numbers_are_said_to_be_damaged(copy):
+    folder = copy("clip")
+    change_weights(folder, lambda weights: {k: x * torch.nan if "proj" in k else x for k, x in weights.items()})
+    with pytest.raises(InputError, match=r"clip gives features that are not finite in float32 for 5 of 5 items; its w"):
+        image_encoder(folder).encode(pictures())
+
+
+def test_a_network_that_fails_on_an_item_is_refused_in_a_sentence(copy):
+    folder = copy("bert")
+    with (folder / "vocab.txt").open("a") as file:
+        file.write("elephant\n")  # of which the network has no embedding
+    encoder = text_encoder(folder)
+    assert encoder.encode(["a cat"]).isfinite().all()
+    with pytest.raises(
+        InputError, match=r"bert cannot be used by transformers \d.*: index out of range.*\. Check that"
+    ):
+        encoder.encode(["a cat", "an elephant"])
+
+
+def test_a_tokenizer_that_fails_is_refused_in_a_sentence(copy):
+    folder = copy("bert")
+    (folder / "vocab.txt").write_text("cat\n")
+    with pytest.raises(InputError, match=r"bert cannot be used by transformers \d.*: .*UNK.*\. Check that the folder"):
+        text_encoder(folder).encode(["a dog"])
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_model():
+    with pytest.raises(RuntimeError, match="can't allocate memory"), refusing("tiny", "cannot be used"):
+        torch.empty(1 << 60, dtype=torch.uint8)
+
+
 @pytest.mark.parametrize(
     ("name", "match"),
     [
@@ -521,6 +693,7 @@ def test_an_id_is_found_in_the_cache_of_the_hub(hub, folders, encoders):
         ("nobody/nothing", "there is no connection, or it is switched off"),
         ("nothing", "there is no connection, or it is switched off"),
         ("not an id", "it is no id of a model"),
+        ("a" * 300, "it is no id of a model"),
     ],
 )
 def test_an_id_that_is_nowhere_is_refused(hub, name, reason):

@@ -5,12 +5,12 @@ import io
 import json
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_models import save_tiny_clip, save_tiny_dinov2
 
 from pointwise.data.captions import _TABLES
 from pointwise.data.images import open_images
@@ -256,8 +256,11 @@ def test_what_cannot_be_matched_is_refused(folder, captioned):
         encode("gone", encoder=Means())
 
 
-def test_without_a_text_encoder_it_is_the_text_tower_of_the_encoder_or_minilm(folder, captioned, tmp_path):
+def test_without_a_text_encoder_it_is_the_text_tower_of_the_encoder_or_minilm(folder, captioned, tmp_path, monkeypatch):
     pytest.importorskip("transformers")
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "encoders")
+    from tiny_models import save_tiny_clip, save_tiny_dinov2
+
     for path in (folder / "mode0" / "1.png", folder / "mode1" / "4.png"):
         path.write_bytes(png(1))
     model = save_tiny_clip(tmp_path / "clip")
@@ -309,6 +312,17 @@ def test_the_digest_of_an_image_is_that_of_its_file_or_of_its_array(folder, tmp_
     (folder / "mode1" / "5.png").unlink()
     with pytest.raises(InputError, match=r"folder: mode1/5\.png cannot be read as an image: .*No such file"):
         gone.digest(5)
+
+
+def test_a_long_caption_that_makes_all_others_wide_is_named_with_the_memory_that_it_takes(tmp_path):
+    (tmp_path / "prompts.txt").write_text("short\n" * 29_999 + "x" * 9_000 + "\n")
+    opened = items.open_items(tmp_path / "prompts.txt", captions=None, beside=False, only_matching=False)
+    assert opened.notes == (
+        "the caption of 29999 has 9000 characters, and in memory each caption of a table takes the room of the "
+        "longest: 1.1 GB for 30000; shorten it.",
+    )
+    (tmp_path / "prompts.txt").write_text("short\n" * 29_999 + "x" * 8_000 + "\n")
+    assert items.open_items(tmp_path / "prompts.txt", captions=None, beside=False, only_matching=False).notes == ()
 
 
 # ---- what an encoder must return

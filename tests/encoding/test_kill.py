@@ -6,6 +6,7 @@
 import glob
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,17 +17,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pointwise as pw
+
 COUNT, SHARD, KILLS = 240, 16, 6
+FEW = 8  # of them, for many kills
 PATHS = ("table.npz", "shards")
 
-# Started once, as the imports take longer than the encoding; each line on stdin forks a process that encodes to it.
+# Started once, as the imports take longer than the encoding; each line on stdin forks a process that encodes to the
+# path in it. With a number n it encodes a few pictures, and kills itself as it makes, moves or removes the n-th file;
+# for "crowd" four processes do that over and over.
 ENCODE = """
-import hashlib, json, os, sys
-import torch
+import hashlib, json, os, signal, sys, time
+import numpy, pyarrow.parquet, safetensors.numpy, torch
 from pointwise.encoders import load_encoder
 from pointwise.encoding.shards import encode_to
+from pointwise.errors import InputError
 
 torch.set_num_threads(1)  # what is forked has no other threads
+pyarrow.array(numpy.zeros(1))  # imports pandas, where it is there
 
 class Noted:
     def __init__(self, encoder):
@@ -38,11 +46,46 @@ class Noted:
             log.write("".join(json.dumps([os.getpid(), picture]) + "\\n" for picture in seen))
         return self._encode(images)
 
+def kill_at(number):
+    done = 0
+
+    def hook(event, arguments):
+        nonlocal done
+        if event in ("os.mkdir", "os.remove", "os.rename", "os.rmdir"):
+            done += 1
+            if done == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+def crowd(path):
+    children = []
+    for _ in range(4):
+        children.append(os.fork())
+        if not children[-1]:
+            for turn in range(80):
+                try:
+                    encode_to(path, "pictures/few", encoder=pixels, shard_rows=4, overwrite=True)
+                except InputError as error:
+                    if not str(error).startswith(f"another process is writing {path} right now"):
+                        raise
+                    time.sleep(turn % 5 / 1000)
+            os._exit(0)
+    return max(os.waitpid(child, 0)[1] for child in children)
+
 encoder = Noted(load_encoder("bundled:32", device="cpu"))
+pixels = load_encoder("pixels:2")
 for line in sys.stdin:
+    path, number = json.loads(line)
     child = os.fork()
     if child == 0:
-        encode_to(line.strip(), "pictures", encoder=encoder, batch_size=8, shard_rows=16)
+        if number == "crowd":
+            os._exit(crowd(path) != 0)
+        elif number is None:
+            encode_to(path, "pictures", encoder=encoder, batch_size=8, shard_rows=16)
+        else:
+            kill_at(number)
+            encode_to(path, "pictures/few", encoder=pixels, shard_rows=4, overwrite=True)
         os._exit(0)
     print(child, flush=True)
     print(os.waitpid(child, 0)[1], flush=True)
@@ -58,7 +101,9 @@ def server(tmp_path_factory):
     os.mkdir(folder / "pictures")
     rng = np.random.default_rng(0)
     for i in range(COUNT):
-        Image.fromarray(rng.integers(256, size=(8, 8, 3), dtype=np.uint8)).save(folder / f"pictures/{i:04d}.png")
+        mode = folder / "pictures" / ("few" if i < FEW else "many")
+        mode.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(256, size=(8, 8, 3), dtype=np.uint8)).save(mode / f"{i:04d}.png")
     command = [sys.executable, "-c", ENCODE]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         yield folder, process
@@ -71,13 +116,14 @@ def start(server, monkeypatch):
     folder, process = server
     monkeypatch.chdir(folder)
 
-    def begin(path):
-        process.stdin.write(f"{path}\n")
+    def begin(path, *, number=None):
+        process.stdin.write(json.dumps([path, number]) + "\n")
         process.stdin.flush()
         return int(process.stdout.readline()), lambda: int(process.stdout.readline())
 
     yield begin
-    os.remove("log")
+    with suppress(FileNotFoundError):
+        os.remove("log")
 
 
 def encoded(process=None):
@@ -124,6 +170,28 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(start, path, seed)
     assert contents(path) == contents(f"whole-{path}")
     assert COUNT <= len(encoded()) <= COUNT + KILLS * SHARD
     assert set(os.listdir()) <= {"log", "pictures", *(f"{whole}{name}" for whole in ("", "whole-") for name in PATHS)}
+
+
+@pytest.mark.parametrize("path", ["table.npz", "shards"])
+def test_killed_as_it_makes_moves_or_removes_any_file_it_ends_with_the_same_bytes(start, path):
+    """Among them: just before and after the table is put in its place, and while what is left over is removed."""
+    assert start(path, number=0)[1]() == 0
+    expected = contents(path)
+    for moment in range(1, 100):
+        if start(path, number=moment)[1]() == 0:  # it was done before
+            break
+        assert start(path, number=0)[1]() == 0
+        assert contents(path) == expected
+        assert not os.path.exists(f"{path}.partial")
+    assert 12 < moment < 99
+    shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+
+
+def test_processes_that_write_one_table_take_turns_or_are_refused(start):
+    assert start("table.npz", number="crowd")[1]() == 0
+    assert pw.load("table.npz").ids.tolist() == [f"{i:04d}.png" for i in range(FEW)]
+    assert not os.path.exists("table.npz.partial")
+    os.remove("table.npz")
 
 
 def more_encoded(process, count):

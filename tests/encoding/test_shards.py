@@ -7,11 +7,14 @@ import sys
 import zipfile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
 
 import pointwise as pw
+from pointwise.data.images import Images, open_images
 from pointwise.encoding import encode
 from pointwise.encoding.shards import encode_to
 from pointwise.encoding.target import Target
@@ -19,6 +22,7 @@ from pointwise.errors import InputError
 
 OUTPUTS = ["table.npz", "table.safetensors", "table.parquet", "table", "table.v2/"]
 COUNT, SHARD = 10, 4
+OUT_OF_MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore words.")
 
 
 class Levels:
@@ -26,13 +30,14 @@ class Levels:
 
     dim = 2
 
-    def __init__(self, *, name="levels", weights="a", stop_at=None, room=None):
+    def __init__(self, *, name="levels", weights="a", stop_at=None, room=None, without_room=OUT_OF_MEMORY):
         self.name, self.meta = name, {"weights_sha256": weights}
         self.seen, self.batches, self.stop_at, self.room = [], [], stop_at, room
+        self.without_room = without_room
 
     def encode(self, images):
         if self.room is not None and len(images) > self.room:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore words.")
+            raise self.without_room
         levels = [int(image[0, 0, 0]) for image in images]
         if self.stop_at in levels:
             raise KeyboardInterrupt
@@ -200,15 +205,70 @@ def write_captions(texts):
             file.write(json.dumps({"file_name": f"{i}.png", "caption": text}) + "\n")
 
 
-@pytest.mark.parametrize("other", [{"name": "others"}, {"weights": "b"}])
-def test_what_another_encoder_left_is_replaced_and_that_is_said(folder, other):
+def test_a_picture_that_changes_while_it_is_encoded_is_known_by_what_was_read_of_it(folder):
+    class Changing(Levels):
+        def encode(self, images):
+            if not self.seen:
+                picture(folder / "mode0" / "0.png", 70)  # is read already
+                picture(folder / "mode0" / "3.png", 73)  # of the same shard
+                picture(folder / "mode1" / "8.png", 78)
+            return super().encode(images)
+
+    to("table.npz", encoder=Changing())
+    assert pw.load("table.npz").features[:, 0].tolist() == [0, 1, 2, 73, 4, 5, 6, 7, 78, 9]
+    with pytest.raises(InputError, match=r"the items \(their content, .*\) are others"):
+        to("table.npz")
+    picture(folder / "mode0" / "0.png", 0)
+    assert to("table.npz").was_there
+
+
+def test_each_item_is_read_once_and_those_of_shards_that_are_there_only_looked_at(folder):
+    opened, calls = open_images("pictures"), []
+
+    def noted(kind, function):
+        return lambda i: calls.append((kind, i)) or function(i)
+
+    images = Images(
+        "pictures",
+        ids=opened.ids,
+        modes=opened.modes,
+        reading_order=range(COUNT),
+        _read=noted("read", opened.__getitem__),
+        _digest=noted("digest", opened.digest),
+    )
     with pytest.raises(KeyboardInterrupt):
-        to("table.npz", encoder=Levels(stop_at=9, **other))
-    said, encoder = [], Levels()
-    to("table.npz", encoder=encoder, say=said.append)
-    assert encoder.seen == list(range(COUNT))
+        to("table.npz", images, encoder=Levels(stop_at=9))
+    once = [(kind, i) for i in range(COUNT) for kind in ("digest", "read")]
+    assert calls == once
+    calls.clear()
+    to("table.npz", images)
+    looked = [("digest", i) for i in range(2 * SHARD)]
+    assert calls == looked + once[-2 * (COUNT - 2 * SHARD) :]
+    calls.clear()
+    encode(images, encoder=Levels())
+    assert calls == once
+
+
+@pytest.mark.parametrize("other", [{"encoder": {"name": "others"}}, {"encoder": {"weights": "b"}}, {"shard_rows": 2}])
+def test_what_another_run_left_is_not_used_and_that_is_said_and_it_is_kept_until_the_end(folder, other):
+    mine = {"encoder": {}, "shard_rows": SHARD}
+
+    def run(options, **more):
+        encoder = Levels(**options["encoder"], **more)
+        said = []
+        try:
+            return to("table.npz", encoder=encoder, shard_rows=options["shard_rows"], say=said.append).found
+        except KeyboardInterrupt:
+            return said
+
+    assert run(mine, stop_at=9) == []
     work = Target("table.npz").work
-    assert said == [f"what an earlier run left in {work} is of another encoder: its 2 shards are replaced."]
+    assert run(mine | other, stop_at=0) == [
+        f"2 of the shards that an earlier run left in {work} are of another encoder, other items or another number of "
+        "rows: they are not used, and removed once this table is done."
+    ]
+    assert run(mine) == 2
+    assert not work.exists()
 
 
 def test_a_damaged_part_is_encoded_again(folder):
@@ -338,6 +398,33 @@ def test_out_of_memory_halves_the_batch_and_says_so(folder):
     assert (table.meta["batch_size"], table.meta["key"]) == (2, done.meta["key"])
 
 
+def allocation_failure():
+    try:
+        torch.empty(1 << 50)
+    except RuntimeError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError(),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.61 GB)."),
+        allocation_failure(),
+    ],
+)
+def test_whatever_the_device_calls_it_the_batch_is_halved(folder, error):
+    encoder = Levels(room=2, without_room=error)
+    to("table.npz", encoder=encoder, batch_size=4)
+    assert encoder.batches == [2] * 5
+
+
+def test_other_errors_of_an_encoder_are_its_own(folder):
+    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied"):
+        to("table.npz", encoder=Levels(room=1, without_room=RuntimeError("mat1 and mat2 shapes cannot be multiplied")))
+
+
 def test_a_single_item_that_is_too_large_for_the_device_is_an_error(folder):
     with pytest.raises(
         InputError, match=r"too little memory to encode one item at a time \(CUDA out of memory. Tried .* GiB\); free"
@@ -388,7 +475,10 @@ def test_two_at_once_on_one_table_are_refused(folder):
             r"cannot write pictures: the folder holds other things than \.parquet shards \(mode0 is the first\)",
         ),
         ("file", r"cannot write file: it is a file, and a name without suffix means a folder"),
-        ("/", r"cannot write /: the folder holds other things than \.parquet shards"),
+        (
+            "/",
+            r"cannot write /: it is a mount point, which cannot be replaced as a whole; give the name of a folder in",
+        ),
         ("x" * 300, r"cannot write x+: /.*x\.partial beside it, .* cannot be made \(File name too long\)"),
         ("x" * 300 + ".npz", r"cannot write x+\.npz: File name too long"),
         (
@@ -429,6 +519,38 @@ def test_a_place_that_is_taken_while_it_is_encoded_costs_nothing_but_a_second_st
     encoder = Levels()
     assert to(path, encoder=encoder).found == 3
     assert encoder.seen == []
+
+
+def test_the_table_does_not_replace_what_it_is_made_from(folder):
+    pq.write_table(pa.table({"caption": ["a cat", "a dog"]}), "captions.parquet")
+    before = contents("captions.parquet")
+    os.symlink("captions.parquet", "link.parquet")
+    for path, source, captions in (
+        ("captions.parquet", "captions.parquet", None),
+        ("link.parquet", "captions.parquet", None),
+        ("captions.parquet", "pictures", "captions.parquet"),
+    ):
+        with pytest.raises(InputError, match=rf"{path} is what the table is made from; give the table another name"):
+            to(path, source, captions=captions, text_encoder=Lengths(), overwrite=True)
+    assert contents("captions.parquet") == before
+
+
+@pytest.mark.parametrize("path", ["pictures/table.parquet", "pictures/mode1/table"])
+def test_a_table_among_the_pictures_is_none_of_them(folder, path):
+    with pytest.raises(KeyboardInterrupt):
+        to(path, encoder=Levels(stop_at=9))
+    assert to(path).found == 2
+    assert to(path).was_there
+    assert pw.load(path).ids.tolist() == [f"mode{i // 6}/{i}.png" for i in range(COUNT)]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_that_cannot_be_listed_is_said(folder):
+    os.mkdir("table", mode=0)
+    with pytest.raises(
+        InputError, match=r"cannot write table: what is in it already cannot be listed \(Permission den"
+    ):
+        to("table")
 
 
 def test_a_folder_of_others_under_the_name_of_the_work_is_left_alone(folder):

@@ -3,6 +3,9 @@
 import json
 import pickle
 import re
+import struct
+import tracemalloc
+from collections import OrderedDict, defaultdict
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from judgments.miniature import (
 )
 from pointwise.errors import InputError
 from pointwise.judgments import SETS, Features, load_judgments, results, score
+from pointwise.judgments.pickles import read_plain
 from pointwise.judgments.scoring import PUBLISHED
 
 WRITERS = {
@@ -454,8 +458,23 @@ def test_mat_files_that_do_not_belong_together_or_are_none(tmp_path):
     refused("pascal-50s", tmp_path, r"triplets must be a structure array of 4 fields; it has 0")
     savemat(pairs, {"new_input": content["new_input"], "category": np.array([[1, 2, 5]])})
     refused("pascal-50s", tmp_path, r"category must hold 1, 2, 3 or 4 for each of the 12 pairs .* 3 values from 1 to 5")
-    pairs.write_bytes(b"MATLAB no more")
-    refused("pascal-50s", tmp_path, r"pair_pascal.mat cannot be read as a .mat file \(")
+    whole = pairs.read_bytes()
+    for damaged in (b"MATLAB no more", whole[:-9], whole[:100], bytes(len(whole))):
+        pairs.write_bytes(damaged)
+        refused("pascal-50s", tmp_path, r"pair_pascal.mat cannot be read as a .mat file \(.+\); fetch it again")
+
+
+def test_a_file_that_is_named_as_an_image_and_is_none(tmp_path):
+    _, expert, _ = write_flickr8k(tmp_path)
+    path = tmp_path / "ExpertAnnotations.txt"
+    path.write_text(path.read_text().replace(f"{expert[0][0]}\t", "Flickr8k.token.txt\t"))
+    text = tmp_path / "Flickr8k.token.txt"
+    text.write_text(text.read_text() + "Flickr8k.token.txt#0\ta reference\n")
+    refused(
+        "flickr8k-expert",
+        tmp_path,
+        r"1 of the \d+ images .* are not in .*, the first Flickr8k\.token\.txt; they belong",
+    )
 
 
 class Runs:
@@ -475,6 +494,63 @@ def test_pickles_run_nothing(tmp_path, capsys):
     refused("mid-amt", tmp_path, r"amt_result_tot.pkl is not read: ")
 
 
+class Addresses:
+    """A NumPy array that says that its bytes are no objects, but whose only field is one: an address in memory."""
+
+    def __reduce__(self):
+        kind = type("Kind", (), {"__reduce__": lambda self: (np.dtype, ("V8", False, True), self.state)})()
+        kind.state = (3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0)
+        return np.zeros(1).__reduce__()[0], (np.ndarray, (0,), b"b"), (1, (1,), kind, False, b"A" * 8)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (pickle.dumps(Addresses(), protocol=4), r"it holds NumPy values of type 'V8'"),
+        (pickle.dumps(np.array([{}]), protocol=4), r"it holds NumPy values of type 'O8'"),
+        (pickle.dumps(np.array(["a"]), protocol=4), r"it holds NumPy values of type 'U1'"),
+        (b"\x80\x04ccollections\nOrderedDict\n)R}U\x05itemsK\x01sb.", r"it sets attributes of a OrderedDict"),
+        (b"\x80\x04cbuiltins\ndict\n}U\x03getK\x01sb.", r"it sets attributes of a type"),
+        (b"\x80\x04\x8e" + struct.pack("<Q", 1 << 60) + b"a.", r"it is damaged or cut short"),  # bytes without end
+        (b"\x80\x05\x96" + struct.pack("<Q", 1 << 60) + b"a.", r"it is damaged or cut short"),
+        (b"\x80\x04\x95\x01", r"is not read: unpack requires a buffer of 8 bytes\."),  # a frame without its length
+        (b"no pickle", r"is not read: .*write it again as such, where you trust it"),
+    ],
+)
+def test_pickles_that_would_break_the_interpreter_are_refused(tmp_path, content, match):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=match):
+        read_plain(path)
+
+
+def test_a_damaged_pickle_takes_no_memory(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x04]r" + struct.pack("<I", 2**31 - 1) + b".")  # the two billionth entry of the memo
+    tracemalloc.start()
+    try:
+        assert read_plain(path) == []
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_pickles_of_plain_things_come_back(tmp_path, protocol):
+    content = {
+        "plain": [1, 2.5, None, True, "ä", b"\xff", 10**40, (1,), {2, 3}, OrderedDict(x=1), defaultdict(list, y=[2])],
+        "arrays": [np.arange(6).reshape(2, 3), np.array([1.5, -2], dtype=">f4"), np.array([1, 0], dtype=bool)],
+        "numbers": [np.float64(0.1), np.int16(-3), np.uint8(200), np.bool_(True), np.float16(0.5)],
+    }
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(content, protocol=protocol))
+    read = read_plain(path)
+    assert read["plain"] == content["plain"]
+    assert read["arrays"] == [[0, 1, 2, 3, 4, 5], [1.5, -2.0], [True, False]]
+    assert read["numbers"] == [0.1, -3, 200, True, 0.5]
+    assert {type(number) for number in read["numbers"]} == {float, int, bool}
+
+
 def test_pickles_of_numpy_numbers_are_read(tmp_path):
     _, ratings, _ = write_mid_amt(tmp_path)
     before = load_judgments("mid-amt", tmp_path)
@@ -492,9 +568,12 @@ def test_pickles_of_numpy_numbers_are_read(tmp_path):
         ({"40-700": {"alignment": [1]}}, r"has the key '40-700'; keys are IMAGE_CAPTION_MODEL, as 42_7_lafite"),
         ({"40_700_lafite": [1]}, r"40_700_lafite has no ratings 'alignment'"),
         (
-            {"40_700_lafite": {"alignment": [3, 6]}},
-            r"40_700_lafite has the ratings \[3.0, 6.0\]; they must be from 1 to 5",
+            {"40_700_lafite": {"alignment": [3, None]}},
+            r"40_700_lafite has the ratings \[3, None\]; they must be numbers, one of each worker",
         ),
+        ({"40_700_lafite": {"alignment": [3, "good"]}}, r"has the ratings \[3, 'good'\]; they must be numbers"),
+        ({"40_700_lafite": {"alignment": [[3], [3, 4]]}}, r"has the ratings \[\[3\], \[3, 4\]\]; they must be numbers"),
+        ({"40_700_lafite": {"alignment": 10**400}}, r"has the ratings 10000.*; they must be numbers"),
         (
             {"40_7_lafite": {"alignment": [3]}},
             r"1 of 1 rated images have a caption that is not in captions_val2014.json, ",
@@ -510,7 +589,21 @@ def test_ratings_of_another_form(tmp_path, content, match):
 def test_samples_of_another_form(tmp_path):
     write_mid_amt(tmp_path)
     (tmp_path / "sample_info.pkl").write_bytes(pickle.dumps([{"image_id": 40, "id": 700, "foil": True}, {"id": 7}]))
-    refused("mid-amt", tmp_path, r"element 1 must be a dict with image_id, id and foil")
+    wanted = r"must be a dict with image_id, id \(both int\) and foil \(true or false\)"
+    refused("mid-amt", tmp_path, rf"element 1 {wanted}")
+    (tmp_path / "sample_info.pkl").write_bytes(pickle.dumps([{"image_id": "forty", "id": 700, "foil": True}]))
+    refused("mid-amt", tmp_path, rf"element 0 {wanted}")
+
+
+def test_each_rated_image_counts_and_those_without_a_rating_do_not(tmp_path):
+    _, ratings, _ = write_mid_amt(tmp_path)
+    key = "_".join(map(str, next(iter(ratings))))
+    answers = {key: [1, 5, 4], f"{key}_again": [2, 3], f"{key}_unrated": [], f"{key}_masked": [-1, -1, 5]}
+    content = {name: {"alignment": given} for name, given in answers.items()}
+    (tmp_path / "amt" / "amt_result_tot.pkl").write_bytes(pickle.dumps(content))
+    judged = load_judgments("mid-amt", tmp_path)
+    assert judged.verdict.value.tolist() == [4, 2.5]
+    assert [name for name, _ in judged_pairs(judged)] == [f"{key}.png"] * 2
 
 
 def test_the_miniatures_say_what_people_would():

@@ -54,7 +54,36 @@ def test_columns_that_are_asked_for(tmp_path):
     table = read_own_table(path, human=["ann"], metrics=["length"])
     assert list(table.scores) == ["length"]
     assert table.groups is None
-    assert list(read_own_table(path, human=["ann"]).scores) == ["mid", "length"]  # bob has not rated all
+    assert table.left_out == ()
+    all_others = read_own_table(path, human=["ann"])
+    assert list(all_others.scores) == ["mid", "length"]
+    assert all_others.left_out == (
+        f"column 'bob' of {path} is left out: 1 of its 4 rows hold no number, the first is row 1 ('').",
+    )
+    twice = read_own_table(path, human=["ann", "ann"], metrics=["mid", "mid"])
+    assert (twice.human.shape, list(twice.scores)) == ((4, 1), ["mid"])
+
+
+def test_a_column_of_one_number_is_no_metric(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("x,seed,mid\n1,0,2\n2,0,3\n3,0,1\n")
+    table = read_own_table(path, human=["x"])
+    assert list(table.scores) == ["mid"]
+    assert table.left_out == (f"column 'seed' of {path} is left out: it is 0 in all 3 rows.",)
+    assert list(read_own_table(path, human=["x"], metrics=["seed"]).scores) == ["seed"]  # as asked for
+
+
+def test_pictures_in_a_table_are_not_read(tmp_path):
+    path = tmp_path / "a.parquet"
+    pictures = {"bytes": [b"1.5", b"2"], "image": [{"bytes": b"1", "path": "a.png"}, {"bytes": b"2", "path": "b.png"}]}
+    pq.write_table(pa.table({"x": [1, 2], "mid": [0.5, 1.5], **pictures}), path)
+    assert list(read_own_table(path, human=["x"]).scores) == ["mid"]
+    with pytest.raises(InputError, match=r"no column 'bytes'.*its columns are x, mid\."):
+        read_own_table(path, human=["x"], metrics=["bytes"])
+    table = pa.Table.from_arrays([pa.array([1, 2])] * 3, names=["x", "y", "y"])
+    pq.write_table(table, path)
+    with pytest.raises(InputError, match=r"two columns of one name; its columns are x, y, y"):
+        read_own_table(path, human=["x"])
 
 
 @pytest.mark.parametrize(
@@ -66,6 +95,11 @@ def test_columns_that_are_asked_for(tmp_path):
         ),
         ({"human": ["ann"], "metrics": ["mids"]}, r"no column 'mids' \(did you mean 'mid'\?\)"),
         ({"human": ["ann"], "group": "picture"}, r"no column 'picture'; its columns are"),
+        (
+            {"human": ["ann"], "group": "bob"},
+            r"column 'bob' is empty in 1 of 4 rows, the first is row 1; name the group",
+        ),
+        ({"human": []}, r"no column of ratings is named; give one for each rater"),
         ({"human": ["text"]}, r"column 'text' has 'one, two' in row 0; it must hold numbers"),
         ({"human": ["ann"], "metrics": ["bob"]}, r"column 'bob' has '' in row 1; it must hold numbers"),
         ({"human": ["ann", "mid", "length"]}, r"no column of numbers beside ann, mid, length; add one for each metric"),
@@ -88,7 +122,8 @@ def test_columns_that_are_not_there_or_no_numbers(tmp_path, options, match):
         ("a.jsonl", b'{"x": 1}\n[1]\n', r"line 2, is not a JSON object; write one a line"),
         ("a.jsonl", b'{"x": 1}\n\n{"x": \n', r"line 3, is not a JSON object"),
         ("a.parquet", b"PAR1", r"a.parquet cannot be read as a .parquet file \("),
-        ("a.csv", b"x,y\n1,true\n", r"no column of numbers beside x"),
+        ("a.csv", b"x,y\n1,true\n", r"no column of numbers beside x; add one for each metric\.$"),
+        ("a.csv", b"x,y\n1,2\n2,nan\n", r"beside x; add .* \(column 'y' .* 1 of its 2 rows hold no number, .* row 1 "),
     ],
 )
 def test_files_of_another_form(tmp_path, name, content, match):

@@ -1,11 +1,16 @@
 """MID and its rivals against their plainest form, and against pairs whose answer is known."""
 
+import itertools
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 import pointwise as pw
+from pointwise.metrics.alignment import _drawn
 
 RNG = np.random.default_rng(0)
 IMAGE, TEXT = RNG.normal(size=(40, 6)), RNG.normal(size=(40, 6))
@@ -33,6 +38,20 @@ def test_mid_fits_on_real_pairs_and_scores_generated_ones():
     assert pw.mid(real, text, fake, ridge=1.0).value < score.value
 
 
+@pytest.mark.parametrize("debias", [False, True])
+def test_mid_in_principal_axes_takes_fewer_pairs_than_columns(debias):
+    rng = np.random.default_rng(1)
+    real, text, fake = rng.normal(size=(3, 30, 40)) * 0.7 ** np.arange(40)
+    with pytest.raises(pw.InputError, match=r"30 pairs are too few for 40 \+ 40 columns.*\(reduce=, --reduce\)"):
+        pw.mid(real, text, fake)
+    pair = pw.GaussianPair(reduce=3)
+    pair.update(real, text)
+    expected = pair.pmi(fake, text, debias=debias)
+    np.testing.assert_array_equal(pw.mid(real, text, fake, reduce=3, debias=debias).per_sample, expected.per_sample)
+    with pytest.raises(pw.InputError, match="reduce is 0; it must be a whole number of at least 1, or None"):
+        pw.mid(real, text, fake, reduce=0)
+
+
 @pytest.mark.parametrize("scale", [2.5, 100])
 def test_clip_score(scale):
     expected = [scale * max(cosine(a, b), 0) for a, b in zip(IMAGE, TEXT, strict=True)]
@@ -54,6 +73,16 @@ def test_ref_clip_score():
     np.testing.assert_array_equal(one.per_sample, pw.ref_clip_score(IMAGE, TEXT, references[:, :1]).per_sample)
 
 
+def test_ref_clip_score_does_not_depend_on_its_blocks(monkeypatch):
+    references = np.random.default_rng(5).normal(size=(40, 3, 6)).astype(np.float32)
+    expected = pw.ref_clip_score(IMAGE, TEXT, references).per_sample
+    monkeypatch.setattr("pointwise.metrics.alignment._ENTRIES_AT_ONCE", 100)
+    np.testing.assert_allclose(pw.ref_clip_score(IMAGE, TEXT, references).per_sample, expected, rtol=1e-12)
+    references[7, 1] = 0
+    with pytest.raises(pw.InputError, match=r"1 rows of references are all zeros \(the first is row 22\)"):
+        pw.ref_clip_score(IMAGE, TEXT, references)
+
+
 def test_info_nce_score():
     cosines = np.array([[cosine(a, b) for b in TEXT] for a in IMAGE])
     expected = cosines.diagonal() - np.log(np.exp(cosines).sum(axis=1))
@@ -64,6 +93,20 @@ def test_info_nce_score_does_not_depend_on_its_blocks(monkeypatch):
     expected = pw.info_nce_score(IMAGE, TEXT).per_sample
     monkeypatch.setattr("pointwise.metrics.alignment._ENTRIES_AT_ONCE", 100)
     np.testing.assert_allclose(pw.info_nce_score(IMAGE, TEXT).per_sample, expected, rtol=1e-12)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="tells its memory on Linux alone")
+def test_info_nce_score_leaves_no_blocks_behind():
+    """6,000 x 6,000 cosines are 288 MB; blocks that were freed between results that are kept would stay in use."""
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    image, text = np.random.default_rng(5).normal(size=(2, 6000, 3))
+    pw.info_nce_score(image[:2000], text[:2000])
+    before = resident()
+    pw.info_nce_score(image, text)
+    assert resident() - before < 100e6
 
 
 def test_r_precision_against_all_others_is_retrieval():
@@ -84,6 +127,41 @@ def test_r_precision_is_seeded():
     first, again, other = (pw.r_precision(IMAGE, TEXT, negatives=5, seed=seed).per_sample for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+    wider = [np.hstack([rows, np.zeros((40, 9))]) for rows in (IMAGE, TEXT)]
+    np.testing.assert_array_equal(pw.r_precision(*wider, negatives=5, seed=3).per_sample, first)  # the same rivals
+
+
+@pytest.mark.parametrize("gathered", [0, 10**9])
+def test_every_choice_of_rivals_is_equally_likely(gathered, monkeypatch):
+    monkeypatch.setattr("pointwise.metrics.alignment._GATHERED", gathered)
+    drawn = np.sort(_drawn(np.random.default_rng(0), 35_000, 3, 7), axis=1)
+    choices, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert choices.tolist() == [list(choice) for choice in itertools.combinations(range(7), 3)]
+    assert chisquare(counts).pvalue > 0.001
+
+
+@pytest.mark.parametrize("negatives", [1, 30, 31, 32, 300, 999])
+def test_r_precision_draws_others_and_never_the_own_row(negatives):
+    """Each image is nearest to the text of the next row, and farther from all the rest than from its own."""
+    image = np.eye(1000) + 2 * np.roll(np.eye(1000), 1, axis=1)
+    score = pw.r_precision(image, np.eye(1000), negatives=negatives)
+    assert set(score.per_sample) <= {0.0, 1.0}
+    share = negatives / 999
+    assert 1 - score.value == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / 1000) + 1e-12)
+
+
+@pytest.mark.parametrize("negatives", [2, 199])
+def test_equal_captions_tie_whatever_the_rounding(negatives):
+    text = np.repeat(np.random.default_rng(6).normal(size=(100, 37)), 2, axis=0)
+    won = pw.r_precision(text, text, negatives=negatives).per_sample
+    assert set(won) <= {0.5, 1.0}
+    assert (won == 0.5).mean() == pytest.approx(negatives / 199, abs=0.03)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True, None])
+def test_r_precision_with_a_seed_that_is_none(seed):
+    with pytest.raises(pw.InputError, match=f"seed is {seed}; it must be a whole number of at least 0"):
+        pw.r_precision(IMAGE, TEXT, negatives=5, seed=seed)
 
 
 @pytest.mark.parametrize("score", [pw.clip_score, pw.info_nce_score, pw.r_precision])
@@ -99,7 +177,9 @@ def test_pairs_must_be_in_one_space(score):
 
 
 def test_other_bad_input():
-    with pytest.raises(pw.InputError, match="negatives is 99, but each of 40 rows has only 39 others"):
+    with pytest.raises(
+        pw.InputError, match="negatives is 99, but each of 40 rows has only 39 others to draw from; give more"
+    ):
         pw.r_precision(IMAGE, TEXT)
     with pytest.raises(pw.InputError, match="negatives is 0; it must be a whole number of at least 1"):
         pw.r_precision(IMAGE, TEXT, negatives=0)

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from scipy.linalg import sqrtm
 
-from pointwise.data.synthetic import Gaussian
 from pointwise.errors import InputError
 from pointwise.metrics.frechet import frechet
 from pointwise.summaries import moments as moments_module
 from pointwise.summaries.moments import moments
+from pointwise.synthetic import Gaussian
 from slow_reference import SLOW
 from strategies import table_pairs
 

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 
 import pointwise as pw
-from pointwise.data.synthetic import Gaussian
+from pointwise.synthetic import Gaussian
 
 RNG = np.random.RandomState(0)
 REAL = RNG.randn(200, 8)

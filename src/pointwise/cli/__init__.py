@@ -12,6 +12,8 @@ from pointwise.cli.compare import compare
 from pointwise.cli.demo import demo
 from pointwise.cli.encode import encode
 from pointwise.cli.metrics import metrics
+from pointwise.cli.retrieve import retrieve
+from pointwise.cli.train import train
 from pointwise.errors import InputError, MissingExtra
 
 
@@ -21,7 +23,7 @@ def commands() -> None:
     """Measure generative models in nats, down to the single sample."""
 
 
-for command in (agreement, compare, demo, encode, metrics):
+for command in (agreement, compare, demo, encode, metrics, retrieve, train):
     commands.add_command(command)
 
 

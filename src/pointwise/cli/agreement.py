@@ -68,7 +68,7 @@ def agreement(
     For a table of your own: own FILE --human COLUMN, where FILE is .csv, .tsv, .jsonl or .parquet with a column of
     ratings and one for each metric.
     """
-    metrics = None if metrics_text is None else _names(metrics_text)
+    metrics = None if metrics_text is None else _names(metrics_text, "--metrics")
     _refuse_options(
         judgments,
         {"--human": human, "--group": group}
@@ -116,10 +116,10 @@ def agreement(
         click.echo(f"Everything is in {json_path}.")
 
 
-def _names(text: str) -> list[str]:
+def _names(text: str, option: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise InputError("--metrics is empty; give names separated by commas, or leave it out.")
+        raise InputError(f"{option} is empty; give names separated by commas, or leave it out.")
     return list(dict.fromkeys(names))
 
 
@@ -181,8 +181,10 @@ def _own(
     """All statistics of each metric of a user's table."""
     if human is None:
         raise InputError("own needs --human COLUMN, the column of ratings; several raters as --human a,b,c.")
-    raters = [name.strip() for name in human.split(",") if name.strip()]
+    raters = _names(human, "--human")
     table = read_own_table(path, human=raters, metrics=metrics, group=group)
+    for sentence in table.left_out:
+        _warn(sentence)
     found = agreement_of(table.scores, table.human, groups=table.groups, resamples=resamples, seed=seed)
     rows = [
         Result(metric, statistic, percent(found[metric, statistic]), found.n)

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import click
 
 from pointwise.cli.bars import Bars
-from pointwise.cli.sources import named, names, read
-from pointwise.cli.tables import NOTE, console, modes_tables, pairs_table, scores_table
+from pointwise.cli.sources import named, names, read, warn
+from pointwise.cli.tables import NOTE, console, modes_tables, pairs_table, scores_table, shown
 from pointwise.data.files import atomic_write, require_writable
 from pointwise.data.images import is_images
 from pointwise.data.table import FeatureTable
@@ -55,7 +55,7 @@ from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of the rows that kid and cmmd choose from large tables.",
+    help="Of the rows that kid and cmmd choose from large tables, and of the texts that r_precision draws.",
 )
 @click.option("--ridge", type=float, default=0.0, help="For mid: added to the diagonal of the covariances.")
 @click.option("--reduce", type=click.IntRange(min=1), help="For mid: principal axes that each side is reduced to.")
@@ -98,13 +98,13 @@ def compare(
     ks = _ks(k_text)
     span = _dimension(dimension)
     chosen = None if metrics_text is None else [name.strip() for name in metrics_text.split(",") if name.strip()]
-    if pairs_path is not None:
-        if ridge or reduce is not None:
-            raise InputError(
-                "--reference-pairs has its own ridge and reduce; leave --ridge and --reduce out beside it."
-            )
-        pairs = GaussianPair.load(pairs_path)
-    needs_neighbors = any(row.summary == "neighborhoods" for row in chosen_metrics(chosen))
+    fitted = pairs_path is not None
+    if fitted and (ridge or reduce is not None):
+        raise InputError("--reference-pairs has its own ridge and reduce; leave --ridge and --reduce out beside it.")
+    pairs = GaussianPair(ridge=ridge, reduce=reduce) if pairs_path is None else GaussianPair.load(pairs_path)
+    pairs.require_plain(debias=debias)
+    summaries = {row.summary for row in chosen_metrics(chosen)}
+    needs_neighbors = "neighborhoods" in summaries
     if encoder is not None:
         load_encoder(encoder, device=device)  # a wrong name is said before anything is read
     generators = dict(zip(names(fake), fake, strict=True))
@@ -114,10 +114,9 @@ def compare(
     real_table = read(real, encoder=encoder or "bundled", skip_bad=skip_bad, device=device)
     # By its own name, "pixels:28x28" say, an encoder is the same for every source.
     fake_encoder = real_table.meta.get("encoder") if is_images(real) or encoder is None else encoder
-    if pairs_path is None:
-        pairs = GaussianPair(ridge=ridge, reduce=reduce)
-        if real_table.text is not None:
-            pairs.update(real_table.features, real_table.text)
+    if not fitted and real_table.text is not None and "gaussian_pair" in summaries:  # once for all generators
+        pairs.update(real_table.features, real_table.text)
+        fitted = True
     half = None
     evaluations: dict[str, Evaluation] = {}
     for name, source in generators.items():
@@ -125,22 +124,26 @@ def compare(
         with Bars(f"{name}: " if len(fake) > 1 else "") as bars:
             if half is None and needs_neighbors and (len(fake) > 1 or neighbors_path):
                 half = _real_half(real_table, ks, cover, neighbors_path, device, bars)
-            evaluation = evaluate(
-                real_table,
-                fake_table,
-                metrics=chosen,
-                k=ks,
-                cover=cover,
-                dimension=span,
-                duplicates=duplicates,
-                device=device,
-                seed=seed,
-                within_real=half,
-                debias=debias,
-                reference_pairs=pairs if pairs.count else None,
-                progress=bars,
-            )
-        _warn(evaluation, name)
+            try:
+                evaluation = evaluate(
+                    real_table,
+                    fake_table,
+                    metrics=chosen,
+                    k=ks,
+                    cover=cover,
+                    dimension=span,
+                    duplicates=duplicates,
+                    device=device,
+                    seed=seed,
+                    within_real=half,
+                    debias=debias,
+                    reference_pairs=pairs if fitted else None,
+                    progress=bars,
+                )
+            except InputError as error:
+                raise InputError(f"{name}: {error}" if len(fake) > 1 else str(error)) from None
+        for sentence in evaluation.warnings:
+            warn(shown(f"{name}: {sentence}"))
         evaluations[name] = named(evaluation, generator=name, real_source=real, generated_source=source)
     if json_path == "-":
         click.echo(evaluations_to_json(list(evaluations.values())))
@@ -159,15 +162,19 @@ def _print(evaluations: dict[str, Evaluation]) -> None:
     for title, table in modes_tables(evaluations, width=out.width):
         out.print(title)
         out.print(table)
+    abouts = [evaluation.provenance.get("reference_pairs") for evaluation in evaluations.values()]
+    about = next(filter(None, abouts), None)
+    if about is not None and about["reduce"] is not None:  # the same for all
+        widths = [min(width, about["reduce"]) for width in about["columns"]]
+        kept = [f"{share:.1%}" for share in about["kept_variance"]]
+        out.print(
+            f"mid is of {widths[0]} + {widths[1]} principal axes of {about['pairs']} reference pairs; they keep "
+            f"{kept[0]} of the samples' and {kept[1]} of the texts' variance."
+        )
     if (table_of_pairs := pairs_table(evaluations)) is not None:
         out.print("Pairs that fit least by mid (log of how much likelier than by chance)")
         out.print(table_of_pairs)
     out.print(NOTE)
-
-
-def _warn(evaluation: Evaluation, name: str) -> None:
-    for sentence in evaluation.warnings:
-        click.echo(f"warning: {name}: {sentence}", err=True)
 
 
 def _ks(text: str) -> tuple[int, ...]:

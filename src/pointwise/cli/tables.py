@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -28,7 +30,8 @@ _LOST = {
 }
 _MODES_SHOWN = 12
 _PAIRS_SHOWN = 5
-_LETTERS_SHOWN = 80
+_CELLS_SHOWN = 80  # of the terminal: a Chinese letter or an emoji takes two
+_REORDERING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _UNLIMITED = 10_000  # columns: wider than any table
 
 
@@ -51,18 +54,22 @@ def scores_table(evaluations: Mapping[str, Evaluation], *, width: int) -> Group:
 
 
 def modes_tables(evaluations: Mapping[str, Evaluation], *, width: int) -> Iterator[tuple[str, Group]]:
-    """What became of each real mode, a title and a table for each metric; nothing without modes."""
-    first = next(iter(evaluations.values()))
-    lost = "kl_real_fake" if "kl_real_fake" in first else "rce"
+    """What became of each mode, a title and a table for each metric; nothing without modes."""
+    metrics = {key[0] for evaluation in evaluations.values() for key in evaluation}
+    lost = "kl_real_fake" if "kl_real_fake" in metrics else "rce"
     for metric, meaning, sign in (
         (lost, f"{lost} by real mode: {_LOST[lost]}", -1),
         ("recall_cover", "recall cover by real mode (share of it that is generated often enough)", 1),
+        ("mid", "mid by mode of the generated pairs: nats that its samples share with their texts", 1),
     ):
-        keys = [key for key in first.scores if key[0] == metric]
-        scores = {name: evaluation.scores[keys[-1]] for name, evaluation in evaluations.items() if keys}
-        if scores and all(score.modes is not None for score in scores.values()):
-            by_mode = {name: score.by_mode() for name, score in scores.items()}
-            at = f", k = {keys[-1][1]}" if len(keys) > 1 else ""
+        by_mode: dict[str, Mapping[Any, Score]] = {}
+        ks: list[int | None] = []
+        for name, evaluation in evaluations.items():
+            ks = [k for other, k in evaluation if other == metric] or ks
+            score = evaluation.scores[metric, ks[-1]] if metric in evaluation else None
+            by_mode[name] = score.by_mode() if score is not None and score.modes is not None else {}
+        if any(by_mode.values()):
+            at = f", k = {ks[-1]}" if len(ks) > 1 else ""
             yield meaning + at, _fitting(partial(_modes_table, by_mode, sign), list(by_mode), width)
 
 
@@ -84,7 +91,7 @@ def _scores_table(evaluations: Mapping[str, Evaluation], names: Sequence[str], *
     if intervals:  # on a narrow screen the numbers matter more
         table.add_column("unit")
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(shown(name), justify="right")
     labels = {key: evaluation.label(key) for evaluation in evaluations.values() for key in evaluation}
     for key, label in labels.items():
         row = METRICS[key[0]]
@@ -99,18 +106,20 @@ def _modes_table(
     by_mode: Mapping[str, Mapping[Any, Score]], sign: int, names: Sequence[str], *, intervals: bool
 ) -> Table:
     """The modes with the worst value of any generator first; sign is -1 where large is bad."""
+    all_of_them = dict.fromkeys(mode for scores in by_mode.values() for mode in scores)
     modes = sorted(
-        next(iter(by_mode.values())), key=lambda mode: min(sign * scores[mode].value for scores in by_mode.values())
+        all_of_them, key=lambda mode: min(sign * scores[mode].value for scores in by_mode.values() if mode in scores)
     )
     table = Table()
     table.add_column("mode")
     table.add_column("samples", justify="right")
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(shown(name), justify="right")
     for mode in modes[:_MODES_SHOWN]:
-        scores = [by_mode[name][mode] for name in names]
-        count = 0 if scores[0].per_sample is None else len(scores[0].per_sample)
-        table.add_row(str(mode), str(count), *[_cell(score, marked=False, interval=intervals) for score in scores])
+        scores = [by_mode[name].get(mode) for name in names]
+        counts = {len(score.per_sample) for score in scores if score is not None and score.per_sample is not None}
+        samples = "-".join(str(count) for count in sorted({min(counts, default=0), max(counts, default=0)}))
+        table.add_row(shown(mode), samples, *[_cell(score, marked=False, interval=intervals) for score in scores])
     if len(modes) > _MODES_SHOWN:
         table.caption = f"the {_MODES_SHOWN} worst of {len(modes)} modes"
     return table
@@ -127,13 +136,23 @@ def pairs_table(evaluations: Mapping[str, Evaluation]) -> Table | None:
         if score is None or score.per_sample is None or (score.ids is None and score.captions is None):
             continue
         for row in score.per_sample.argsort(kind="stable")[:_PAIRS_SHOWN]:
-            named = ["" if column is None else _cut(str(column[row])) for column in (score.ids, score.captions)]
-            table.add_row(name, *named, number(float(score.per_sample[row])))
+            named = ["" if column is None else _cut(shown(column[row])) for column in (score.ids, score.captions)]
+            table.add_row(shown(name), *named, number(float(score.per_sample[row])))
     return table if table.row_count else None
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LETTERS_SHOWN else f"{text[: _LETTERS_SHOWN - 3]}..."
+    return text if cell_len(text) <= _CELLS_SHOWN else f"{set_cell_size(text, _CELLS_SHOWN - 3).rstrip()}..."
+
+
+def shown(value: object) -> str:
+    """A name or caption in one line that a terminal shows and does not obey.
+
+    Line breaks become spaces; what would move the cursor, colour the screen, set its title or turn letters around
+    becomes a sign for a character that cannot be shown.
+    """
+    line = " ".join(str(value).split())
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") or c in _REORDERING else c for c in line)
 
 
 def metrics_table() -> Table:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import posixpath
+import stat
 import struct
 import tarfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,9 +21,16 @@ from typing import Any, NoReturn
 from pointwise.errors import InputError
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_PACKED: Mapping[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}  # by their first bytes
+_LARGEST_HEADER = 1 << 24  # bytes: tarfile reads a header whole, and a small archive may hold one that unpacks to much
+_LINKS = 40  # that lead from one to the next, as many as the kernel follows
 _DAMAGED = (  # what damaged bytes raise
     *(OSError, EOFError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError, struct.error, zlib.error),
-    *(zipfile.BadZipFile, tarfile.TarError),
+    *(lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
 )
 
 
@@ -96,7 +107,13 @@ def _of_folder(folder: Path) -> Files:
             if not _hidden(file):
                 paths[file if below == "." else f"{below}/{file}"] = os.path.join(parent, file)
     names = sorted(paths)
-    return Files(folder, names=names, order=names, open=lambda name: open(paths[name], "rb"))
+    return Files(folder, names=names, order=names, open=lambda name: _open_regular(paths[name]))
+
+
+def _open_regular(path: str) -> Any:
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for another process to write
+        raise OSError("it is no regular file")
+    return open(path, "rb")
 
 
 def _of_zip(path: Path) -> Files:
@@ -104,26 +121,80 @@ def _of_zip(path: Path) -> Files:
         archive = zipfile.ZipFile(path)
     except _DAMAGED as error:
         _refuse_archive(path, error)
-    members = {member.filename.replace("\\", "/"): member for member in archive.infolist() if not member.is_dir()}
+    stream: Any = archive.fp
+    weakref.finalize(archive, stream.close)  # before the stream is collected and warns
+    members = [(member.filename.replace("\\", "/"), member) for member in archive.infolist() if not member.is_dir()]
     return _of_members(path, members, archive.open, position=lambda member: member.header_offset)
 
 
 def _of_tar(path: Path) -> Files:
     try:
-        archive = tarfile.open(path)  # stays open for as long as its files are read
-        weakref.finalize(archive, archive.fileobj.close)
-        members = {member.name: member for member in archive if member.isreg() or member.islnk() or member.issym()}
-        _require_end(archive)
+        stream = _unpacked(path)
+        try:
+            headers: Any = _Headers(stream)
+            archive = tarfile.open(fileobj=headers, mode="r:")
+            members = [(each.name, each) for each in archive if each.isreg() or each.islnk() or each.issym()]
+            _require_end(archive)
+        except BaseException:
+            stream.close()
+            raise
     except _DAMAGED as error:
         _refuse_archive(path, error)
-    return _of_members(path, members, archive.extractfile, position=lambda member: member.offset)
+    archive.fileobj = stream  # for the files, which may be larger than headers
+    weakref.finalize(archive, stream.close)
+    plain = {posixpath.normpath(name): member for name, member in members}
+    return _of_members(
+        path,
+        members,
+        lambda member: archive.extractfile(_followed(member, plain)),
+        position=lambda member: member.offset,
+    )
+
+
+def _unpacked(path: Path) -> Any:
+    """The stream of a .tar, whatever it is compressed by."""
+    with open(path, "rb") as file:
+        start = file.read(6)
+    return next((opened for magic, opened in _PACKED.items() if start.startswith(magic)), open)(path, "rb")
+
+
+class _Headers:
+    """The stream of a tar while its headers are read, none of which may fill the memory."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _LARGEST_HEADER:
+            raise tarfile.ReadError(f"one of its headers unpacks to {size} bytes")
+        data: bytes = self._stream.read(size)
+        return data
+
+
+def _followed(member: tarfile.TarInfo, members: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInfo:
+    """The file that a member is, or that it links to."""
+    link = member
+    for _ in range(_LINKS):
+        if link.isreg():
+            return link
+        folder = posixpath.dirname(link.name) if link.issym() else ""
+        target = posixpath.normpath(posixpath.join(folder, link.linkname))
+        if target not in members:
+            raise tarfile.ReadError(f"it is a link to {printable(target)!r}, and there is no such file in the archive")
+        link = members[target]
+    raise tarfile.ReadError("it is a link that leads to no file")
 
 
 def _of_members(
-    path: Path, members: dict[str, Any], open_member: Callable[[Any], Any], *, position: Callable[[Any], int]
+    path: Path,
+    members: Sequence[tuple[str, Any]],
+    open_member: Callable[[Any], Any],
+    *,
+    position: Callable[[Any], int],
 ) -> Files:
-    """Files of an archive, whose members are quick to read in the order of their positions."""
-    plain = {inside(path, name): member for name, member in members.items()}
+    """Files of an archive, whose members are quick to read in the order of their positions; of one name the last."""
+    plain = {inside(path, name): member for name, member in members}
     names = sorted(name for name in plain if not any(map(_hidden, name.split("/"))))
     order = sorted(names, key=lambda name: position(plain[name]))
     return Files(path, names=names, order=order, open=lambda name: open_member(plain[name]))

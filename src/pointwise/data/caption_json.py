@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pointwise.data.caption_rows import Rows, decoded, nth, rows_of_objects, shortened
+from pointwise.data.caption_rows import Rows, decoded, lines_of, nth, rows_of_objects, shortened
 from pointwise.errors import InputError
 
 
 def read_jsonl(path: Path, *, text_column: str | None, id_column: str | None) -> Rows:
     """Return the rows of a .jsonl: one object a line, blank lines left out."""
     objects, lines = [], []
-    for line, text in enumerate(decoded(path.read_bytes()).split("\n"), start=1):
-        if text and not text.isspace():
-            objects.append(_parsed(text, line))
+    for line, text in enumerate(lines_of(decoded(path.read_bytes()), ends="\n"), start=1):
+        if not text.isspace():
+            objects.append(_parsed(text.removesuffix("\n"), line))
             lines.append(line)
     if not objects:
         raise InputError('it is empty; write one object a line, such as {"file_name": "a.jpg", "caption": "a cat"}.')
@@ -56,7 +58,9 @@ def parsed_json(text: str) -> Any:
 
 def _parsed(text: str, first_line: int) -> Any:
     try:
-        return json.loads(text)
+        return _DECODER.decode(text)
+    except InputError as error:
+        raise InputError(f"the JSON from line {first_line} on cannot be read: {error}") from None
     except json.JSONDecodeError as error:
         raise InputError(
             f"line {first_line + error.lineno - 1} is not JSON ({error.msg}, character {error.colno}); "
@@ -64,6 +68,18 @@ def _parsed(text: str, first_line: int) -> Any:
         ) from None
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists without end
         raise InputError(f"the JSON from line {first_line} on cannot be read ({error}).") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys, which are the same in thousands of them, are kept once."""
+    content = {sys.intern(key): value for key, value in pairs}
+    if len(content) < len(pairs):
+        [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise InputError(f"an object has the key {twice[:80]!r} more than once; which of them counts would be a guess.")
+    return content
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _coco(annotations: list[Any], images: Any) -> Rows:

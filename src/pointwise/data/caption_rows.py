@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pointwise.errors import InputError, ordinal
@@ -132,6 +133,21 @@ def decoded(data: bytes) -> str:
         raise InputError(
             f"it is {kind}: line {line} has the byte 0x{data[at]:02x} (byte {at} of the file); save it as UTF-8."
         ) from None
+
+
+def lines_of(text: str, *, ends: str = "\r\n|\r|\n") -> Iterator[str]:
+    """Yield the lines of a text one by one, each with its end, so that they are not all there at once.
+
+    Args:
+        text: any.
+        ends: the regular expression of what ends a line.
+    """
+    start = 0
+    for end in re.finditer(ends, text):
+        yield text[start : end.end()]
+        start = end.end()
+    if start < len(text):
+        yield text[start:]
 
 
 def shortened(value: Any) -> str:

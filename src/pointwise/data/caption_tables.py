@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pointwise.data.caption_rows import Rows, decoded, find_columns, nth
+from pointwise.data.caption_rows import Rows, decoded, find_columns, lines_of, nth
 from pointwise.data.columns import first_line
 from pointwise.errors import InputError
 
@@ -52,7 +52,13 @@ def read_parquet(path: Path, *, text_column: str | None, id_column: str | None) 
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
             names = [field.name for field in schema if _may_hold_captions(field.type) or _may_hold_ids(field.type)]
-            columns = find_columns(names, text_column=text_column, id_column=id_column)
+            try:
+                columns = find_columns(names, text_column=text_column, id_column=id_column)
+            except InputError as error:
+                others = [f"{field.name!r} ({str(field.type)[:40]})" for field in schema if field.name not in names]
+                raise InputError(
+                    f"{error}{' Columns of other types are not looked at: ' * bool(others)}{', '.join(others)}"
+                ) from None
             for name, fits, kind in (
                 (columns.text, _may_hold_captions, "strings or lists of strings"),
                 (columns.id, _may_hold_ids, "strings or integers"),
@@ -69,42 +75,54 @@ def read_parquet(path: Path, *, text_column: str | None, id_column: str | None) 
 def _read(text: str, separator: str, *, text_column: str | None, id_column: str | None) -> Rows:
     bars = separator == "|"
     reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=separator,
-        quoting=csv.QUOTE_NONE if bars else csv.QUOTE_MINIMAL,
-        strict=True,
+        lines_of(text), delimiter=separator, quoting=csv.QUOTE_NONE if bars else csv.QUOTE_MINIMAL, strict=True
     )
+    rows = _filled(reader, strip=bars)
+    _, names = next(rows, (1, None))
+    if names is None:
+        raise InputError("it is empty; its first line must name the columns, such as: file_name,caption")
+    columns = find_columns(names, text_column=text_column, id_column=id_column)
+    text_at = names.index(columns.text)
+    id_at = None if columns.id is None else names.index(columns.id)
     lines: list[int] = []  # that each row begins in
-    rows: list[list[str]] = []
+    texts: list[str] = []
+    ids: list[str] = []
+    bad: list[tuple[int, int]] = []  # line and number of cells
+    for line, row in rows:
+        if len(row) != len(names):
+            bad.append((line, len(row)))
+            continue
+        lines.append(line)
+        texts.append(row[text_at])
+        if id_at is not None:
+            ids.append(row[id_at])
+    if bad:
+        advice = "" if bars else f"put cells that hold {separator!r} in quotes, and "
+        raise InputError(
+            f"{len(bad)} of {len(lines) + len(bad)} rows have more or fewer cells than the header, which has "
+            f"{len(names)} (first: line {bad[0][0]}, with {bad[0][1]}); {advice}write what is missing."
+        )
+    return Rows(None if id_at is None else ids, texts, lambda i: f"line {lines[i]}")
+
+
+def _filled(reader: Any, *, strip: bool) -> Iterator[tuple[int, list[str]]]:
+    """The line that each row begins in, and the row; blank lines at the end are left out."""
+    blank: list[int] = []
     line = 1
     try:
         for row in reader:
-            lines.append(line)
-            rows.append([cell.strip() for cell in row] if bars else row)
+            if row:
+                yield from ((at, []) for at in blank)
+                blank.clear()
+                yield line, [cell.strip() for cell in row] if strip else row
+            else:
+                blank.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
         raise InputError(
             f"line {line} cannot be read: {error}. A cell that holds a separator, a quote or a line end stands in "
             'quotes, with quotes in it doubled: "a ""big"" cat".'
         ) from None
-    while rows and not rows[-1]:  # blank lines at the end
-        rows.pop()
-    if not rows:
-        raise InputError("it is empty; its first line must name the columns, such as: file_name,caption")
-    names = rows.pop(0)
-    del lines[0]
-    columns = find_columns(names, text_column=text_column, id_column=id_column)
-    bad = [i for i, row in enumerate(rows) if len(row) != len(names)]
-    if bad:
-        raise InputError(
-            f"{len(bad)} of {len(rows)} rows have more or fewer cells than the header, which has {len(names)} "
-            f"(first: line {lines[bad[0]]}, with {len(rows[bad[0]])}); put cells that hold {separator!r} in quotes, "
-            "and write what is missing."
-        )
-    text_at = names.index(columns.text)
-    id_at = None if columns.id is None else names.index(columns.id)
-    ids = None if id_at is None else [row[id_at] for row in rows]
-    return Rows(ids, [row[text_at] for row in rows], lambda i: f"line {lines[i]}")
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
@@ -128,4 +146,4 @@ def _is_string(type_: pa.DataType) -> bool:
     import pyarrow.types as kinds
 
     plain = type_.value_type if kinds.is_dictionary(type_) else type_
-    return bool(kinds.is_string(plain) or kinds.is_large_string(plain))
+    return bool(kinds.is_string(plain) or kinds.is_large_string(plain) or kinds.is_string_view(plain))

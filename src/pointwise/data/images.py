@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+Content = TypeVar("Content")
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_HASHED_AT_ONCE = 1 << 20  # bytes
 _LARGEST_FILE = 1 << 30  # bytes: nothing that unpacks to more is read, so that a small archive cannot fill the memory
 _BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
 _BROKEN_BYTES = (*_BROKEN, struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError)  # what damaged bytes raise
@@ -70,6 +70,8 @@ class Images:
 
     def digest(self, i: int) -> str:
         """Return the SHA-256 of image i as it is kept: of its file, not decoded, or of its shape and bytes in an array.
+
+        Where image i is read next, it is decoded from the very bytes that were hashed, whatever became of its file.
 
         Raises:
             InputError: its bytes cannot be read.
@@ -165,13 +167,19 @@ def _from_files(files: Files) -> Images:
     row = {name: i for i, name in enumerate(names)}
     order = [row[name] for name in files.order if name in row]
 
+    def content(i: int) -> bytes:
+        with files.open(names[i]) as stream:
+            return _unpacked(stream) if packed else stream.read()
+
+    to_hash, to_read = _same(content)
+
     def read(i: int) -> Pixels:
-        with _naming(path, names[i]), files.open(names[i]) as stream:
-            return _decode(_in_memory(stream) if packed else stream)
+        with _naming(path, names[i]):
+            return _decode(io.BytesIO(to_read(i)))
 
     def digest(i: int) -> str:
-        with _naming(path, names[i]), files.open(names[i]) as stream:
-            return _sha256(stream, unpacked=packed)
+        with _naming(path, names[i]):
+            return hashlib.sha256(to_hash(i)).hexdigest()
 
     return _named(path, [posixpath.relpath(name, shared) if shared else name for name in names], order, read, digest)
 
@@ -197,14 +205,30 @@ def _from_array(array: Any, source: str) -> Images:
     if 0 in array.shape:
         raise InputError(f"{found}: there are no pixels in it; give at least one image of at least one pixel.")
     count, height, width = array.shape[:3]
+    to_hash, to_read = _same(lambda i: np.array(array[i]))
 
     def read(i: int) -> Pixels:
-        return np.array(np.broadcast_to(array[i].reshape(height, width, -1), (height, width, 3)))
+        return np.array(np.broadcast_to(to_read(i).reshape(height, width, -1), (height, width, 3)))
 
     def digest(i: int) -> str:
-        return hashlib.sha256(f"{array.shape[1:]} ".encode() + array[i].tobytes()).hexdigest()
+        return hashlib.sha256(f"{array.shape[1:]} ".encode() + to_hash(i).tobytes()).hexdigest()
 
     return Images(source, ids=np.arange(count), modes=None, reading_order=range(count), _read=read, _digest=digest)
+
+
+def _same(content: Callable[[int], Content]) -> tuple[Callable[[int], Content], Callable[[int], Content]]:
+    """What gives the content of an image to be hashed, and what gives it to be read: the same if that comes next."""
+    kept: dict[int, Content] = {}
+
+    def to_hash(i: int) -> Content:
+        kept.clear()
+        kept[i] = content(i)
+        return kept[i]
+
+    def to_read(i: int) -> Content:
+        return kept.pop(i) if i in kept else content(i)
+
+    return to_hash, to_read
 
 
 def _named(
@@ -250,25 +274,11 @@ def _reason(error: BaseException) -> str:
     return str(error).rstrip(".") or type(error).__name__
 
 
-def _in_memory(stream: Any) -> io.BytesIO:
-    data = stream.read(_LARGEST_FILE + 1)
-    _require_size(len(data))
-    return io.BytesIO(data)
-
-
-def _sha256(stream: Any, *, unpacked: bool) -> str:
-    digest, size = hashlib.sha256(), 0
-    while piece := stream.read(_HASHED_AT_ONCE):
-        digest.update(piece)
-        size += len(piece)
-        if unpacked:
-            _require_size(size)
-    return digest.hexdigest()
-
-
-def _require_size(size: int) -> None:
-    if size > _LARGEST_FILE:
+def _unpacked(stream: Any) -> bytes:
+    data: bytes = stream.read(_LARGEST_FILE + 1)
+    if len(data) > _LARGEST_FILE:
         raise ValueError(f"it unpacks to more than {_LARGEST_FILE} bytes")
+    return data
 
 
 def _decode(stream: Any) -> Pixels:

@@ -36,11 +36,12 @@ class _Join(NamedTuple):
     caption_keys: Sequence[str]
     shared: frozenset[str]
     complete: bool  # every caption names an image, or every image has a caption
+    matched: int  # images that have a caption
     clash: str | None  # why it would be a guess
 
     @property
-    def matched(self) -> int:
-        return sum(key in self.shared for key in self.image_keys)
+    def rank(self) -> tuple[bool, int]:
+        return self.clash is None, self.matched
 
 
 def match_captions(
@@ -117,19 +118,19 @@ def _by_order(images: Sequence[str], captions: Captions, source: str) -> Matched
 
 
 def _best_join(images: Sequence[str], names: Sequence[str], captions: Captions, source: str) -> _Join:
-    joins = []
+    best: _Join | None = None  # the first of equals; one at a time, as each has all names once more
+    guess: str | None = None
     for form, key_of in _FORMS.items():
         join = _join(form, key_of, images, names)
         if join.complete and join.clash is None:
             return join
-        joins.append(join)
-    clear = [join for join in joins if join.clash is None]
-    best = max(clear or joins, key=lambda join: join.matched)  # the first of equals
-    guess = next((join for join in joins if join.clash is not None), None)
-    if guess is not None and not (best.clash is None and best.matched):
+        if guess is None and join.clash is not None:
+            guess = f"by {form}, which is not enough: {join.clash}"
+        if best is None or join.rank > best.rank:
+            best = join
+    if best is None or (guess is not None and not (best.clash is None and best.matched)):
         raise InputError(
-            f"{captions.source} names the images of {source} by {guess.form}, which is not enough: {guess.clash}. "
-            "Name the images by their paths inside the source."
+            f"{captions.source} names the images of {source} {guess}. Name the images by their paths inside the source."
         )
     return best
 
@@ -143,7 +144,8 @@ def _join(form: str, key_of: Callable[[str], str], images: Sequence[str], names:
         names, caption_keys, shared, "image {0!r} may be that of {1} or {2}"
     )
     complete = bool(shared) and len(shared) in (len(image_set), len(caption_set))
-    return _Join(form, image_keys, caption_keys, shared, complete, clash)
+    matched = sum(key in shared for key in image_keys)
+    return _Join(form, image_keys, caption_keys, shared, complete, matched, clash)
 
 
 def _clash(names: Sequence[str], keys: Sequence[str], shared: frozenset[str], words: str) -> str | None:

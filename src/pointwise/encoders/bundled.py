@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pointwise.data.images import resize
+from pointwise.encoders.inference import inference
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError, MissingExtra
 
@@ -73,17 +74,24 @@ class BundledEncoder:
 
     def encode(self, images: Sequence[Pixels]) -> Tensor:
         """Return the features of b pictures: float32 [b, 1280], on the CPU, none negative."""
-        largest = 96 * (self.side // 2) ** 2 * 4  # bytes of one picture's largest activation: 96 channels at half size
-        at_once = max(1, _ACTIVATION_BYTES.get(self.device.type, 1 << 30) // largest)
-        passes = [images[start : start + at_once] for start in range(0, len(images), at_once)]
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-            rows = [self._network(self._input(some)).mean((2, 3)).cpu() for some in passes]
-        return torch.cat(rows)  # outside of inference mode, so that autograd may use the features
+        return self._in_passes(images, lambda maps: maps.mean((2, 3)))
+
+    def encode_tokens(self, images: Sequence[Pixels]) -> tuple[Tensor, None]:
+        """Return the last feature map as tokens, float32 [b, (side / 32)^2, 1280], whose mean is the feature."""
+        return self._in_passes(images, lambda maps: maps.flatten(2).transpose(1, 2)), None
 
     def classify(self, features: Tensor) -> Tensor:
         """Return the logits [b, 1000] of the ImageNet classes for features [b, 1280]: a check of the weights."""
         weight, bias = self._classifier
         return F.linear(features.to(self.device), weight, bias).cpu()
+
+    def _in_passes(self, images: Sequence[Pixels], of_maps: Callable[[Tensor], Tensor]) -> Tensor:
+        largest = 96 * (self.side // 2) ** 2 * 4  # bytes of one picture's largest activation: 96 channels at half size
+        at_once = max(1, _ACTIVATION_BYTES.get(self.device.type, 1 << 30) // largest)
+        passes = [images[start : start + at_once] for start in range(0, len(images), at_once)]
+        with inference(self.device):
+            rows = [of_maps(self._network(self._input(some))).cpu() for some in passes]
+        return torch.cat(rows)  # outside of inference mode, so that autograd may use the features
 
     def _input(self, images: Sequence[Pixels]) -> Tensor:
         resized = np.stack([resize(image, height=self.side, width=self.side) for image in images])

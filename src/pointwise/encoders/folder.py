@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,9 +31,9 @@ def model_folder(place: str) -> Path:
     Raises:
         InputError: there is no such folder, or it has no config.json; nor is there such an id, here or on the hub.
     """
-    folder = Path(place).expanduser()
-    if not folder.is_dir():
-        if folder.exists() or place.startswith((".", "~")) or folder.is_absolute() or len(folder.parts) > 2:
+    folder = Path(os.path.expanduser(place))
+    if not os.path.isdir(folder):  # False also for a name that is too long
+        if os.path.exists(folder) or place.startswith((".", "~")) or folder.is_absolute() or len(folder.parts) > 2:
             raise InputError(f"{place} is not a folder; give the folder that has the model's config.json and weights.")
         folder = _from_hub(place)
     if not (folder / "config.json").is_file():
@@ -54,7 +55,7 @@ def weight_files(folder: Path) -> list[Path]:
             return [folder / name]
         index = folder / f"{name}.index.json"
         if index.is_file():
-            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            shards = _listed(index)
             missing = [shard for shard in shards if not (folder / shard).is_file()]
             if missing:
                 raise InputError(
@@ -78,7 +79,7 @@ def tokenizer_files(folder: Path) -> list[Path]:
             f"{folder} has no vocabulary of a tokenizer (tokenizer.json, vocab.txt, vocab.json or a .model file); copy "
             "the tokenizer's files there."
         )
-    return sorted({file for pattern in _TOKENIZER for file in folder.glob(pattern)})
+    return sorted({file for pattern in _TOKENIZER for file in folder.glob(pattern) if file.is_file()})
 
 
 def sha256(files: Iterable[Path]) -> str:
@@ -89,6 +90,14 @@ def sha256(files: Iterable[Path]) -> str:
             while block := stream.read(1 << 22):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _listed(index: Path) -> list[str]:
+    """The names of the weight files in the index of a model that was saved in several."""
+    try:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise InputError(f"{index} is no index of weight files; fetch the model again.") from None
 
 
 def _from_hub(identifier: str) -> Path:

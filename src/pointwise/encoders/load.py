@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 
@@ -114,8 +114,8 @@ def _place(name: str) -> str | None:
     if base == "transformers" and colon:
         return rest
     for path in filter(None, (name, name.rpartition("@")[0])):
-        folder = Path(path).expanduser()
-        if (folder / "config.json").is_file() or ("/" in path and folder.is_dir()):
+        folder = os.path.expanduser(path)
+        if os.path.isfile(os.path.join(folder, "config.json")) or ("/" in path and os.path.isdir(folder)):
             return name
     return None
 
@@ -126,7 +126,9 @@ def _known(name: str, encoders: Sequence[str]) -> str:
     base, colon, _ = name.partition(":")
     close = difflib.get_close_matches(base.lower(), names, n=1)
     guess = f" Did you mean {encoders[names.index(close[0])]!r}?" if close else ""
-    if "/" in name and not colon:
+    if name and (os.path.exists(name) or name.count("/") > 1 or name.startswith((".", "~", "/"))):
+        guess = f" {name} is no folder with a model."
+    elif "/" in name and not colon:
         guess = f" A model of the hub is written 'transformers:{name}'."
     missing = [extra for extra, packages in _EXTRAS.items() if extra in names and not all(map(find_spec, packages))]
     ready = [known for known in names if known not in (*missing, "efficientnet-lite0")]

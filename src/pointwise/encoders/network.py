@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +30,7 @@ class Tower:
 
     Args:
         network: on the CPU, as `load_network` returns it.
-        untrained: the names of its weights that its files lack.
+        untrained: its weights that its files lack, by name.
         poolings: ways to features [b, d], by name; one raises NoSuchOutput where the network has no such output. The
             first that needs no untrained weights is taken.
         example: what the network takes for one item.
@@ -47,7 +47,7 @@ class Tower:
     def __init__(
         self,
         network: nn.Module,
-        untrained: Collection[str],
+        untrained: Mapping[str, Tensor],
         poolings: Mapping[str, Pooling],
         example: Inputs,
         *,
@@ -58,12 +58,12 @@ class Tower:
     ) -> None:
         self.place, self.unit_length, self.dtype, self.device = place, unit_length, dtype, device
         self.network = network
-        with quiet(), torch.random.fork_rng(devices=[]), refusing(place, "cannot be used"):
-            self.pooling = _trained(poolings, network, untrained, example, place)
+        with _ready_to_load(place, "cannot be used"):
+            example = {name: x.clone() for name, x in example.items()}  # may have come out of inference mode
+            self.pooling, first = _trained(poolings, untrained, example, place)
             self._pool = poolings[self.pooling]
-            _drop_unused(network, lambda: self._pool(example))
+            self.dim = _checked(first, _drop_unused(network, lambda: self._pool(example)), place)
             network.requires_grad_(requires_grad=False)
-            self.dim = _checked(self._pool(example), self._pool(example), place)
             network.to(device=device, dtype=dtype)
             self.items_at_once = items_at_once(network, lambda: self._rows(example), device=device)
 
@@ -71,9 +71,10 @@ class Tower:
         """Return the features of b items that are encoded together: float32 [b, d], on the CPU.
 
         Raises:
-            InputError: a feature is infinite or not a number.
+            InputError: the network fails on them, or a feature is infinite or not a number.
         """
-        features = self._rows(inputs).clone()  # outside of inference mode, so that autograd may use them
+        with quiet(), refusing(self.place, "cannot be used"):
+            features = self._rows(inputs).clone()  # outside of inference mode, so that autograd may use them
         finite = features.isfinite().all(1)
         if not bool(finite.all()):
             name = str(self.dtype).removeprefix("torch.")
@@ -84,6 +85,29 @@ class Tower:
             )
         return F.normalize(features, dim=1) if self.unit_length else features
 
+    def tokens(self, inputs: Inputs) -> Tensor:
+        """Return the last hidden states that the features are pooled from: float32 [b, t, h], on the CPU.
+
+        Raises:
+            InputError: the network has none, or not as [b, t, h].
+        """
+        states: list[Tensor] = []
+
+        def keep(module: nn.Module, given: object, output: Any) -> None:
+            if isinstance(hidden := getattr(output, "last_hidden_state", None), Tensor):
+                states.append(hidden)
+
+        hooks = [module.register_forward_hook(keep) for module in self.network.modules()]
+        try:
+            self._rows(inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if not states or states[-1].ndim not in (3, 4):
+            raise InputError(f"{self.place} has no hidden states of tokens; take another model, or its features.")
+        last = states[-1].float().cpu().clone()  # of the outermost part, which ends last; outside of inference mode
+        return last if last.ndim == 3 else last.flatten(2).transpose(1, 2)  # feature maps [b, h, height, width]
+
     def _rows(self, inputs: Inputs) -> Tensor:
         with inference(self.device):
             moved = {
@@ -92,13 +116,13 @@ class Tower:
             return self._pool(moved).float().cpu()
 
 
-def load_network(folder: Path, place: str) -> tuple[nn.Module, set[str]]:
-    """Return the model of a folder in float32 on the CPU, and the names of its weights that the files lack.
+def load_network(folder: Path, place: str) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Return the model of a folder in float32 on the CPU, and those of its weights that the files lack, by name.
 
     No code from the folder is run, and weights are read as safetensors, or by PyTorch as tensors alone.
     """
     files = weight_files(folder)
-    with quiet(), torch.random.fork_rng(devices=[]), refusing(place, "cannot be loaded"):
+    with _ready_to_load(place, "cannot be loaded"):
         from transformers import AutoModel
 
         network, report = AutoModel.from_pretrained(
@@ -108,9 +132,21 @@ def load_network(folder: Path, place: str) -> tuple[nn.Module, set[str]]:
             use_safetensors=files[0].suffix == ".safetensors",
             output_loading_info=True,
         )
-        if getattr(network.config, "is_encoder_decoder", False):
+        network.float().eval()
+        untrained = {
+            name: p for name, p in network.named_parameters() if any(_same(name, key) for key in report["missing_keys"])
+        }
+        saved = getattr(network.config, "architectures", None) or [""]
+        if getattr(network.config, "is_encoder_decoder", False) or saved[0].endswith("EncoderModel"):
             network = network.get_encoder()
-        return network.float().eval(), set(report["missing_keys"])
+        return network, untrained
+
+
+@contextmanager
+def _ready_to_load(place: str, what: str) -> Iterator[None]:
+    """Silence, no global generator moved, parameters that may have gradients, and failures in one sentence."""
+    with quiet(), torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False), refusing(place, what):
+        yield
 
 
 @contextmanager
@@ -143,6 +179,8 @@ def refusing(place: str, what: str) -> Iterator[None]:
     except (InputError, MemoryError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:  # damaged and unknown files have it raise whatever comes
+        if "can't allocate memory" in str(error):  # for which torch has no kind of error on a processor
+            raise
         import transformers
 
         sentence = f"{' '.join(str(error).split())} ".partition(". ")[0].rstrip(" .:") or type(error).__name__
@@ -153,21 +191,26 @@ def refusing(place: str, what: str) -> Iterator[None]:
 
 
 def _trained(
-    poolings: Mapping[str, Pooling], network: nn.Module, untrained: Collection[str], example: Inputs, place: str
-) -> str:
-    """The first pooling whose features no untrained weight reaches, by the graph that autograd keeps."""
-    parameters = [p for name, p in network.named_parameters() if any(_same(name, other) for other in untrained)]
+    poolings: Mapping[str, Pooling], untrained: Mapping[str, Tensor], example: Inputs, place: str
+) -> tuple[str, Tensor]:
+    """The first pooling whose features no untrained weight reaches, by the graph that autograd keeps; and they."""
+    needed: list[str] = []
     for name, pool in poolings.items():
         try:
-            with torch.enable_grad():
-                total = pool(example).sum()
+            with torch.set_grad_enabled(bool(untrained)):
+                features = pool(example)
+                total = features.sum()
         except NoSuchOutput:
             continue
-        if not parameters or all(g is None for g in torch.autograd.grad(total, parameters, allow_unused=True)):
-            return name
+        if not untrained:
+            return name, features
+        gradients = torch.autograd.grad(total, list(untrained.values()), allow_unused=True)
+        needed = [weight for weight, gradient in zip(untrained, gradients, strict=True) if gradient is not None]
+        if not needed:
+            return name, features.detach()
     raise InputError(
-        f"the weight files of {place} lack {len(untrained)} weights, {', '.join(sorted(untrained)[:1])} the first, and "
-        "the features need some of them; fetch the model again, or give the folder that it was trained to."
+        f"the weight files of {place} lack {len(needed)} weights that the features need, {', '.join(needed[:1])} the "
+        "first; fetch the model again, or give the folder that it was trained to."
     )
 
 
@@ -175,26 +218,27 @@ def _same(name: str, other: str) -> bool:
     return name == other or name.endswith(f".{other}") or other.endswith(f".{name}")
 
 
-def _drop_unused(network: nn.Module, run: Callable[[], object]) -> None:
-    """Let go of the parts of a network none of whose modules a run calls."""
+def _drop_unused(network: nn.Module, run: Callable[[], Tensor]) -> Tensor:
+    """Let go of the parts of a network none of whose modules a run calls; return what the run returned."""
     called: set[nn.Module] = set()
     hooks = [module.register_forward_pre_hook(lambda module, _: called.add(module)) for module in network.modules()]
     try:
         with torch.no_grad():
-            run()
+            features = run()
     finally:
         for hook in hooks:
             hook.remove()
     for name, part in list(network.named_children()):
         if called.isdisjoint(part.modules()):
             delattr(network, name)
+    return features
 
 
 def _checked(first: Tensor, second: Tensor, place: str) -> int:
     """The number of features, if they are one row and the same twice."""
     if first.ndim != 2 or len(first) != 1:
         raise InputError(f"{place} gives features of shape {list(first.shape)} for one item, where a row is needed.")
-    if not torch.allclose(first, second, rtol=1e-3, atol=1e-5):
+    if not torch.allclose(first, second, rtol=1e-3, atol=1e-5, equal_nan=True):  # damaged weights are told as such
         raise InputError(
             f"{place} gives other features each time for the same item, as models do that mask at random; choose one "
             "that does not."

@@ -46,7 +46,7 @@ class OpenClipImageEncoder:
         for child in [child for child, _ in network.named_children() if child != "visual"]:
             delattr(network, child)  # the text tower
         self._network, self._device = network.to(device), device
-        example = torch.zeros(1, 3, *self._framing.crop, device=device)
+        example = torch.zeros(1, 3, *self._framing.crop, dtype=torch.float32, device=device)
         with inference(device):
             self._at_once = items_at_once(network, lambda: network.encode_image(example), device=device)
 
@@ -161,7 +161,8 @@ def _load(open_clip: Any, model: str, tag: str, file: str) -> tuple[Any, dict[st
             force_preprocess_cfg=known,
             require_pretrained=True,
         )
-    return network.eval(), {
+    network.float().eval()  # whatever type the program around takes for its own
+    return network, {
         "weights": f"open_clip {' '.join(filter(None, [model, tag, _path(file).name]))}",
         "weights_sha256": sha256_of_weights(network.state_dict()),
         "config_sha256": sha256_of(open_clip.get_model_config(model), quick_gelu),

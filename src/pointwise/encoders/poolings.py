@@ -77,10 +77,12 @@ def sentence_steps(folder: Path) -> tuple[str, bool, int | None]:
     if not (folder / "modules.json").is_file():
         return _MEAN, False, None
     pooling, unit_length = _MEAN, False
-    for module in _json(folder / "modules.json"):
-        kind = module["type"].rpartition(".")[2]
+    for module in _json(folder / "modules.json", list):
+        if not isinstance(module, dict) or not {"type", "path"} <= module.keys():
+            raise InputError(f"{folder / 'modules.json'} must list steps of type and path; fetch the model again.")
+        kind = str(module["type"]).rpartition(".")[2]
         if kind == "Pooling":
-            said = _json(folder / module["path"] / "config.json")
+            said = _json(folder / str(module["path"]) / "config.json", dict)
             chosen = said.get("pooling_mode", [key for key, on in said.items() if key.startswith("pooling_") and on])
             chosen = [chosen] if isinstance(chosen, str) else chosen
             if len(chosen) != 1 or chosen[0] not in _SENTENCE_POOLINGS:
@@ -97,11 +99,14 @@ def sentence_steps(folder: Path) -> tuple[str, bool, int | None]:
                 "of the steps Transformer, Pooling, Normalize."
             )
     limits = folder / "sentence_bert_config.json"
-    return pooling, unit_length, _json(limits).get("max_seq_length") if limits.is_file() else None
+    return pooling, unit_length, _json(limits, dict).get("max_seq_length") if limits.is_file() else None
 
 
-def _json(file: Path) -> Any:
+def _json(file: Path, kind: type) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON ({error}); fetch the model again.") from None
+    if not isinstance(said, kind):
+        raise InputError(f"{file} must hold a JSON {kind.__name__}, not {said!r:.40}; fetch the model again.")
+    return said

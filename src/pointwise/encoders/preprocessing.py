@@ -30,6 +30,7 @@ _OTHER_WAYS = (
     "rescale_offset",
     "size_divisor",
 )
+_OTHER_KINDS = ("Levit", "Perceiver")  # which resize or crop by rules of their own that the file does not say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,8 @@ class Preprocessing:
         if self.scale is not None:
             x = x * self.scale
         if self.mean is not None and self.std is not None:
-            x = (x - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[:, None, None]
+            mean, std = (torch.tensor(values, dtype=x.dtype)[:, None, None] for values in (self.mean, self.std))
+            x = (x - mean) / std
         return x.contiguous()
 
     @property
@@ -147,6 +149,7 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     file, said = _config(folder)
     other = [key for key in said if key.startswith("do_") and key not in _DONE and said[key] is True]
     other += [key for key in _OTHER_WAYS if said.get(key) not in (None, False)]
+    other += [_kind(said)] if _kind(said).startswith(_OTHER_KINDS) else []
     if other:
         raise InputError(
             f"{file} asks for {', '.join(other)}; pointwise resizes, crops the centre, rescales and normalises, "
@@ -194,11 +197,14 @@ def _resize(file: Path, said: Mapping[str, Any]) -> int | tuple[int, int]:
     size: Any = said.get("size")
     edge: Any = size.get("shortest_edge") if isinstance(size, dict) and set(size) == {"shortest_edge"} else None
     if isinstance(size, int):
-        kind = said.get("image_processor_type", said.get("feature_extractor_type", ""))
-        edge = size if said.get("do_center_crop", "crop_size" in said) and not kind.startswith("DeiT") else None
+        edge = size if said.get("do_center_crop", "crop_size" in said) and not _kind(said).startswith("DeiT") else None
     if _positive(edge):
         return int(edge)
     return _height_width(file, said, "size")
+
+
+def _kind(said: Mapping[str, Any]) -> str:
+    return str(said.get("image_processor_type") or said.get("feature_extractor_type"))
 
 
 def _height_width(file: Path, said: Mapping[str, Any], key: str) -> tuple[int, int]:

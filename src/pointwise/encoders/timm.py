@@ -39,6 +39,7 @@ class TimmEncoder:
         model, at, file = name.partition("@")
         _check(timm, model, has_file=bool(at))
         network = _load(timm, model, file) if at else _fetch(timm, model)
+        network.float().eval()  # whatever type the program around takes for its own
         said = network.pretrained_cfg
         full = f"{said['architecture']}.{said['tag']}" if said.get("tag") else str(said["architecture"])
         self.name = f"timm:{full}@{file}" if file else f"timm:{full}"
@@ -51,7 +52,7 @@ class TimmEncoder:
             "dtype": "float32",
         }
         self._network, self._device = network.to(device), device
-        example = torch.zeros(1, 3, *self._framing.crop, device=device)
+        example = torch.zeros(1, 3, *self._framing.crop, dtype=torch.float32, device=device)
         with inference(device):
             self.dim = int(network(example).shape[1])
             self._at_once = items_at_once(network, lambda: network(example), device=device)
@@ -96,7 +97,7 @@ def _fetch(timm: Any, model: str) -> Any:
         f"timm's {model}",
         f"check the connection to the model hub, or give the path of a file with the weights: timm:{model}@PATH.",
     ):
-        return timm.create_model(model, pretrained=True, num_classes=0).eval()
+        return timm.create_model(model, pretrained=True, num_classes=0)
 
 
 def _load(timm: Any, model: str, file: str) -> Any:
@@ -108,7 +109,7 @@ def _load(timm: Any, model: str, file: str) -> Any:
         f"timm's {model} with the weights {file!r}",
         f"the file must hold the weights of {model} as timm saves them (.pth or .safetensors), nothing else.",
     ):
-        network = timm.create_model(model, pretrained=False, num_classes=0).eval()
+        network = timm.create_model(model, pretrained=False, num_classes=0)
         state = timm.models.load_state_dict(str(path), weights_only=True)
         classifiers = network.pretrained_cfg.get("classifier") or ()
         for layer in [classifiers] if isinstance(classifiers, str) else classifiers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,6 @@ _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch
 _EXAMPLE_TOKENS = 64
 _DEFAULT_MAX_TOKENS = 512
 _NO_LIMIT = 1 << 20  # tokenizers without a limit of their own say a number beyond this
-_COUNT_AFTER_PADDING = ("camembert", "data2vec-text", "mpnet", "roberta", "xlm-roberta")  # positions begin behind it
 
 
 class TransformersEncoder:
@@ -51,9 +51,8 @@ class TransformersEncoder:
             )
         self._preprocess = read_preprocessing(folder)
         poolings = {"projection": projected(network, "image")} if dual else vision_poolings(network)
-        example = {
-            "pixel_values": torch.randn(1, 3, *self._preprocess.size, generator=torch.Generator().manual_seed(0))
-        }
+        noise = torch.Generator().manual_seed(0)
+        example = {"pixel_values": torch.randn(1, 3, *self._preprocess.size, generator=noise, dtype=torch.float32)}
         self._tower = Tower(
             network, untrained, poolings, example, place=place, unit_length=dual, dtype=dtype, device=device
         )
@@ -65,6 +64,12 @@ class TransformersEncoder:
         count = self._tower.items_at_once
         passes = [images[start : start + count] for start in range(0, len(images), count)]
         return torch.cat([self._tower({"pixel_values": self._preprocess(some)}) for some in passes])
+
+    def encode_tokens(self, images: Sequence[Pixels]) -> tuple[Tensor, None]:
+        """Return the last hidden states of b pictures, before any projection: float32 [b, t, h]; no mask."""
+        count = self._tower.items_at_once
+        passes = [images[start : start + count] for start in range(0, len(images), count)]
+        return torch.cat([self._tower.tokens({"pixel_values": self._preprocess(some)}) for some in passes]), None
 
 
 class TransformersTextEncoder:
@@ -101,11 +106,12 @@ class TransformersTextEncoder:
         self._inputs = {"input_ids"} if self._siglip else {"input_ids", "attention_mask"}
         if getattr(_text_config(config), "type_vocab_size", 0):
             self._inputs.add("token_type_ids")
+        self._place = place
         self._tokenizer = _tokenizer(folder, place, keep_side=self._siglip)
         pooling, unit_length, longest = ("projection", True, None) if dual else sentence_steps(folder)
-        self.max_tokens = _max_tokens(self._tokenizer, config, longest)
+        self.max_tokens = _max_tokens(self._tokenizer, network, longest)
         pool = {pooling: projected(network, "text") if dual else text_pooling(network, pooling)}
-        example = self._tokens(["a " * self.max_tokens], at_most=_EXAMPLE_TOKENS)
+        example = self._tokens(["a " * _EXAMPLE_TOKENS], at_most=_EXAMPLE_TOKENS)
         self._tower = Tower(
             network, untrained, pool, example, place=place, unit_length=unit_length, dtype=dtype, device=device
         )
@@ -120,22 +126,30 @@ class TransformersTextEncoder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has, special ones counted, before it is cut to ``max_tokens``."""
-        with quiet():
-            return [len(ids) for ids in self._tokenizer(self._written(texts), truncation=False)["input_ids"]]
+        with quiet(), refusing(self._place, "cannot be used"):
+            tokens = self._tokenizer(self._written(texts), truncation=False)["input_ids"] if texts else []
+            return [len(ids) for ids in tokens]
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """Return the features of b texts: float32 [b, e], on the CPU."""
+        """Return the features of b texts: float32 [b, e], on the CPU; 0 where a text has no token."""
         lengths = [self.max_tokens if self._siglip else min(n, self.max_tokens) for n in self.count_tokens(texts)]
-        order = sorted(range(len(texts)), key=lengths.__getitem__, reverse=True)  # little padding in each pass
-        out = torch.empty(len(texts), self.dim)
+        order = sorted((i for i, n in enumerate(lengths) if n), key=lengths.__getitem__, reverse=True)  # little padding
+        out = torch.zeros(len(texts), self.dim, dtype=torch.float32)
         while order:
-            count = max(1, self._tokens_at_once // max(1, lengths[order[0]]))
+            count = max(1, self._tokens_at_once // lengths[order[0]])
             rows, order = order[:count], order[count:]
             out[rows] = self._tower(self._tokens([texts[i] for i in rows], at_most=self.max_tokens))
         return out
 
+    def encode_tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return the last hidden states of b texts, float32 [b, t, h], and which are not padding, bool [b, t]."""
+        inputs = self._tokens(texts, at_most=self.max_tokens)
+        states = self._tower.tokens(inputs)
+        mask = inputs.get("attention_mask")  # SigLIP attends to its padding
+        return states, torch.ones(states.shape[:2], dtype=torch.bool) if mask is None else mask.bool()
+
     def _tokens(self, texts: Sequence[str], *, at_most: int) -> dict[str, Tensor]:
-        with quiet():
+        with quiet(), refusing(self._place, "cannot be used"):
             tokens = self._tokenizer(
                 self._written(texts),
                 padding="max_length" if self._siglip else "longest",
@@ -167,7 +181,7 @@ def load_text(place: str, device: torch.device) -> TransformersTextEncoder:
 def _parsed(place: str) -> tuple[str, str, torch.dtype]:
     """The folder or id without the precision, the name of the encoder, and the precision."""
     base, at, suffix = place.rpartition("@")
-    if not at or Path(place).expanduser().is_dir():
+    if not at or os.path.isdir(os.path.expanduser(place)):
         base, suffix = place, "float32"
     if suffix not in _DTYPES:
         raise InputError(f"the precision in 'transformers:{place}' is {suffix!r}; it must be {', '.join(_DTYPES)}.")
@@ -199,18 +213,19 @@ def _tokenizer(folder: Path, place: str, *, keep_side: bool) -> Any:
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token is None:  # any will do: what is padded is not looked at
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
     if not keep_side:
         tokenizer.padding_side = "right"  # where padding shifts no position, so that it cannot reach the features
     return tokenizer
 
 
-def _max_tokens(tokenizer: Any, config: Any, longest: int | None) -> int:
-    text = _text_config(config)
-    positions = getattr(text, "max_position_embeddings", None)
-    if positions is not None and text.model_type in _COUNT_AFTER_PADDING:
-        positions -= (text.pad_token_id or 0) + 1
+def _max_tokens(tokenizer: Any, network: Any, longest: int | None) -> int:
+    positions = getattr(_text_config(network.config), "max_position_embeddings", None)
+    for name, part in network.named_modules():
+        padding = getattr(part, "padding_idx", None)
+        if positions is not None and padding is not None and name.endswith("position_embeddings"):
+            positions -= padding + 1  # RoBERTa and its kin count positions from behind that of padding
     said = [limit for limit in (longest, positions, tokenizer.model_max_length) if isinstance(limit, int) and limit > 0]
     return min([limit for limit in said if limit < _NO_LIMIT], default=_DEFAULT_MAX_TOKENS)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pointwise.encoding.items import Items
 from pointwise.encoding.key import key_of, settings_of
-from pointwise.encoding.parts import Encoders, Part
+from pointwise.encoding.parts import Digests, Encoders, Part
 from pointwise.errors import InputError
 
 _NAMED = 10  # skipped files that are named in the table's meta
@@ -29,20 +29,20 @@ class Count:
     truncated: int = 0
     done: int = 0
     settings: dict[str, Any] = field(init=False)
-    digests: np.ndarray[Any, np.dtype[np.uint8]] = field(init=False)  # [n, 32], the SHA-256 of each item
+    digests: Digests = field(init=False)
 
     def __post_init__(self) -> None:
         self.settings = settings_of(*self.encoders)
         self.digests = np.zeros((len(self.items), 32), dtype=np.uint8)
 
-    def digest(self, places: Sequence[int], *, skip_bad: bool) -> str:
-        """Note the SHA-256 of the items at these places, before they are read to be encoded, and return that of all.
-
-        In this order a file that changes in between has another digest when it is looked at again.
-        """
+    def look(self, places: Sequence[int], *, skip_bad: bool) -> None:
+        """Note the SHA-256 of the items at these places as they are now."""
         for place in places:
-            self.digests[place] = list(bytes.fromhex(self.items.digest(place, skip_bad=skip_bad)))
-        return hashlib.sha256(self.digests[list(places)].tobytes()).hexdigest()
+            self.digests[place] = np.frombuffer(self.items.digest(place, skip_bad=skip_bad), dtype=np.uint8)
+
+    def key(self, places: Sequence[int]) -> str:
+        """Return the key of the part with the items at these places, as they were when they were looked at or read."""
+        return key_of(self.settings, hashlib.sha256(self.digests[list(places)].tobytes()).hexdigest())
 
     def add(self, places: Sequence[int], part: Part) -> None:
         """Note what became of the items at these places."""

@@ -17,6 +17,7 @@ from pointwise.data.matching import match_captions
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
 
+_WIDE = 1 << 30  # bytes of captions in memory that are worth a word
 _CAPTIONS = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".txt")
 
 
@@ -30,7 +31,7 @@ class Items:
         captions: n texts, or None.
         captions_source: where they come from.
         order: the places 0..n-1 in the order in which reading all of them is quick.
-        notes: what was decided about the captions, in sentences.
+        notes: what was decided about the captions, and what to know of them, in sentences.
     """
 
     source: str
@@ -57,8 +58,11 @@ class Items:
         """Return the captions of the items at these places."""
         return [] if self.captions is None else [self.captions[i] for i in places]
 
-    def digest(self, i: int, *, skip_bad: bool) -> str:
-        """Return the SHA-256 of all that is known of item i: id, mode, caption and the bytes of its picture."""
+    def digest(self, i: int, *, skip_bad: bool) -> bytes:
+        """Return the SHA-256 of all that is known of item i: id, mode, caption and the bytes of its picture.
+
+        Where the picture of item i is read next, it is that of these bytes.
+        """
         try:
             picture = None if self.images is None else self.images.digest(self.rows[i])
         except InputError:
@@ -66,7 +70,8 @@ class Items:
                 raise
             picture = "unreadable"
         mode = None if self.modes is None else self.modes[i].item()
-        return sha256_of(self.ids[i].item(), mode, picture, None if self.captions is None else self.captions[i])
+        caption = None if self.captions is None else self.captions[i]
+        return bytes.fromhex(sha256_of(self.ids[i].item(), mode, picture, caption))
 
 
 def is_captions(source: object) -> bool:
@@ -123,11 +128,30 @@ def open_items(
         captions=matched.texts,
         captions_source=read.source,
         order=[place_of[row] for row in images.reading_order if row in place_of],
-        notes=matched.notes,
+        notes=(*matched.notes, *_width_notes(images.ids[matched.rows], matched.texts)),
     )
 
 
 def _captions_alone(source: str | Path) -> Items:
     read = read_captions(source)
     ids = np.arange(len(read)) if read.ids is None else read.ids
-    return Items(read.source, ids=ids, captions=read.texts, captions_source=read.source, order=range(len(read)))
+    return Items(
+        read.source,
+        ids=ids,
+        captions=read.texts,
+        captions_source=read.source,
+        order=range(len(read)),
+        notes=_width_notes(ids, read.texts),
+    )
+
+
+def _width_notes(ids: Column, captions: Sequence[str]) -> tuple[str, ...]:
+    """What to say where one long caption makes a large table, as NumPy keeps all strings of a column equally wide."""
+    lengths = [len(caption) for caption in captions]
+    size = np.dtype("U1").itemsize * len(lengths) * max(lengths)
+    if size < _WIDE:
+        return ()
+    return (
+        f"the caption of {ids[lengths.index(max(lengths))]} has {max(lengths)} characters, and in memory each caption "
+        f"of a table takes the room of the longest: {size / 1e9:.1f} GB for {len(lengths)}; shorten it.",
+    )

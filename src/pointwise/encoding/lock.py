@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 if sys.platform != "win32":
@@ -27,14 +27,17 @@ def alone_in(folder: Path) -> Iterator[bool]:
         OSError: the folder cannot be made or written to.
     """
     while True:
-        folder.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(folder)
         if sys.platform == "win32":
             yield True
             return
         try:
             place = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # its holder has removed the folder in between
-            continue
+        except FileNotFoundError:
+            if os.path.islink(folder):
+                raise
+            continue  # its holder has removed the folder in between
         try:
             if not _locked(place):
                 yield False

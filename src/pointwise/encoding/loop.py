@@ -84,11 +84,11 @@ def encode(
 
     def parts() -> Iterator[tuple[Sequence[int], Part]]:
         for places in shards_of(items, SHARD_ROWS):
-            count.digest(places, skip_bad=skip_bad)
             part, count.batch = encode_part(
                 items,
                 places,
                 encoders,
+                digests=count.digests,
                 batch=count.batch,
                 skip_bad=skip_bad,
                 say=say,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,8 +12,11 @@ from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
 from pointwise.encoding.items import Items
 from pointwise.errors import InputError
 
+Digests = np.ndarray[Any, np.dtype[np.uint8]]  # [n, 32], the SHA-256 of each item
+
 _BATCH = 64  # items read before they are encoded,
 _BATCH_BYTES = 1 << 28  # or fewer, where pictures are large
+_NO_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")  # Metal, cuBLAS, CPU
 
 
 class Encoders(NamedTuple):
@@ -64,6 +67,7 @@ def encode_part(
     places: Sequence[int],
     encoders: Encoders,
     *,
+    digests: Digests,
     batch: int,
     skip_bad: bool,
     say: Callable[[str], object],
@@ -72,12 +76,16 @@ def encode_part(
     """Encode the items at these places; return them and the size of the batches, halved until the memory sufficed.
 
     All batches of a part have one size, so that its features are the same to the last bit when it is encoded again.
-    ``step`` is called with the number of items done, after each batch.
+    Into ``digests``, of all items, goes the SHA-256 of each item that is read. ``step`` is called with the number of
+    items done, after each batch.
     """
     while True:
         try:
-            return _encode(items, places, encoders, batch=batch, skip_bad=skip_bad, step=step), batch
-        except torch.cuda.OutOfMemoryError as error:  # of every device, whatever its name says
+            part = _encode(items, places, encoders, digests=digests, batch=batch, skip_bad=skip_bad, step=step)
+            return part, batch
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
             reason = (str(error).splitlines() or ["no memory"])[0].rstrip(".")
         if batch == 1:
             raise InputError(
@@ -95,6 +103,7 @@ def _encode(
     places: Sequence[int],
     encoders: Encoders,
     *,
+    digests: Digests,
     batch: int,
     skip_bad: bool,
     step: Callable[[int], object],
@@ -103,7 +112,7 @@ def _encode(
     features = [torch.empty(0, encoders.dim)]
     text = [torch.empty(0, encoders.text_dim or 0)]
     done = truncated = 0
-    for some, pictures in _batches(items, places, batch, bad if skip_bad else None):
+    for some, pictures in _batches(items, places, batch, digests, bad if skip_bad else None):
         ids = [items.ids[place] for place in some]
         if encoders.image is not None:
             features.append(_checked(encoders.image.encode(pictures), encoders.image, ids))
@@ -119,13 +128,14 @@ def _encode(
 
 
 def _batches(
-    items: Items, places: Sequence[int], size: int, bad: dict[int, str] | None
+    items: Items, places: Sequence[int], size: int, digests: Digests, bad: dict[int, str] | None
 ) -> Iterator[tuple[list[int], list[Pixels]]]:
     """Places and their pictures, if any, by batches; what cannot be read goes into ``bad``, or raises without it."""
     some: list[int] = []
     pictures: list[Pixels] = []
     waiting = 0
     for i, place in enumerate(places):
+        digests[place] = np.frombuffer(items.digest(place, skip_bad=bad is not None), dtype=np.uint8)
         if items.images is not None:
             try:
                 picture = items.picture(place)
@@ -142,6 +152,10 @@ def _batches(
             some, pictures, waiting = [], [], 0
     if some:
         yield some, pictures
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.cuda.OutOfMemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
 def _checked(encoded: torch.Tensor, encoder: Encoder | TextEncoder, ids: Sequence[object]) -> torch.Tensor:

@@ -17,7 +17,7 @@ from pointwise.encoding.loop import SHARD_ROWS, table_of, with_columns
 from pointwise.encoding.opening import open_source
 from pointwise.encoding.parts import Part, checked_batch, encode_part, shards_of
 from pointwise.encoding.target import Target
-from pointwise.encoding.work import Work, held, remove
+from pointwise.encoding.work import Work, clear, held
 from pointwise.errors import InputError
 
 
@@ -60,9 +60,9 @@ def encode_to(
     Whatever stopped it, the table is the same to the last byte as that of a run that nothing stopped, as long as the
     machine is the same. Every ``shard_rows`` items are kept in the folder ``NAME.partial`` beside the table as soon as
     they are encoded; it is removed at the end. What is there is used again only for items of the same content (SHA-256
-    of the bytes of each picture, caption, id, mode) and the same encoders (name, and all that their meta says), so what
-    has changed since is encoded again, and nothing else. An encoder of one's own is known by its name and meta: change
-    these when it changes.
+    of the bytes of each picture, caption, id, mode) and the same encoders (name, and all that their meta says), so a
+    shard in which anything has changed since is encoded again; with an item more or less all shards from there on. An
+    encoder of one's own is known by its name and meta: change these when it changes.
 
     Where the table is there already and has the same key, nothing is encoded.
 
@@ -84,8 +84,8 @@ def encode_to(
         progress: called with the numbers of items done and in all.
 
     Raises:
-        InputError: as ``encode``; or the path cannot be written, another process is writing it, or a table of another
-            key is there.
+        InputError: as ``encode``; or the path cannot be written, is that of the source, another process is writing it,
+            or a table of another key is there.
         MissingExtra: the package with an encoder is not installed.
 
     >>> import tempfile
@@ -102,6 +102,7 @@ def encode_to(
     if shard_rows < 1:
         raise InputError(f"shard_rows is {shard_rows}; it must be at least 1.")
     target = Target(path)
+    target.require_other_than(source, captions)
     items, encoders = open_source(
         source,
         encoder=encoder,
@@ -119,14 +120,14 @@ def encode_to(
             found = len(shards)
             meta = _meta_there(target, count, shards, skip_bad=skip_bad, progress=progress)
         else:
-            work = Work(target.work, count.settings, batch=batch, say=say)
+            work = Work(target.work, count.settings, batch=batch)
             keys, found = _encode_missing(work, count, shards, skip_bad=skip_bad, say=say, progress=progress)
             if len(count.bad) == len(items):
-                remove(target.work)  # nothing in it is worth keeping
+                clear(target.work)  # nothing in it is worth keeping
             count.require_some()
             meta = _put(target, work, count, list(zip(keys, shards, strict=True)))
             count.say_truncated(say)
-        remove(target.work)
+        clear(target.work)
     return Encoded(target.path, len(items) - meta["skipped"], encoders.dim, meta, len(shards), found, was_there)
 
 
@@ -141,13 +142,47 @@ def _meta_there(
     """The meta of the table that is there, if it is of these items and encoders."""
     meta = target.meta()
     for places in shards:
-        count.digest(places, skip_bad=skip_bad)
+        count.look(places, skip_bad=skip_bad)
         count.done += len(places)
         progress(count.done, len(count.items))
     identity = count.identity()
     if meta.get("key") != key_of(count.settings, identity):
         target.refuse(differences(meta, count.settings, identity))
     return meta
+
+
+def _parts_left(
+    work: Work,
+    count: Count,
+    shards: Sequence[Sequence[int]],
+    *,
+    skip_bad: bool,
+    say: Callable[[str], object],
+    progress: Callable[[int, int], object],
+) -> dict[int, str]:
+    """The keys of the parts that earlier runs have left in the work folder, by the numbers of their shards."""
+    found: dict[int, str] = {}
+    unknown = work.keys()
+    for number, places in enumerate(shards):
+        if not unknown:  # so that items are not read for nothing, twice from a compressed archive that goes back for it
+            break
+        count.look(places, skip_bad=skip_bad)
+        key = count.key(places)
+        part = work.load(key, dim=count.encoders.dim, text_dim=count.encoders.text_dim)
+        unknown.discard(key)
+        if part is None:
+            continue
+        if part.bad and not skip_bad:
+            raise InputError(part.bad[min(part.bad)])
+        found[number] = key
+        count.add(places, part)
+        progress(count.done, len(count.items))
+    if unknown:
+        say(
+            f"{len(unknown)} of the shards that an earlier run left in {work.folder} are of another encoder, other "
+            "items or another number of rows: they are not used, and removed once this table is done."
+        )
+    return found
 
 
 def _encode_missing(
@@ -160,32 +195,27 @@ def _encode_missing(
     progress: Callable[[int, int], object],
 ) -> tuple[list[str], int]:
     """See that every part is in the work folder; return their keys, and how many were there already."""
-    encoders = count.encoders
-    keys: list[str] = []
-    found = 0
-    for places in shards:
-        keys.append(key_of(count.settings, count.digest(places, skip_bad=skip_bad)))
-        part = work.load(keys[-1], dim=encoders.dim, text_dim=encoders.text_dim)
-        if part is None:
-            part, batch = encode_part(
-                count.items,
-                places,
-                encoders,
-                batch=work.batch,
-                skip_bad=skip_bad,
-                say=say,
-                step=count.steps(progress),
-            )
-            work.remember(batch)  # before the part, so that no later one is encoded in batches of another size
-            work.save(keys[-1], part)
-        elif part.bad and not skip_bad:
-            raise InputError(part.bad[min(part.bad)])
-        else:
-            found += 1
+    keys = _parts_left(work, count, shards, skip_bad=skip_bad, say=say, progress=progress)
+    found = len(keys)
+    for number, places in enumerate(shards):
+        if number in keys:
+            continue
+        part, batch = encode_part(
+            count.items,
+            places,
+            count.encoders,
+            digests=count.digests,
+            batch=work.batch,
+            skip_bad=skip_bad,
+            say=say,
+            step=count.steps(progress),
+        )
+        work.remember(batch)  # before the part, so that no later one is encoded in batches of another size
+        keys[number] = count.key(places)
+        work.save(keys[number], part)
         count.add(places, part)
-        progress(count.done, len(count.items))
     count.batch = work.batch
-    return keys, found
+    return [keys[number] for number in range(len(shards))], found
 
 
 def _put(target: Target, work: Work, count: Count, shards: Sequence[tuple[str, Sequence[int]]]) -> Mapping[str, Any]:

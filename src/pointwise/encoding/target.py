@@ -44,6 +44,12 @@ class Target:
         else:
             require_writable(path)
 
+    def require_other_than(self, *sources: object) -> None:
+        """Raise an InputError where the table would replace one of the files that it is made from."""
+        for source in sources:
+            if isinstance(source, str | Path) and os.path.realpath(source) == str(self._place):
+                raise InputError(f"{self.path} is what the table is made from; give the table another name.")
+
     def is_there(self) -> bool:
         """Say whether there is something, an empty folder aside."""
         return any(self._place.iterdir()) if self._place.is_dir() else self._place.exists()
@@ -115,7 +121,18 @@ class Target:
                 f"cannot write {self.path}: it is a file, and a name without suffix means a folder of .parquet shards; "
                 f"give another name, or one of the suffixes {', '.join(_FILES)}."
             )
-        there = sorted(os.listdir(place)) if os.path.exists(place) else []
+        if os.path.ismount(place):
+            raise InputError(
+                f"cannot write {self.path}: it is a mount point, which cannot be replaced as a whole; give the name of "
+                "a folder in it."
+            )
+        try:
+            there = sorted(os.listdir(place)) if os.path.exists(place) else []
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self.path}: what is in it already cannot be listed ({error.strerror}); give another "
+                "name."
+            ) from None
         others = [name for name in there if not name.endswith(_SHARD)]
         if others:
             raise InputError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +29,25 @@ class Work:
     """The parts by their keys, and a manifest that says of which encoders they are and how large their batches were.
 
     Args:
-        folder: held by this process.
-        settings: of the encoders; parts of others are removed.
+        folder: held by this process; what is in it besides parts is removed.
+        settings: of the encoders.
         batch: size of the batches as it was asked for.
-        say: called with a sentence where parts are removed.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], *, batch: int, say: Callable[[str], object]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], *, batch: int) -> None:
         self.folder = folder
         self._asked = {"settings": dict(settings), "batch_size": batch}
-        self.batch = batch
         there = _read_json(folder / _MANIFEST)
-        parts = list(folder.glob(f"*{_PART}"))
-        if there.get("settings") == self._asked["settings"]:
-            if there.get("batch_size") == batch:
-                self.batch = int(there.get("batch", batch))
-        elif parts:
-            say(f"what an earlier run left in {folder} is of another encoder: its {len(parts)} shards are replaced.")
-        self._remove_all_but(parts if there.get("settings") == self._asked["settings"] else [])
+        same = all(there.get(name) == value for name, value in self._asked.items())
+        self.batch = int(there.get("batch", batch)) if same else batch
+        for path in folder.iterdir():
+            if path.name not in (LOCK, _MANIFEST) and not path.name.endswith(_PART):
+                _remove(path)
         self._write_manifest()
+
+    def keys(self) -> set[str]:
+        """Return the keys of the parts that are there, of whichever encoder and items."""
+        return {path.name.removesuffix(_PART) for path in self.folder.glob(f"*{_PART}")}
 
     def remember(self, batch: int) -> None:
         """Note that batches are smaller from now on, for the runs to come."""
@@ -88,11 +88,6 @@ class Work:
         with atomic_write(self.folder / _MANIFEST) as file:
             file.write(json.dumps({**self._asked, "batch": self.batch}, indent=1).encode())
 
-    def _remove_all_but(self, parts: list[Path]) -> None:
-        for path in self.folder.iterdir():
-            if path.name not in (LOCK, _MANIFEST) and path not in parts:
-                _remove(path)
-
 
 @contextmanager
 def held(folder: Path, *, path: Path) -> Iterator[None]:
@@ -120,12 +115,25 @@ def held(folder: Path, *, path: Path) -> Iterator[None]:
             yield
         finally:
             if not any(folder.glob(f"*{_PART}")):
-                remove(folder)
+                _remove_folder(folder)
 
 
-def remove(folder: Path) -> None:
-    """Remove the folder with all that is in it."""
-    shutil.rmtree(folder, ignore_errors=True)
+def clear(folder: Path) -> None:
+    """Remove all parts, when they are of no more use; who holds the folder removes it then."""
+    for path in folder.glob(f"*{_PART}"):
+        path.unlink()
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove the folder with all that is in it.
+
+    Last goes the lock, so that no other process begins in a folder that is being removed; before it the manifest, by
+    which the folder is known as one of ours should this process be killed.
+    """
+    with suppress(OSError):
+        for path in sorted(folder.iterdir(), key=lambda path: (path.name == LOCK, path.name == _MANIFEST)):
+            _remove(path)
+        folder.rmdir()
 
 
 def _remove(path: Path) -> None:
@@ -136,9 +144,12 @@ def _remove(path: Path) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
-    if not folder.is_dir():
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:  # its holder has removed it in between
+        return True
+    except OSError:
         return False
-    names = os.listdir(folder)
     return _MANIFEST in names or all(name == LOCK or name.startswith(_UNFINISHED) for name in names)
 
 

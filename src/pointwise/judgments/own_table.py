@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pointwise.data.caption_json import parsed_json
+from pointwise.data.columns import first_line
 from pointwise.errors import InputError
 from pointwise.judgments.protocol import Values
 from pointwise.judgments.tree import read_text
@@ -30,11 +31,13 @@ class OwnTable:
         human: float64 [n, r], a column for each rater, nan where one did not rate.
         scores: metric -> float64 [n].
         groups: [n], or None.
+        left_out: a sentence for each column that looks like one of scores and cannot be.
     """
 
     human: Values
     scores: dict[str, Values]
     groups: list[str] | None
+    left_out: tuple[str, ...] = ()
 
 
 def read_own_table(
@@ -45,13 +48,16 @@ def read_own_table(
     Args:
         path: .csv or .tsv with a header, .jsonl with an object a line, or .parquet.
         human: the columns of ratings, one for each rater.
-        metrics: the columns of scores; None for all other columns that hold numbers alone.
+        metrics: the columns of scores; None for all other columns that hold numbers alone, and not one number alone.
         group: the column that says which items belong together, such as the image.
 
     Raises:
-        InputError: the file cannot be read, a column is not there or holds something else than numbers.
+        InputError: the file cannot be read, a column is not there or holds something else than numbers, a row belongs
+            to no group.
     """
     path = Path(path)
+    if not human:
+        raise InputError("no column of ratings is named; give one for each rater.")
     columns = _read(path)
     named = [*human, *(metrics or ()), *([] if group is None else [group])]
     for name in named:
@@ -59,14 +65,23 @@ def read_own_table(
             raise InputError(
                 f"{path} has no column {name!r}{closest_names(name, columns)}; its columns are {', '.join(columns)}."
             )
-    others = [name for name in columns if name not in named and _are_numbers(columns[name])]
-    chosen = others if metrics is None else list(metrics)
+    left_out = {}
+    chosen = list(dict.fromkeys(metrics or ()))
+    if metrics is None:
+        others = [name for name in columns if name not in named and _some_number(columns[name])]
+        left_out = {name: why for name in others if (why := _why_left_out(columns[name])) is not None}
+        chosen = [name for name in others if name not in left_out]
+    sentences = tuple(f"column {name!r} of {path} is left out: {why}." for name, why in left_out.items())
     if not chosen:
-        raise InputError(f"{path} has no column of numbers beside {', '.join(named)}; add one for each metric.")
+        raise InputError(
+            f"{path} has no column of numbers beside {', '.join(named)}; add one for each metric."
+            + "".join(f" ({sentence})" for sentence in sentences)
+        )
     return OwnTable(
-        np.stack([_numbers(columns[name], name, path, missing=True) for name in human], axis=1),
+        np.stack([_numbers(columns[name], name, path, missing=True) for name in dict.fromkeys(human)], axis=1),
         {name: _numbers(columns[name], name, path, missing=False) for name in chosen},
-        None if group is None else [str(value) for value in columns[group]],
+        None if group is None else _groups(columns[group], group, path),
+        sentences,
     )
 
 
@@ -91,8 +106,7 @@ def _read_cells(text: str, path: Path, separator: str) -> _Columns:
     if not rows:
         raise InputError(f"{path} is empty; its first line must name the columns.")
     names = [name.strip() for name in rows[0][1]]
-    if len(set(names)) < len(names):
-        raise InputError(f"{path} has two columns of one name; its columns are {', '.join(names)}.")
+    _require_one_of_each(names, path)
     for line, row in rows[1:]:
         if len(row) != len(names):
             raise InputError(f"{path}, line {line}, has {len(row)} cells; the first line names {len(names)} columns.")
@@ -120,10 +134,26 @@ def _read_parquet(path: Path) -> _Columns:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        dataset = pq.ParquetDataset(path)
+        names = [field.name for field in dataset.schema if not _is_heavy(field.type)]
+        _require_one_of_each(names, path)
+        table = dataset.read(columns=names)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read as a .parquet file ({str(error).splitlines()[0]}).") from None
-    return {name: table[name].to_pylist() for name in table.column_names}
+        raise InputError(f"{path} cannot be read as a .parquet file ({first_line(error)}).") from None
+    return {name: table[name].to_pylist() for name in names}
+
+
+def _is_heavy(type_: Any) -> bool:
+    """Whether a column may hold pictures, which need not be read."""
+    import pyarrow.types as kinds
+
+    tests = (kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary, kinds.is_struct)
+    return any(is_of_kind(type_) for is_of_kind in tests)
+
+
+def _require_one_of_each(names: Sequence[str], path: Path) -> None:
+    if len(set(names)) < len(names):
+        raise InputError(f"{path} has two columns of one name; its columns are {', '.join(names)}.")
 
 
 def _number(value: Any) -> float | None:
@@ -138,8 +168,28 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _are_numbers(values: Sequence[Any]) -> bool:
-    return all((number := _number(value)) is not None and math.isfinite(number) for value in values)
+def _some_number(values: Sequence[Any]) -> bool:
+    return any((number := _number(value)) is not None and math.isfinite(number) for value in values)
+
+
+def _why_left_out(values: Sequence[Any]) -> str | None:
+    """Why a column that has numbers is no column of scores."""
+    numbers = [_number(value) for value in values]
+    bad = [i for i, number in enumerate(numbers) if number is None or not math.isfinite(number)]
+    if bad:
+        return f"{len(bad)} of its {len(values)} rows hold no number, the first is row {bad[0]} ({values[bad[0]]!r})"
+    return f"it is {values[0]} in all {len(values)} rows" if len(set(numbers)) == 1 else None
+
+
+def _groups(values: Sequence[Any], name: str, path: Path) -> list[str]:
+    groups = ["" if value is None else str(value).strip() for value in values]
+    blank = [row for row, group in enumerate(groups) if not group]
+    if blank:
+        raise InputError(
+            f"{path}: column {name!r} is empty in {len(blank)} of {len(groups)} rows, the first is row {blank[0]}; "
+            "name the group of each row."
+        )
+    return groups
 
 
 def _numbers(values: Sequence[Any], name: str, path: Path, *, missing: bool) -> Values:

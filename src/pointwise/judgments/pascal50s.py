@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -132,10 +134,15 @@ def _read(path: Path, name: str, *, fields: int) -> list[list[Any]]:
 def _variable(path: Path, name: str) -> Any:
     from scipy.io import loadmat, matlab
 
+    damaged = (  # what the reader of damaged bytes raises
+        *(OSError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, NameError, NotImplementedError),
+        *(EOFError, AttributeError, struct.error, zlib.error, matlab.MatReadError),
+    )
     try:
         content = loadmat(path, variable_names=[name])
-    except (OSError, ValueError, TypeError, NotImplementedError, matlab.MatReadError) as error:
-        raise InputError(f"{path} cannot be read as a .mat file ({error}); fetch it again.") from None
+    except damaged as error:
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{path} cannot be read as a .mat file ({reason}); fetch it again.") from None
     if name not in content:
         raise InputError(f"{path} has no variable {name}; take the published file.")
     return content[name]

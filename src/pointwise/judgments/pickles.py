@@ -4,37 +4,92 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 from pointwise.errors import InputError
 
-# All that may be looked up while unpickling: containers and NumPy's arrays of numbers, none of which runs code.
+_BROKEN = (
+    *(pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError),
+    *(ArithmeticError, MemoryError, RecursionError, struct.error),
+)
+
+
+class _Kind:
+    """What stands in for numpy.dtype: that of plain numbers alone.
+
+    NumPy's own believes what a pickle says of where objects lie in memory, and takes their addresses out of the file.
+    """
+
+    def __init__(self, code: str, *_: object) -> None:
+        if code not in ("b1", *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)), "f2", "f4", "f8"):
+            raise pickle.UnpicklingError(f"it holds NumPy values of type {code!r}")
+        self._code, self._order = code, "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._order = {"<": "<", ">": ">"}.get(state[1], "=")
+
+    def numbers(self, data: bytes) -> list[Any]:
+        numbers: list[Any] = np.frombuffer(data, np.dtype(self._order + self._code)).tolist()
+        return numbers
+
+
+class _Numbers(list[Any]):
+    """What stands in for a NumPy array: its numbers as a flat list."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        *_, kind, _, data = state
+        self[:] = kind.numbers(data)
+
+
+def _scalar(kind: _Kind, data: bytes) -> Any:
+    (number,) = kind.numbers(data)
+    return number
+
+
+# All that may be looked up while unpickling, by what it is taken for.
 _ALLOWED = {
-    ("builtins", "list"),
-    ("builtins", "dict"),
-    ("builtins", "set"),
-    ("collections", "OrderedDict"),
-    ("collections", "defaultdict"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
+    ("builtins", "list"): list,
+    ("builtins", "dict"): dict,
+    ("builtins", "set"): set,
+    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "defaultdict"): defaultdict,
+    ("numpy", "ndarray"): _Numbers,
+    ("numpy", "dtype"): _Kind,
+    ("numpy._core.multiarray", "_reconstruct"): _Numbers,
+    ("numpy._core.multiarray", "scalar"): _scalar,
 }
-_BROKEN = (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError)
 
 
-class _Plain(pickle.Unpickler):
+class _Plain(pickle._Unpickler):  # not the one in C, which takes as much memory as a damaged file asks for
+    stack: list[Any]
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
+        found = _ALLOWED.get((module.replace("numpy.core", "numpy._core"), name))
+        if found is None:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        return found
+
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        if not isinstance(self.stack[-1], _Kind | _Numbers):
+            raise pickle.UnpicklingError(f"it sets attributes of a {type(self.stack[-1]).__name__}")
+        self.stack[-1].__setstate__(state)
+
+    dispatch[pickle.BUILD[0]] = load_build
 
 
 def read_plain(path: Path) -> Any:
-    """Return the lists, dicts, strings and numbers of a pickle.
+    """Return the lists, dicts, strings and numbers of a pickle; NumPy's arrays come as flat lists.
 
     Raises:
         InputError: it cannot be read, is no pickle, or asks for anything else.
@@ -44,7 +99,8 @@ def read_plain(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from None
     except _BROKEN as error:
+        reason = str(error) or "it is damaged or cut short"
         raise InputError(
-            f"{path} is not read: {error}. Only pickles of plain lists, dicts, strings and numbers are, as others can "
+            f"{path} is not read: {reason}. Only pickles of plain lists, dicts, strings and numbers are, as others can "
             "run code; write it again as such, where you trust it."
         ) from None

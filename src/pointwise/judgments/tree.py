@@ -11,7 +11,7 @@ import numpy as np
 
 from pointwise.data.caption_json import parsed_json
 from pointwise.data.caption_rows import decoded
-from pointwise.data.images import Images, Pixels, open_images
+from pointwise.data.images import SUFFIXES, Images, Pixels, open_images
 from pointwise.errors import InputError
 
 Paths = Mapping[str, Path]  # by the name of the file alone
@@ -120,7 +120,7 @@ def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) ->
     Raises:
         InputError: images are not there, with their number and the first names.
     """
-    missing = [name for name in names if name not in paths]
+    missing = [name for name in names if name not in paths or not name.lower().endswith(SUFFIXES)]
     if missing:
         raise InputError(
             f"{len(missing)} of the {len(names)} images that the annotations name are not in {source}, the first "

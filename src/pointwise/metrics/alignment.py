@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -11,9 +13,14 @@ from pointwise.score import Score, mean_score
 from pointwise.summaries.gaussian import GaussianPair
 
 _ENTRIES_AT_ONCE = 1 << 22
+_ROWS_AT_ONCE = 16  # whose rivals are drawn together: the same for one seed, whatever the columns
+_GATHERED = 32  # up to the n / 32-th part of all texts, fetching them costs less than the cosines of all
+_TIE = 1e-12  # far above the rounding of a cosine, far below what float32 features can tell apart
 
 
-def mid(real: Array, text: Array, fake: Array, *, ridge: float = 0.0, debias: bool = False) -> Score:
+def mid(
+    real: Array, text: Array, fake: Array, *, ridge: float = 0.0, reduce: int | None = None, debias: bool = False
+) -> Score:
     r"""Mutual information divergence: the information that generated samples share with their prompts, in nats.
 
     .. math:: \frac1n \sum_i \left(I(X; Y)
@@ -28,6 +35,7 @@ def mid(real: Array, text: Array, fake: Array, *, ridge: float = 0.0, debias: bo
         text: [n, dy] features of their texts.
         fake: [n, dx] features of what was generated from those texts.
         ridge: added to the diagonal of the covariances.
+        reduce: fit and score each side in this many of its principal axes over the real pairs; see `GaussianPair`.
         debias: make the score of generated pairs right on average at any n; needs n > dx + dy + 2 and no ridge.
 
     Returns:
@@ -45,7 +53,7 @@ def mid(real: Array, text: Array, fake: Array, *, ridge: float = 0.0, debias: bo
     >>> mid(real, text, text + rng.normal(size=(500, 2))).value > mid(real, text, rng.normal(size=(500, 2))).value
     True
     """
-    pair = GaussianPair(ridge=ridge)
+    pair = GaussianPair(ridge=ridge, reduce=reduce)
     pair.update(real, text)
     return pair.pmi(fake, text, debias=debias)
 
@@ -90,7 +98,7 @@ def ref_clip_score(image: Array, text: Array, references: Array) -> Score:
     >>> ref_clip_score([[1.0, 0.0]], [[1.0, 0.0]], [[[0.0, 1.0], [1.0, 0.0]]]).value
     1.42...
     """
-    _, candidates = _in_one_space(image, text)
+    images, candidates = _in_one_space(image, text)
     shown = torch.as_tensor(np.asarray(references) if not isinstance(references, torch.Tensor) else references)
     if shown.ndim == 2:
         shown = shown[:, None, :]
@@ -99,9 +107,16 @@ def ref_clip_score(image: Array, text: Array, references: Array) -> Score:
             f"references has shape {list(shown.shape)}; for text {list(candidates.shape)} it must be "
             f"[{candidates.shape[0]}, references per row, {candidates.shape[1]}]."
         )
-    flat = _unit(as_features(shown.reshape(-1, shown.shape[2]), name="references"), "references")
-    nearest = torch.einsum("nrd,nd->nr", flat.view(shown.shape), candidates).amax(dim=1).clamp_min(0)
-    own = torch.from_numpy(clip_score(image, text).per_sample)
+    flat = as_features(shown.reshape(-1, shown.shape[2]), name="references").cpu()
+    lengths = _lengths(flat, "references").view(*shown.shape[:2])
+    nearest = torch.empty(len(candidates), dtype=torch.float64)
+    rows = max(1, _ENTRIES_AT_ONCE // shown[0].numel())
+    for near, candidate, length, some in zip(
+        *(whole.split(rows) for whole in (nearest, candidates, lengths, flat.view(shown.shape))), strict=True
+    ):
+        torch.amax(torch.einsum("nrd,nd->nr", some.double(), candidate) / length, dim=1, out=near)
+    nearest.clamp_min_(0)
+    own = 2.5 * (images * candidates).sum(dim=1).clamp_min(0)
     both = own + nearest
     return mean_score(torch.where(both > 0, 2 * own * nearest / both.clamp_min(1e-300), 0.0).numpy(), of="pair")
 
@@ -109,17 +124,17 @@ def ref_clip_score(image: Array, text: Array, references: Array) -> Score:
 def r_precision(image: Array, text: Array, *, negatives: int = 99, seed: int = 0) -> Score:
     """CLIP-R-precision: how often an image's own text is nearer to it than random texts of others; higher is better.
 
-    Each image is set against `negatives` texts drawn without replacement from the other rows. A tie for the first
-    place counts as the chance to win it.
+    Each image is set against `negatives` texts drawn without replacement from the other rows, every choice equally
+    likely. A tie for the first place, as equal captions make it, counts as the chance to win it.
 
     Args:
         image: [n, d].
         text: [n, d].
         negatives: texts of other rows that each image is set against, at most n - 1.
-        seed: of the draw.
+        seed: of the draw; one seed draws the same rows for features of any encoder.
 
     Raises:
-        InputError: shapes differ, a row is all zeros, or there are not enough other rows.
+        InputError: shapes differ, a row is all zeros, there are not enough other rows, or the seed is no whole number.
 
     Reference: Park et al. (2021), https://openreview.net/forum?id=bKBhQhPeKaF.
 
@@ -131,15 +146,38 @@ def r_precision(image: Array, text: Array, *, negatives: int = 99, seed: int = 0
     if isinstance(negatives, bool) or not isinstance(negatives, int | np.integer) or negatives < 1:
         raise InputError(f"negatives is {negatives!r}; it must be a whole number of at least 1.")
     if negatives > n - 1:
-        raise InputError(f"negatives is {negatives}, but each of {n} rows has only {n - 1} others to draw from.")
+        raise InputError(
+            f"negatives is {negatives}, but each of {n} rows has only {n - 1} others to draw from; give more pairs, or "
+            "a smaller negatives to r_precision."
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed is {seed!r}; it must be a whole number of at least 0.")
     rng = np.random.default_rng(seed)
-    own = (x * y).sum(dim=1)
-    won = np.empty(n)
-    for i in range(n):
-        drawn = rng.choice(n - 1, size=negatives, replace=False)
-        others = y[torch.from_numpy(drawn + (drawn >= i))] @ x[i]
-        won[i] = 0.0 if bool((others > own[i]).any()) else 1 / (1 + int((others == own[i]).sum()))
-    return mean_score(won, of="pair")
+    won = torch.empty(n, dtype=torch.float64)
+    for rows in torch.arange(n).split(_ROWS_AT_ONCE):
+        drawn = torch.from_numpy(_drawn(rng, len(rows), negatives, n - 1))
+        drawn += drawn >= rows[:, None]  # counted without the own row
+        if _GATHERED * negatives < n:
+            cosines = torch.bmm(y[drawn], x[rows, :, None]).squeeze(2)
+        else:
+            cosines = (x[rows] @ y.T).gather(1, drawn)
+        ahead = cosines - (x[rows] * y[rows]).sum(dim=1, keepdim=True)
+        tied = (ahead.abs() <= _TIE).sum(dim=1)
+        won[rows] = torch.where((ahead > _TIE).any(dim=1), 0.0, 1 / (1 + tied).double())
+    return mean_score(won.numpy(), of="pair")
+
+
+def _drawn(rng: np.random.Generator, rows: int, count: int, among: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """For each row, count different numbers below among; every choice of them is equally likely."""
+    if _GATHERED * count >= among:
+        return rng.permuted(np.tile(np.arange(among), (rows, 1)), axis=1)[:, :count]
+    drawn = rng.integers(among, size=(rows, count))
+    while True:  # what came twice is drawn again, blind to which number it is
+        drawn.sort(axis=1)
+        again = np.nonzero(drawn[:, 1:] == drawn[:, :-1])
+        if len(again[0]) == 0:
+            return drawn
+        drawn[again] = rng.integers(among, size=len(again[0]))
 
 
 def info_nce_score(image: Array, text: Array) -> Score:
@@ -162,8 +200,12 @@ def info_nce_score(image: Array, text: Array) -> Score:
     x, y = _in_one_space(image, text)
     own = (x * y).sum(dim=1)
     rows = max(1, _ENTRIES_AT_ONCE // len(y))
-    totals = torch.cat([torch.logsumexp(some @ y.T, dim=1) for some in x.split(rows)])
-    return mean_score((own - totals).numpy(), of="pair")
+    room = torch.empty(min(rows, len(x)), len(y), dtype=x.dtype)  # used again and again: freed blocks can pile up
+    totals = torch.empty_like(own)
+    for some, total in zip(x.split(rows), totals.split(rows), strict=True):
+        cosines = torch.mm(some, y.T, out=room[: len(some)])
+        torch.sum(cosines.exp_(), dim=1, out=total)  # of cosines, no exponential is large
+    return mean_score((own - totals.log_()).numpy(), of="pair")
 
 
 def _in_one_space(image: Array, text: Array) -> tuple[torch.Tensor, torch.Tensor]:
@@ -174,12 +216,16 @@ def _in_one_space(image: Array, text: Array) -> tuple[torch.Tensor, torch.Tensor
 
 
 def _unit(rows: torch.Tensor, name: str) -> torch.Tensor:
-    rows = rows.cpu().double()
-    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    zero = (lengths == 0).flatten().nonzero().flatten()
+    rows = rows.cpu()
+    directions: torch.Tensor = rows.double() / _lengths(rows, name)[:, None]
+    return directions
+
+
+def _lengths(rows: torch.Tensor, name: str) -> torch.Tensor:
+    lengths: torch.Tensor = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+    zero = (lengths == 0).nonzero().flatten()
     if len(zero):
         raise InputError(
             f"{len(zero)} rows of {name} are all zeros (the first is row {int(zero[0])}): they have no direction."
         )
-    directions: torch.Tensor = rows / lengths
-    return directions
+    return lengths

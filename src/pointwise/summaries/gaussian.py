@@ -67,6 +67,7 @@ class GaussianPair:
         self.widths = (0, 0)
         self._mean: Matrix = np.zeros(0)
         self._moments: Matrix = np.zeros((0, 0))
+        self._fitted: dict[tuple[bool, float, int | None], _Fit] = {}  # until further pairs come
 
     def update(self, x: Array, y: Array) -> None:
         """Take in further pairs: row i of x [b, dx] belongs to row i of y [b, dy].
@@ -76,10 +77,12 @@ class GaussianPair:
         """
         left, right = _as_pairs(x, y)
         self._require_widths(left.shape[1], right.shape[1])
-        for z in _joined(left, right):
-            mean = z.mean(axis=0)
-            z -= mean
-            self._add(len(z), mean, z.T @ z)
+        first = np.concatenate([left[0].cpu().double().numpy(), right[0].cpu().double().numpy()])
+        with np.errstate(over="ignore", invalid="ignore"):  # the fit says so, in a sentence
+            for z in _joined(left, right, less=first):  # differences keep the digits that a common offset would eat
+                mean = z.mean(axis=0)
+                z -= mean
+                self._add(len(z), first + mean, z.T @ z)
 
     def merge(self, other: GaussianPair) -> None:
         """Take in all pairs that the other has seen.
@@ -137,14 +140,20 @@ class GaussianPair:
         degrees = self.count - 1
         shares = [(degrees - p - 1) / degrees if debias else 1.0 for p in (dx, dy, dx + dy)]
         scores = []
-        for joined in _joined(left, right):
-            joined -= self._mean
+        for joined in _joined(left, right, less=self._mean):
             z = _onto(joined, axes)
             doubled = shares[1] * _squares(z[:, dx:], inverse_of_y) - shares[2] * _squares(z, inverse_of_rest)
             if debias:  # else D_x^2 cancels
                 doubled += (shares[0] - shares[2]) * _squares(z[:, :dx], inverse_of_x)
             scores.append(information + doubled / 2)
         return mean_score(np.concatenate(scores), of="pair")
+
+    def require_plain(self, *, debias: bool) -> None:
+        """Raise an InputError where debias is wanted of covariances with a ridge."""
+        if debias and self.ridge:
+            raise InputError(
+                f"debias=True is exact for plain covariances alone; ridge must be 0, it is {self.ridge:g}."
+            )
 
     @property
     def kept_variance(self) -> tuple[float, float]:
@@ -155,14 +164,11 @@ class GaussianPair:
         """
         if self.count < 2:
             raise InputError(f"{self.count} pairs have no variance yet; take in at least two.")
-        moments = torch.from_numpy(self._moments)
-        total = moments.diagonal()
-        sides = (slice(0, self.widths[0]), slice(self.widths[0], None))
-        kept = [
-            float((axes.T @ moments[side, side] @ axes).trace()) for axes, side in zip(self._axes(), sides, strict=True)
-        ]
         of_x, of_y = (
-            min(1.0, share / max(float(total[side].sum()), 1e-300)) for share, side in zip(kept, sides, strict=True)
+            1.0
+            if axes.shape[0] == axes.shape[1]
+            else min(1.0, float((axes.T @ block @ axes).trace()) / max(float(block.trace()), 1e-300))
+            for axes, block in zip(self._axes(), self._blocks(), strict=True)
         )
         return of_x, of_y
 
@@ -194,6 +200,7 @@ class GaussianPair:
 
     def _add(self, count: int, mean: Matrix, moments: Matrix) -> None:
         """Chan's update: moments about the joint mean from moments about each mean."""
+        self._fitted.clear()
         if self.count == 0:
             self.count, self._mean, self._moments = count, mean.copy(), moments.copy()
             return
@@ -209,27 +216,34 @@ class GaussianPair:
             self.widths = (dx, dy)
         if self.widths != (dx, dy):
             raise InputError(
-                f"these pairs have {dx} + {dy} columns but earlier ones had {self.widths[0]} + {self.widths[1]}; "
+                f"these pairs have {dx} + {dy} columns but those fitted on have {self.widths[0]} + {self.widths[1]}; "
                 "all must come from the same two encoders."
             )
 
     def _axes(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The orthonormal axes [d, r] that each side is seen in: principal ones by falling variance, or all columns."""
-        dx = self.widths[0]
-        moments = torch.from_numpy(self._moments)
-        blocks = moments[:dx, :dx], moments[dx:, dx:]
-        of_x, of_y = (_principal_axes(block, self.reduce) for block in blocks)
+        of_x, of_y = (_principal_axes(block, self.reduce) for block in self._blocks())
         return of_x, of_y
 
+    def _blocks(self) -> tuple[torch.Tensor, torch.Tensor]:
+        dx = self.widths[0]
+        moments = torch.from_numpy(self._moments)
+        return moments[:dx, :dx], moments[dx:, dx:]
+
     def _fit(self, *, debias: bool) -> _Fit:
+        """What scoring needs, worked out once for the pairs taken in so far."""
+        asked = debias, self.ridge, self.reduce
+        if asked not in self._fitted:
+            self._fitted[asked] = self._worked_out(debias=debias)
+        return self._fitted[asked]
+
+    def _worked_out(self, *, debias: bool) -> _Fit:
         """The axes and the Cholesky factors of the covariances of x, y and z, once it is certain they have full rank.
 
         The axes are None where nothing is reduced.
         """
-        if debias and self.ridge:
-            raise InputError(
-                f"debias=True is exact for plain covariances alone; ridge must be 0, it is {self.ridge:g}."
-            )
+        self.require_plain(debias=debias)
+        self._refuse_extremes()
         reduces = self.reduce is not None and self.reduce < max(self.widths)
         axes = self._axes() if reduces and self.count > 1 else None
         dx, dy = (side.shape[1] for side in axes) if axes else (min(d, self.reduce or d) for d in self.widths)
@@ -261,8 +275,9 @@ class GaussianPair:
         if bad:
             rank = int((torch.linalg.eigvalsh(covariance) > rounding * float(variances.max())).sum())
             raise InputError(
-                f"{self._names(bad, dx, axes)} {'is' if len(bad) == 1 else 'are'} a linear combination of those before:"
-                f" the joint covariance has effective rank {rank} of {dx + dy}, and the information is not finite. "
+                f"{self._names(bad, dx, axes)} {'is' if len(bad) == 1 else 'are'} a linear combination of those before,"
+                f" or too near to one to tell: the joint covariance has effective rank {rank} of {dx + dy}, and "
+                "the information cannot be known. "
                 "Leave such columns out, reduce each side to fewer principal axes (reduce=, --reduce), or add a ridge."
             )
         return axes, factor[:dx, :dx], torch.linalg.cholesky(covariance[dx:, dx:]), factor
@@ -272,8 +287,21 @@ class GaussianPair:
         of_x, of_y, of_z = (float(factor.diagonal().log().sum()) for factor in factors)
         return of_x + of_y - of_z - (self._bias(len(fit[1]), len(fit[2])) if debias else 0.0)
 
+    def _deviations(self) -> Matrix:
+        deviations: Matrix = np.sqrt(self._moments.diagonal() / max(self.count, 1))
+        return deviations
+
+    def _refuse_extremes(self) -> None:
+        deviations = self._deviations()
+        tiny = (deviations > 0) & (deviations < 1e-140)
+        if tiny.any() or not np.isfinite(self._moments).all():
+            raise InputError(
+                "squares of deviations from the mean do not fit into float64: rescale the features so that those of "
+                "every column are between 1e-140 and 1e150."
+            )
+
     def _refuse_constant(self) -> None:
-        deviations = np.sqrt(self._moments.diagonal() / self.count)
+        deviations = self._deviations()
         # A constant that binary fractions cannot hold, 0.1 say, differs from its mean by rounding.
         constant = np.flatnonzero(deviations <= 1e-13 * np.abs(self._mean)).tolist()
         if constant:
@@ -295,12 +323,14 @@ class GaussianPair:
         return float((torch.digamma((degrees - i) / 2) - torch.digamma((degrees - dx - i) / 2)).sum() / 2)
 
 
-def _joined(x: torch.Tensor, y: torch.Tensor) -> Iterator[Matrix]:
-    """The rows (x, y) in float64, some at a time, each time in the same memory."""
-    room = np.empty((min(_ROWS_AT_ONCE, len(x)), x.shape[1] + y.shape[1]))
+def _joined(x: torch.Tensor, y: torch.Tensor, *, less: Matrix) -> Iterator[Matrix]:
+    """The rows (x, y) less this one, in float64, some at a time, each time in the same memory."""
+    dx = x.shape[1]
+    room = np.empty((min(_ROWS_AT_ONCE, len(x)), dx + y.shape[1]))
     for left, right in zip(x.split(_ROWS_AT_ONCE), y.split(_ROWS_AT_ONCE), strict=True):
         z = room[: len(left)]
-        z[:, : x.shape[1]], z[:, x.shape[1] :] = left.cpu().numpy(), right.cpu().numpy()
+        np.subtract(left.cpu().numpy(), less[:dx], out=z[:, :dx])
+        np.subtract(right.cpu().numpy(), less[dx:], out=z[:, dx:])
         yield z
 
 

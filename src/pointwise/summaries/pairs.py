@@ -11,6 +11,8 @@ from pointwise.errors import InputError
 from pointwise.score import Score, mean_score
 from pointwise.summaries.gaussian import GaussianPair
 
+_NO_TEXT = "carries no text features; give it text=, one row per sample, or encode it together with its captions."
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
@@ -40,6 +42,15 @@ class Pairs:
         return mean_score(score.per_sample, of="pair", modes=table.modes, ids=table.ids, captions=table.captions)
 
 
+def require_mid_options(
+    reference: GaussianPair | None, *, ridge: float = 0.0, reduce: int | None = None, debias: bool = False
+) -> None:
+    """Raise an InputError unless these options of mid go together, asked for or not."""
+    if reference is not None and (ridge or reduce is not None):
+        raise InputError("reference_pairs has its own ridge and reduce; leave ridge and reduce out beside it.")
+    (reference or GaussianPair(ridge=ridge, reduce=reduce)).require_plain(debias=debias)
+
+
 def scored_pairs(
     real: FeatureTable,
     fake: FeatureTable,
@@ -65,7 +76,7 @@ def scored_pairs(
     pairs = _pairs(fake)
     if reference is None:
         if real.text is None:
-            raise InputError("the real table carries no text features; give it text=, one row per sample.")
+            raise InputError(f"the real table {_NO_TEXT}")
         reference = GaussianPair(ridge=ridge, reduce=reduce)
         reference.update(real.features, real.text)
     reference.mutual_information(debias=debias)
@@ -96,5 +107,5 @@ def pairs_in_one_space(fake: FeatureTable, *, seed: int = 0) -> Pairs:
 
 def _pairs(fake: FeatureTable) -> Pairs:
     if fake.text is None:
-        raise InputError("the generated table carries no text features; give it text=, one row per sample.")
+        raise InputError(f"the generated table {_NO_TEXT}")
     return Pairs(fake, fake.features, fake.text)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pointwise.data.synthetic import Gaussian, Uniform, sample_mixture
 from pointwise.errors import InputError
+from pointwise.synthetic import Gaussian, Uniform, sample_mixture
 
 MEAN = np.array([1.0, -2.0, 0.5])
 COVARIANCE = np.array([[2.0, 0.3, 0.1], [0.3, 1.0, -0.4], [0.1, -0.4, 0.7]])

@@ -1,0 +1,145 @@
+"""The pairs that a model is trained on: pictures with captions, a table with text features, or stored tokens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pointwise.data.digest import sha256_of
+from pointwise.data.formats import load
+from pointwise.data.images import is_images
+from pointwise.encoders.protocol import Encoder, TextEncoder
+from pointwise.encoding.items import Items, is_captions, open_items
+from pointwise.encoding.key import settings_of
+from pointwise.errors import InputError
+from pointwise.similarity.inputs import Inputs, Pairs
+from pointwise.similarity.token_file import TokenFile, is_tokens, load_tokens, save_tokens
+from pointwise.similarity.tokenizer import Tokenizer
+from pointwise.similarity.tokens import encode_tokens, has_tokens, pixels
+
+Say = Callable[[str], object]
+Progress = Callable[[str, int, int], object]
+
+
+class Source(NamedTuple):
+    """Pairs to train on, and what the model that is trained on them has to know.
+
+    pairs: n.
+    meta: for the model: "image_encoder" and "text_encoder" by name, with all their meta; or "tokenizer".
+    """
+
+    pairs: Pairs
+    meta: dict[str, Any]
+
+
+def stored_pairs(path: str) -> Source | None:
+    """Return the pairs of a file of tokens, or of a table with text features; None if the path is of pictures.
+
+    Raises:
+        InputError: there is no such path, it cannot be read, or the table has no text features.
+    """
+    if not os.path.exists(path):
+        raise InputError(
+            f"{path} does not exist; give images with captions, a table with text features, or a file of tokens."
+        )
+    if is_tokens(path):
+        tokens = load_tokens(path)
+        return Source(tokens.pairs, dict(tokens.meta))
+    if is_captions(path) and not path.lower().endswith(".parquet"):
+        raise InputError(f"{path} holds captions alone; give the images, and these captions by --captions.")
+    if is_images(path):
+        return None
+    table = load(path)
+    if table.text is None:
+        raise InputError(
+            f"the table {path} has no text features; make one of pairs by pointwise encode --captions, or give images."
+        )
+    pairs = Pairs(Inputs(table.features[:, None]), Inputs(table.text[:, None]))
+    meta = {"image_encoder": table.meta.get("encoder"), "text_encoder": table.meta.get("text_encoder")}
+    return Source(pairs, {name: value for name, value in meta.items() if value is not None})
+
+
+def open_pictures(source: str, captions: str | None, *, say: Say) -> Items:
+    """Return pictures with their captions, which are those beside them where no file is given.
+
+    Raises:
+        InputError: there are no pictures or captions, or they do not match.
+    """
+    items = open_items(source, captions=captions, beside=True, only_matching=False)
+    for note in items.notes:
+        say(note)
+    return items
+
+
+def pixel_pairs(items: Items, *, image_size: int, tokenizer: Tokenizer, say: Say, progress: Progress) -> Source:
+    """Return the pairs for towers that are trained from scratch."""
+    texts = _captions(items)
+    cut = sum(count > tokenizer.context for count in tokenizer.count_tokens(texts))
+    if cut:
+        say(f"{cut} of {len(texts)} captions are longer than the context of {tokenizer.context}, and were cut to it.")
+    n = len(items)
+    pictures = (items.picture(i) for i in _counted(n, lambda done: progress("images", done, n)))
+    return Source(
+        Pairs(pixels(pictures, image_size=image_size), tokenizer(texts)),
+        {"tokenizer": tokenizer.name, "captions_truncated": cut},
+    )
+
+
+def token_pairs(
+    items: Items,
+    path: Path,
+    image: Encoder,
+    text: TextEncoder,
+    *,
+    say: Say,
+    progress: Progress,
+) -> Source:
+    """Return the token features of frozen encoders; they are kept in a file, and taken from it the next time.
+
+    The file is known by the content of all items and the name and meta of the encoders: what has changed since is
+    encoded again.
+
+    Raises:
+        InputError: a picture cannot be read.
+    """
+    settings = settings_of(image, text)
+    n, texts = len(items), _captions(items)
+    digests = [items.digest(i, skip_bad=False).hex() for i in range(n)]
+    key = sha256_of("pointwise.tokens/1", settings, [has_tokens(image), has_tokens(text)], digests)
+    if is_tokens(path) and (there := load_tokens(path)).meta.get("key") == key:
+        return Source(there.pairs, dict(there.meta))
+    for one in (image, text):
+        if not has_tokens(one):
+            say(f"encoder {one.name} gives one feature vector for an item and no tokens: each item has one token.")
+    cut = sum(int(count) > text.max_tokens for count in text.count_tokens(texts))
+    if cut:
+        say(f"{cut} of {n} captions are longer than the {text.max_tokens} tokens that {text.name} reads, and were cut.")
+    meta = {
+        "image_encoder": image.name,
+        "image_encoder_meta": dict(image.meta),
+        "text_encoder": text.name,
+        "text_encoder_meta": dict(text.meta),
+        "captions_truncated": cut,
+        "key": key,
+    }
+    pictures = (items.picture(i) for i in range(n))
+    pairs = Pairs(
+        encode_tokens(image, pictures, progress=lambda done: progress("images encoded", done, n)),
+        encode_tokens(text, texts, progress=lambda done: progress("captions encoded", done, n)),
+    )
+    save_tokens(path, TokenFile(pairs, [str(id_) for id_ in items.ids.tolist()], texts, meta))
+    return Source(pairs, meta)
+
+
+def _captions(items: Items) -> Sequence[str]:
+    if items.captions is None or items.images is None:
+        raise InputError(f"{items.source} has no captions; give a file of them: --captions FILE.")
+    return items.captions
+
+
+def _counted(n: int, progress: Callable[[int], object]) -> Any:
+    for i in range(n):
+        yield i
+        progress(i + 1)

@@ -1,0 +1,290 @@
+"""pointwise retrieve: tables, stored tokens and images, to the table and the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pointwise.cli import main
+from pointwise.data.table import FeatureTable
+from pointwise.similarity.calibration import pmi_calibration
+from pointwise.similarity.checkpoint import MODEL
+from pointwise.similarity.inputs import Inputs, Pairs
+from pointwise.similarity.model import DualEncoder, FrozenTokens
+from pointwise.similarity.retrieval import retrieval
+from pointwise.similarity.text import TextTransformer
+from pointwise.similarity.token_file import TokenFile, save_tokens
+from pointwise.similarity.tokenizer import Tokenizer
+from pointwise.similarity.tokens import pixels
+from pointwise.similarity.vision import VisionTransformer
+
+N = 30
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The problems are so small that threads would mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def pointwise(tmp_path, monkeypatch, capsys):
+    """Run the command line in an empty folder: (exit status, stdout, stderr)."""
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main(["retrieve", *map(str, arguments)])
+        return stop.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(pointwise):
+    """Run what must be refused: exit status 2, nothing on stdout, and the one line on stderr is returned."""
+
+    def run(*arguments):
+        code, out, err = pointwise(*arguments)
+        assert (code, out) == (2, "")
+        assert err.startswith("pointwise: ")
+        assert err.count("\n") == 1
+        return err
+
+    return run
+
+
+def rows_of(out):
+    """The rows of the printed table, without their frame."""
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in out.splitlines() if line[:1] == "│"]
+
+
+def pairs(n=N, d=6, seed=0, **columns):
+    rng = np.random.default_rng(seed)
+    text = rng.normal(size=(n, d))
+    return FeatureTable(3 * text + 2 * rng.normal(size=(n, d)), text=text, **columns)
+
+
+def cosines(table):
+    x, y = (rows.numpy() / np.linalg.norm(rows.numpy(), axis=1, keepdims=True) for rows in (table.features, table.text))
+    return x @ y.T
+
+
+def agrees(report, found):
+    for way in ("image_to_text", "text_to_image"):
+        direction = getattr(found, way)
+        assert report[way]["ranks"] == direction.ranks.tolist()
+        for name, value in direction.to_dict().items():
+            assert report[way][name]["value"] == pytest.approx(value, abs=1e-12)
+        assert (report[way]["recall@1"]["low"], report[way]["recall@1"]["high"]) == direction.recall[1].interval()
+        assert (
+            report[way]["median_rank"]["low"],
+            report[way]["median_rank"]["high"],
+        ) == direction.median_rank_interval()
+
+
+# ---- tables
+
+
+def test_a_table_by_cosines(pointwise):
+    table = pairs(ids=[f"{i}.png" for i in range(N)], captions=[f"text {i}" for i in range(N)])
+    table.save("pairs.parquet")
+    found = retrieval(cosines(table))
+    code, out, err = pointwise("pairs.parquet", "--json", "all.json")
+    assert (code, err) == (0, "")
+    rows = rows_of(out)
+    assert [row[0] for row in rows] == ["R@1", "R@5", "R@10", "MRR", "median rank"]
+    first = found.image_to_text.recall[1]
+    assert rows[0][1:3] == [f"{first.value:.3f}", "{:.3f} to {:.3f}".format(*first.interval())]
+    assert rows[2][3] == f"{found.text_to_image.recall[10].value:.3f}"
+    assert rows[3][1] == f"{found.image_to_text.reciprocal_rank.value:.3f}"
+    assert rows[4][3] == f"{found.text_to_image.median_rank:g}"
+    assert "30 images and 30 texts, by cosine." in out
+    assert "Everything, down to the rank of each item, is in all.json." in out
+    with open("all.json") as file:
+        report = json.load(file)
+    agrees(report, found)
+    assert (report["images"], report["texts"], report["similarity"]) == (N, N, "cosine")
+    assert report["ids"] == table.ids.tolist()
+    assert report["captions"] == table.captions.tolist()
+    assert "calibration" not in report
+
+
+def test_products_in_place_of_cosines(pointwise):
+    table = pairs(seed=1)
+    table.save("pairs.npz")
+    code, out, err = pointwise("pairs.npz", "--similarity", "dot", "--json", "-")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    agrees(report, retrieval(table.features.numpy() @ table.text.numpy().T))
+    assert (report["similarity"], report["ids"], report["captions"]) == ("dot", None, None)
+
+
+def test_rows_of_one_id_are_one_image(pointwise):
+    table = pairs()
+    image_of = np.random.default_rng(3).permutation(np.repeat(np.arange(10), 3))
+    features = table.features[image_of]
+    FeatureTable(features, text=table.text, ids=image_of + 100).save("pairs.npz")
+    report = json.loads(pointwise("pairs.npz", "--json", "-")[1])
+    agrees(report, retrieval(cosines(table)[:10], groups_y=image_of))
+    assert (report["images"], report["texts"]) == (10, 30)
+    assert report["ids"] == list(range(100, 110))
+    assert report["text_to_image"]["image_of"] == image_of.tolist()
+
+
+def test_captions_of_several_images_are_said(pointwise):
+    pairs(captions=["a dog", "a cat", "a dog", *map(str, range(N - 3))]).save("pairs.npz")
+    code, _, err = pointwise("pairs.npz")
+    assert code == 0
+    assert err == (
+        "warning: 1 captions belong to several images each (the first: 'a dog'); only the image of the same row counts "
+        "as right.\n"
+    )
+
+
+def test_what_is_too_large_to_hold_is_made_a_part_at_a_time(pointwise, monkeypatch):
+    pairs().save("pairs.npz")
+    whole = json.loads(pointwise("pairs.npz", "--json", "-")[1])
+    monkeypatch.setattr(import_module("pointwise.cli.retrieve"), "_LARGEST_HELD", 100)
+    assert json.loads(pointwise("pairs.npz", "--json", "-")[1]) == whole
+
+
+# ---- models
+
+
+def token_pairs(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.arange(5) < torch.randint(1, 6, (N, 1), generator=generator)
+    return Pairs(
+        Inputs(torch.randn(N, 4, 7, generator=generator)),
+        Inputs(torch.randn(N, 5, 3, generator=generator), mask),
+    )
+
+
+@pytest.mark.parametrize("similarity", ["kme", "wpse", "clip"])
+def test_stored_tokens_by_a_model(pointwise, tmp_path, similarity):
+    model = DualEncoder(FrozenTokens(width=7), FrozenTokens(width=3), similarity=similarity, points=2, dim=4)
+    (tmp_path / "trained").mkdir()
+    model.save(f"trained/{MODEL}")
+    some = token_pairs()
+    save_tokens("tokens.safetensors", TokenFile(some, [f"{i:02}" for i in range(N)], ["text"] * N, {}))
+    with torch.no_grad():
+        s = model(*some)
+    code, out, err = pointwise("tokens.safetensors", "--model", "trained", "--json", "all.json")
+    assert code == 0
+    assert err.startswith("warning: 1 captions belong to several images each")
+    with open("all.json") as file:
+        report = json.load(file)
+    agrees(report, retrieval(s))
+    calibration = pmi_calibration(s)
+    for name, value in calibration.to_dict().items():
+        got = report["calibration"][name]
+        assert (got["value"] if name == "mutual_information" else got) == pytest.approx(value, rel=1e-4, abs=1e-4)
+    assert report["calibration"]["pmi"] == pytest.approx(calibration.mutual_information.per_sample, abs=1e-3)
+    assert f"30 images and 30 texts, by the {similarity} model trained." in out
+    printed = float(re.search(r"Mutual information (\S+) nats", out)[1])
+    assert printed == pytest.approx(calibration.mutual_information.value, abs=6e-4)
+
+
+def test_images_with_captions_by_a_model(pointwise, tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, size=(6, 16, 16, 3), dtype=np.uint8)
+    (tmp_path / "pictures").mkdir()
+    texts = [f"a picture, number {i}" for i in range(6)]
+    for i, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
+        Image.fromarray(picture).save(f"pictures/{i}.png")
+        (tmp_path / "pictures" / f"{i}.txt").write_text(text)
+    words = Tokenizer("bytes", context=20)
+    model = DualEncoder(
+        VisionTransformer(image_size=16, patch=8, width=32, depth=1, seed=0),
+        TextTransformer(vocabulary=words.vocabulary, context=20, width=32, depth=1, seed=0),
+        points=2,
+        dim=4,
+        meta={"tokenizer": words.name},
+    )
+    model.save("model.safetensors")
+    code, out, err = pointwise("pictures", "--model", "model.safetensors", "--json", "-")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    with torch.no_grad():
+        s = model(pixels(list(pictures), image_size=16), words(texts))
+    agrees(report, retrieval(s))
+    assert report["captions"] == texts
+
+
+# ---- what is refused
+
+
+def test_what_cannot_be_searched_is_refused(refused, tmp_path):
+    pairs(n=3).save("pairs.npz")
+    FeatureTable(np.eye(3)).save("alone.npz")
+    FeatureTable(np.zeros((0, 2)), text=np.zeros((0, 2))).save("empty.npz")
+    FeatureTable(np.eye(3), text=np.eye(3)[[0, 0, 2]] * [[1], [0], [1]]).save("zero.npz")
+    FeatureTable(np.eye(3), text=np.eye(3), ids=[7, 8, 7]).save("ids.npz")
+    FeatureTable(np.eye(2), text=np.eye(2), meta={"encoder": "a", "text_encoder": "b"}).save("two.npz")
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (4, 4)).save("pictures/0.png")
+    assert "gone.npz does not exist; give a table with text features." in refused("gone.npz")
+    assert "the table alone.npz has no text features; make one of pairs by" in refused("alone.npz")
+    assert "the table empty.npz has no rows" in refused("empty.npz")
+    assert "the text features of row 1 are all zeros" in refused("zero.npz")
+    assert "rows 0 and 2 of ids.npz have the same id 7 and different features" in refused("ids.npz")
+    assert "these come from a and b" in refused("two.npz")
+    assert "pictures holds images. Make a table of them first: pointwise encode pictures" in refused("pictures")
+    assert "--captions is for a model of pairs" in refused("pairs.npz", "--captions", "c.csv")
+    assert "--device is for a model of pairs" in refused("pairs.npz", "--device", "cpu")
+    assert "cannot write no/where.json" in refused("pairs.npz", "--json", "no/where.json")
+    assert "gone does not exist; give the folder that pointwise train wrote" in refused("pairs.npz", "--model", "gone")
+    assert "a model has its own; leave it out beside --model" in refused(
+        "pairs.npz", "--model", "gone", "--similarity", "cosine"
+    )
+    assert "gone does not exist; give a table with text features, or images." in refused("gone", "--model", "m")
+
+
+def test_a_model_of_other_features_is_refused(refused):
+    frozen = DualEncoder(
+        FrozenTokens(width=6), FrozenTokens(width=6), points=1, dim=4, meta={"image_encoder": "a", "text_encoder": "b"}
+    )
+    frozen.save("frozen.safetensors")
+    words = Tokenizer("bytes", context=9)
+    DualEncoder(
+        FrozenTokens(width=6),
+        TextTransformer(vocabulary=words.vocabulary, context=9, width=32, depth=1, seed=0),
+        points=1,
+        dim=4,
+    ).save("reads.safetensors")
+    pairs(d=5).save("narrow.npz")
+    pairs(d=6, meta={"encoder": "a", "text_encoder": "c"}).save("other.npz")
+    pairs(d=6).save("pairs.npz")
+    assert (
+        "the image features of narrow.npz are 5 columns of an unnamed encoder; the model was trained on 6 of a: encode "
+        "by that."
+    ) in refused("narrow.npz", "--model", "frozen.safetensors")
+    assert "the text features of other.npz are 6 columns of c; the model was trained on 6 of b" in refused(
+        "other.npz", "--model", "frozen.safetensors"
+    )
+    assert "the model makes its own features of texts; give images with captions, not pairs.npz" in refused(
+        "pairs.npz", "--model", "reads.safetensors"
+    )
+    assert "pairs.npz holds features of texts already; leave --captions out" in refused(
+        "pairs.npz", "--model", "frozen.safetensors", "--captions", "c.csv"
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
+def test_a_device_that_is_not_there_is_refused(refused):
+    pairs().save("pairs.npz")
+    DualEncoder(FrozenTokens(width=6), FrozenTokens(width=6), points=1, dim=4).save("model.safetensors")
+    options = ("--model", "model.safetensors", "--device", "cuda")
+    assert "the device 'cuda' cannot be used" in refused("pairs.npz", *options)

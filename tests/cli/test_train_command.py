@@ -1,0 +1,228 @@
+"""pointwise train, from the arguments to the model, the exit status and the sentences on stderr."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pointwise as pw
+from pointwise.cli import main
+from pointwise.similarity.model import DualEncoder
+from pointwise.similarity.token_file import load_tokens
+from pointwise.similarity.tokens import image_inputs, text_inputs
+
+COUNT = 200
+COLOURS = {"red": (255, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
+SCRATCH = (
+    *("--from-scratch", "--tokenizer", "bytes", "--context", 40, "--image-size", 32, "--width", 16, "--depth", 1),
+    *("--points", 2, "--dim", 8, "--batch-size", 32, "--warmup", 2, "--lr", 0.005),
+)
+FROZEN = ("--encoder", "pixels:8", "--points", 2, "--dim", 8, "--batch-size", 8, "--warmup", 2, "--steps", 4)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Pictures of one coloured square each, and captions that say its colour and side."""
+    folder = tmp_path_factory.mktemp("rendered")
+    rng = np.random.default_rng(0)
+    rows = ["file_name,caption"]
+    for i in range(COUNT):
+        colour, side = rng.choice(list(COLOURS)), rng.choice(["left", "right"])
+        picture = np.zeros((32, 32, 3), dtype=np.uint8)
+        x, y = rng.integers(0, 7) + 16 * (side == "right"), rng.integers(0, 22)
+        picture[y : y + 9, x : x + 9] = COLOURS[colour]
+        Image.fromarray(picture).save(folder / f"{i:03}.png")
+        rows.append(f"{i:03}.png,{colour} on the {side}")
+    (folder / "captions.csv").write_text("\n".join(rows))
+    return folder
+
+
+@pytest.fixture
+def pointwise(tmp_path, monkeypatch, capsys):
+    """Run the command line in an empty folder: (exit status, stdout, stderr)."""
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(["train", *(str(argument) for argument in arguments)])
+        return stop.value.code, *capsys.readouterr()
+
+    yield run
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def refused(pointwise, tmp_path):
+    """Run what must be refused: status 2, one sentence on stderr, nothing written. Returns the sentence."""
+
+    def run(*arguments: object) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        code, out, err = pointwise(*arguments)
+        assert (code, out) == (2, "")
+        assert err.startswith("pointwise: ")
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+        assert sorted(tmp_path.rglob("*")) == before
+        return err
+
+    return run
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table of eighty pairs that share a latent."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(80, 4))
+    features, text = (z @ rng.normal(size=(4, width)) + 0.1 * rng.normal(size=(80, width)) for width in (6, 5))
+    pw.FeatureTable(features.astype("float32"), text=text.astype("float32")).save(tmp_path / "pairs.npz")
+    return "pairs.npz"
+
+
+def log(folder):
+    with open(f"{folder}/log.jsonl", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+@pytest.mark.parametrize("similarity", ["kme", "wpse", "clip"])
+def test_pictures_and_captions_become_a_model_from_scratch(pointwise, pictures, similarity):
+    captions = pictures / "captions.csv"
+    command = (pictures, "-o", "run", "--captions", captions, *SCRATCH, "--similarity", similarity, "--steps", 25)
+    code, out, err = pointwise(*command)
+    assert (code, err) == (0, "")
+    assert re.match(
+        rf"run/model.safetensors: {similarity}, 2 points of 8 dimensions, [\d,]+ parameters, 200 pairs\. Mean loss of "
+        r"the last 25 steps \d\.\d{3} nats: mutual information of the pairs trained on about -?\d\.\d{3} nats \(log B, "
+        r"3\.466, is the most that batches of this size can show\)\.\n25 steps in \d+\.\d s\.\n$",
+        out,
+    )
+    lines = log("run")
+    assert len(lines) == 25
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    model = DualEncoder.load("run/model.safetensors")
+    assert model.kind == similarity
+    pixels = [np.asarray(Image.open(pictures / f"{i:03}.png")) for i in range(3)]
+    s = model(image_inputs(model, pixels), text_inputs(model, ["red on the left", "white on the right"]))
+    assert s.shape == (3, 2)
+
+
+def test_a_run_goes_on_to_the_same_bytes(pointwise, pictures, monkeypatch):
+    command = (pictures, "--captions", pictures / "captions.csv", *SCRATCH, "--steps", 6, "--checkpoint-every", 3)
+    assert pointwise(*command, "-o", "whole")[0] == 0
+    module = sys.modules["pointwise.cli.train"]
+
+    def stopping(model, pairs, folder, *, progress, **options):
+        def stop(line):
+            if line["step"] == 4:
+                raise KeyboardInterrupt
+
+        return fit(model, pairs, folder, progress=stop, **options)
+
+    fit = module.fit
+    monkeypatch.setattr(module, "fit", stopping)
+    assert pointwise(*command, "-o", "parts")[0] == 130
+    monkeypatch.setattr(module, "fit", fit)
+    code, out, _ = pointwise(*command, "-o", "parts", "--resume")
+    assert code == 0
+    assert "of the last 3 steps" in out
+    for name in ("model.safetensors", "checkpoint.safetensors"):
+        with open(f"whole/{name}", "rb") as whole, open(f"parts/{name}", "rb") as parts:
+            assert whole.read() == parts.read()
+    assert "Its training was over already." in pointwise(*command, "-o", "parts", "--resume")[1]
+
+
+def test_heads_are_trained_on_tokens_of_frozen_encoders_which_are_kept(pointwise, pictures, monkeypatch):
+    command = (pictures, "--captions", pictures / "captions.csv", *FROZEN)
+    code, _, err = pointwise(*command, "-o", "run")
+    assert code == 0
+    assert "encoder pixels:8 gives one feature vector for an item and no tokens" in err
+    kept = load_tokens("run/tokens.safetensors")
+    assert kept.pairs.images.x.shape == (COUNT, 1, 192)
+    assert kept.pairs.texts.x.shape[::2] == (COUNT, 384)
+    assert kept.ids[0] == "000.png"
+    assert kept.captions[0] in {f"{colour} on the {side}" for colour in COLOURS for side in ("left", "right")}
+    model = DualEncoder.load("run/model.safetensors")
+    assert model.meta["image_encoder"] == "pixels:8"
+    assert model.meta["text_encoder"] == "minilm"
+
+    from pointwise.similarity import sources
+
+    monkeypatch.setattr(sources, "encode_tokens", None)  # nothing is encoded again
+    assert pointwise(*command, "-o", "run", "--resume")[0] == 0
+    code, _, err = pointwise("run/tokens.safetensors", *FROZEN[2:], "-o", "again")
+    assert (code, err) == (0, "")
+    first, again = log("run"), log("again")
+    assert [line["loss"] for line in first] == [line["loss"] for line in again]
+
+
+def test_a_table_with_text_is_a_source(pointwise, table):
+    code, out, err = pointwise(table, "-o", "run", *FROZEN[2:], "--points", "all")
+    assert (code, err) == (0, "")
+    assert "kme, one point for each token of 8 dimensions" in out
+
+
+def test_a_training_that_diverges_ends_with_status_1_and_a_sentence(pointwise, table):
+    code, out, err = pointwise(table, "-o", "run", *FROZEN[2:-1], 40, "--lr", 1000, "--checkpoint-every", 1)
+    assert (code, out) == (1, "")
+    assert re.match(
+        r"pointwise: training diverged at step \d+: its loss is nan, the norm of the gradient nan; the last good "
+        r"checkpoint is run/checkpoint.safetensors, of step \d+\. Give another folder and a lower learning rate than ",
+        err,
+    )
+    assert err.count("\n") == 1
+
+
+# ---- what is refused, before anything is read
+
+
+def test_sources_that_are_no_pairs_are_refused(refused, pictures, tmp_path):
+    assert "gone does not exist; give images with captions" in refused("gone", "-o", "run")
+    pw.FeatureTable(np.ones((4, 3), dtype="float32")).save(tmp_path / "lone.npz")
+    assert "the table lone.npz has no text features" in refused("lone.npz", "-o", "run")
+    assert "holds captions alone" in refused(pictures / "captions.csv", "-o", "run")
+    assert "captions" in refused(pictures, "-o", "run")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--points", "many"), "--points is 'many'; it must be a number of at least 1, or 'all'"),
+        (("--points", "0"), "--points is '0'; it must be a number"),
+        (("--width", 3), "--width has no meaning where encoders are frozen; leave it out or give --from-scratch"),
+        (
+            ("--from-scratch", "--encoder", "bundled", "--text-encoder", "minilm"),
+            "--encoder, --text-encoder have no meaning where --from-scratch is given; leave them out.",
+        ),
+        (("--batch-size", 201), "batch_size is 201; it must be from 2 to 200, the number of pairs"),
+        (("--resume",), "there is no run/checkpoint.safetensors to go on from"),
+        (("--text-encoder", "none", "--batch-size", 8), "there is no text encoder 'none'"),
+        (("--lr", 0), "Invalid value for '--lr': 0.0 is not in the range 0<x<=1000"),
+        (("--device", "cuda:77"), "the device 'cuda:77' cannot be used"),
+        (("--encoder", "none", "--batch-size", 8), "there is no encoder 'none'"),
+        (("--from-scratch", "--tokenizer", "bytes", "--patch", 7), "patches of 7 x 7 do not fill"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(refused, pictures, options, message):
+    assert message in refused(pictures, "-o", "run", "--captions", pictures / "captions.csv", *options)
+
+
+def test_features_of_pairs_need_no_encoder(refused, table):
+    sentence = refused(table, "-o", "run", "--encoder", "bundled", "--captions", "captions.csv")
+    assert "pairs.npz holds features of pairs already; leave out --captions, --encoder." in sentence
+
+
+def test_a_checkpoint_is_not_overwritten(pointwise, refused, table):
+    assert pointwise(table, "-o", "run", *FROZEN[2:])[0] == 0
+    assert "run/checkpoint.safetensors is there; go on from it" in refused(table, "-o", "run", *FROZEN[2:])
+    assert "was made with another steps: 4, and now it is 2000" in refused(
+        table, "-o", "run", *FROZEN[2:-2], "--resume"
+    )
