@@ -29,7 +29,8 @@ from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 @click.argument("fake", nargs=-1, required=True)
 @click.option(
     "--encoder",
-    help="For images: bundled, bundled:SIZE, pixels, pixels:SIZE; as REAL was encoded if left out.",
+    help="For images: bundled[:SIZE], pixels[:SIZE], transformers:MODEL, open_clip:MODEL, timm:MODEL; as REAL was "
+    "encoded if left out.",
 )
 @click.option("--k", "k_text", default="5", show_default=True, help="Neighbours; several as 3,5,10.")
 @click.option(
