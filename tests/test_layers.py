@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "pointwise"
 ORDER = [
     # 0 the ground
     ["errors"],
-    ["arrays"],
+    ["arrays", "products"],
     ["score"],
     # 1 what is measured
     ["data", "synthetic"],

@@ -5,7 +5,6 @@ import io
 import json
 import tarfile
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,9 +255,8 @@ def test_what_cannot_be_matched_is_refused(folder, captioned):
         encode("gone", encoder=Means())
 
 
-def test_without_a_text_encoder_it_is_the_text_tower_of_the_encoder_or_minilm(folder, captioned, tmp_path, monkeypatch):
+def test_without_a_text_encoder_it_is_the_text_tower_of_the_encoder_or_minilm(folder, captioned, tmp_path):
     pytest.importorskip("transformers")
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "encoders")
     from encoders.tiny_models import save_tiny_clip, save_tiny_dinov2
 
     for path in (folder / "mode0" / "1.png", folder / "mode1" / "4.png"):

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from pointwise.products import full_precision
+
 _PASS_BYTES = {"cpu": 64 << 20, "cuda": 2 << 30}  # on a processor a pass that stays near the cache is the quickest
 _LIVE_AT_ONCE = 4  # inputs and outputs as large as the largest that exist together: residuals, attention's three inputs
 
@@ -19,22 +21,9 @@ def inference(device: torch.device) -> Iterator[None]:
 
     What is computed inside leaves inference mode, and may be used by autograd, once it is copied outside.
     """
-    switches = [backend.matmul for backend in (torch.backends.cuda, torch.backends.mkldnn) if _settable(backend)]
-    settings = [(switch, switch.fp32_precision) for switch in switches if switch.fp32_precision != "ieee"]
-    legacy = None if switches else torch.get_float32_matmul_precision()  # PyTorch before 2.9 has this one alone
     convolutions = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-    with torch.inference_mode(), torch.autocast(device.type, enabled=False), convolutions:
-        try:
-            for switch, _ in settings:
-                switch.fp32_precision = "ieee"
-            if legacy is not None:
-                torch.set_float32_matmul_precision("highest")
-            yield
-        finally:
-            for switch, setting in settings:
-                switch.fp32_precision = setting
-            if legacy is not None:
-                torch.set_float32_matmul_precision(legacy)
+    with torch.inference_mode(), full_precision(device), convolutions:
+        yield
 
 
 def items_at_once(network: nn.Module, encode_one: Callable[[], object], *, device: torch.device) -> int:
@@ -56,10 +45,6 @@ def items_at_once(network: nn.Module, encode_one: Callable[[], object], *, devic
         for hook in hooks:
             hook.remove()
     return max(1, _PASS_BYTES.get(device.type, 1 << 30) // (_LIVE_AT_ONCE * largest))
-
-
-def _settable(backend: Any) -> bool:
-    return hasattr(backend, "matmul") and hasattr(backend.matmul, "fp32_precision")
 
 
 def _bytes(x: Any) -> int:

@@ -9,13 +9,12 @@ tile gives *closeness*, -|a - b|^2 / 2, for every pair: the larger, the nearer. 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
 from pointwise.errors import InputError
+from pointwise.products import full_precision, product
 
 GROUP = 32  # tiles are padded to a multiple of this, so that rows can be reduced in equal groups
 _WIDTH = 1536  # rows of a tile: 1536 x 1536 float32 is 9 MB, which stays in the last-level cache
@@ -126,48 +125,7 @@ def closeness(left: Tiles, i: int, right: Tiles, j: int) -> torch.Tensor:
     """-|a - b|^2 / 2 for each row a of one tile and b of another, [width, width], -inf in the padding."""
     a, b = left.blocks[i], right.blocks[j]
     half_a, half_b = left.half_squares[left.padded_rows(i)], right.half_squares[right.padded_rows(j)]
-    with _full_precision(a.device):
-        product = _product_less(a, b, half_b)
-    product -= half_a[:, None]
-    return product
-
-
-def _product_less(a: torch.Tensor, b: torch.Tensor, subtracted: torch.Tensor) -> torch.Tensor:
-    """A b^T less a row. oneDNN's float32 product has run at twice the speed of the default BLAS on AMD processors.
-
-    PyTorch gives no public way to it without a copy of the result; where this one is missing the default one serves.
-    """
-    fused = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if (
-        fused is not None
-        and a.device.type == "cpu"
-        and a.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
-    ):
-        product: torch.Tensor = fused(a, b, -subtracted, "none", [], "")
-        return product
-    return torch.addmm(-subtracted, a, b.t())
-
-
-@contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Products in full float32, also where the user's program has allowed TF32, bfloat16 or autocast for its own."""
-    switches = [
-        backend.matmul for backend in (torch.backends.cuda, torch.backends.mkldnn) if hasattr(backend, "matmul")
-    ]
-    settings = [(switch, switch.fp32_precision) for switch in switches if hasattr(switch, "fp32_precision")]
-    legacy = None if settings else torch.get_float32_matmul_precision()  # PyTorch before 2.9 has this one alone
-    with torch.autocast(device.type, enabled=False):
-        try:
-            for switch, setting in settings:
-                if setting != "ieee":
-                    switch.fp32_precision = "ieee"
-            if legacy not in (None, "highest"):
-                torch.set_float32_matmul_precision("highest")
-            yield
-        finally:
-            for switch, setting in settings:
-                if setting != "ieee":
-                    switch.fp32_precision = setting
-            if legacy not in (None, "highest"):
-                torch.set_float32_matmul_precision(legacy)
+    with full_precision(a.device):
+        close = product(a, b, -half_b)
+    close -= half_a[:, None]
+    return close
