@@ -1,6 +1,7 @@
 """How near does a learned similarity come to pointwise mutual information, where the truth is known?
 
     python benchmarks/pmi.py --law discrete --latents 32 --free --population  # one embedding per value, population loss
+    python benchmarks/pmi.py --law discrete --population           # encoders, population loss
     python benchmarks/pmi.py --law discrete --latents 32           # encoders, sampled batches
     python benchmarks/pmi.py --law circle
     python benchmarks/pmi.py --law scenes                          # a symbol for each cell and each word, in place
@@ -221,9 +222,8 @@ def measure(options, seed, similarity, m, d):
     model = DualEncoder(*towers, similarity=similarity, points=m, dim=d, seed=seed)
     nn.init.constant_(model.log_scale, math.log(options.scale))
     held = law.held()
-    steps = options.steps * (options.more_of_one_point if m == 1 else 1)
     start = time.perf_counter()
-    fit(law, model, steps, options.rate)
+    fit(law, model, options.steps, options.rate)
     with torch.no_grad():
         s = torch.cat([model(Inputs(rows), held.y) for rows in held.x.x.split(100)]).double()
     print(f"<!-- {similarity} {m} {d} seed {seed}: {time.perf_counter() - start:.0f} s -->", flush=True)
@@ -267,9 +267,8 @@ def main():
     parser.add_argument("--similarities", nargs="*", default=["kme", "wpse"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--more-of-one-point", type=int, default=1, help="times as many steps for one point")
-    parser.add_argument("--batch", type=int, default=16384)
-    parser.add_argument("--rate", type=float, default=0.0025)
+    parser.add_argument("--batch", type=int, default=65536, help="use 128 for circle and scenes")
+    parser.add_argument("--rate", type=float, default=0.01)
     parser.add_argument("--only", action="store_true", help="equal parameters and several points alone")
     options = parser.parse_args()
     torch.set_num_threads(1)
