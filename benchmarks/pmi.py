@@ -14,8 +14,8 @@ deviation of the seeds, which draw the law's tables, the weights at the start, a
 truth.
 
 Discrete and circle are evaluated without sampling: by sums over all values, and over a grid of angles. Batches of the
-discrete law hold few different values, so that InfoNCE of a batch is summed over its table of counts: of 16,384 pairs
-it costs no more than of 64. The last row of that law is the logarithm of all counts of the run: what sampling allows.
+discrete law hold few different values, so that InfoNCE of a batch is summed over its table of counts: of 65,536 pairs
+it costs no more than of 64. The row named counts is the logarithm of all counts of the run: what sampling allows.
 """
 
 from __future__ import annotations
