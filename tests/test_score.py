@@ -76,6 +76,48 @@ def test_interval_of_a_share_widens_with_its_standard_error():
     assert narrower.interval() == honest.interval()
 
 
+@given(st.integers(2, 40), st.integers(2, 6), st.data(), st.sampled_from([0.5, 0.95]))
+def test_a_share_of_samples_that_are_alike_in_groups_is_one_of_groups(groups, size, data, level):
+    """Where all samples of a group are the same, the interval is Wilson's of so many groups, at 0 and 1 too."""
+    hits = data.draw(st.integers(0, groups))
+    samples = np.repeat(np.arange(groups) < hits, size).astype(float)
+    score = mean_score(samples, of="pair", groups=np.repeat(np.arange(groups), size))
+    expected = binomtest(hits, groups).proportion_ci(level, method="wilson")
+    assert score.interval(level) == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-9)
+
+
+def test_modes_have_their_own_groups():
+    """Ten groups of three in each mode; one mode is always right."""
+    samples = np.concatenate([np.ones(30), np.repeat(np.arange(10) < 4, 3)]).astype(float)
+    score = mean_score(samples, of="pair", modes=np.repeat(["a", "b"], 30), groups=np.repeat(np.arange(20), 3))
+    for mode, hits in (("a", 10), ("b", 4)):
+        expected = binomtest(hits, 10).proportion_ci(method="wilson")
+        assert score.by_mode()[mode].interval() == pytest.approx((expected.low, expected.high), rel=1e-9)
+
+
+def test_one_group_has_no_standard_error_and_the_interval_of_one_sample():
+    score = mean_score(np.array([1.0, 0.0, 1.0]), of="pair", groups=np.array(["a", "a", "a"]))
+    assert math.isnan(score.standard_error)
+    assert score.interval() == pytest.approx(tuple(binomtest_interval(2 / 3, 1)))
+
+
+def test_the_interval_of_a_share_near_1_holds_it_where_samples_come_in_groups():
+    """A share of .97 of 40 groups of five that are alike: taken as 200 independent samples it would hold it in .57."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 5)
+    held, naive = [], []
+    for _ in range(1000):
+        samples = np.repeat(rng.random(40) < 0.97, 5).astype(float)
+        for found, score in (
+            (held, mean_score(samples, of="pair", groups=groups)),
+            (naive, mean_score(samples, of="pair")),
+        ):
+            low, high = score.interval()
+            found.append(low <= 0.97 <= high)
+    assert np.mean(held) > 0.93
+    assert np.mean(naive) < 0.7
+
+
 def binomtest_interval(share, n):
     z2 = NormalDist().inv_cdf(0.975) ** 2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)

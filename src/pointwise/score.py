@@ -32,6 +32,8 @@ class Score:
         ids: [n], the id of each sample, where the table carries ids.
         captions: [n], the caption of each sample, where the table carries captions.
         mode_standard_errors: of the value of each mode, where the table carries modes.
+        groups: [n], where samples come in groups that are alike, as captions of one image are; None where each is
+            independent of the others.
     """
 
     value: float
@@ -43,12 +45,14 @@ class Score:
     ids: Column | None = None
     captions: Column | None = None
     mode_standard_errors: Mapping[Any, float] | None = None
+    groups: Column | None = None
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the interval that holds the value at this level if the standard error is right (normal quantiles).
 
         For metrics that are shares of samples (each sample 0 or 1) it is Wilson's interval, which stays inside [0, 1]
-        and does not shrink to a point at 0 or 1. Where the standard error is not known both ends are nan.
+        and does not shrink to a point at 0 or 1, where each group counts as one sample. Where the standard error is not
+        known both ends are nan.
 
         Raises:
             InputError: level is not between 0 and 1.
@@ -82,15 +86,21 @@ class Score:
                 standard_error=errors.get(mode, math.nan),
                 ids=None if self.ids is None else self.ids[rows],
                 captions=None if self.captions is None else self.captions[rows],
+                groups=None if self.groups is None else self.groups[rows],
             )
             for mode, rows in _rows_by_mode(self.modes).items()
         }
 
     def _independent_samples(self) -> float:
-        """How many independent samples would leave a share as uncertain as its standard error says."""
+        """How many independent samples would leave a share as uncertain as its standard error says.
+
+        At 0 and 1 it says nothing, and as many are taken as there are groups.
+        """
         count = len(self.per_sample) if self.per_sample is not None else 0
         variance = self.value * (1 - self.value)
-        return min(count, 1 + variance / self.standard_error**2) if variance and self.standard_error > 0 else count
+        if variance and self.standard_error > 0:
+            return min(count, 1 + variance / self.standard_error**2)
+        return count if self.groups is None else len(np.unique(self.groups))
 
     def __repr__(self) -> str:
         error = "" if math.isnan(self.standard_error) else f" ± {self.standard_error:.2g}"
@@ -105,6 +115,7 @@ def mean_score(
     modes: Column | None = None,
     ids: Column | None = None,
     captions: Column | None = None,
+    groups: Column | None = None,
     error: Callable[[Rows], float] | None = None,
 ) -> Score:
     """Return the Score that is the mean of these samples.
@@ -115,7 +126,8 @@ def mean_score(
         modes: [n], or None.
         ids: [n], or None.
         captions: [n], or None.
-        error: the standard error of the mean over some rows; None for that of independent samples.
+        groups: [n], of samples that are alike within each group; None where all are independent.
+        error: the standard error of the mean over some rows; None for that of independent groups.
 
     Raises:
         InputError: there are no samples.
@@ -123,7 +135,7 @@ def mean_score(
     values = np.asarray(per_sample, dtype=np.float64)
     if len(values) == 0:
         raise InputError(f"there are no samples of {of} to average: the table has no rows.")
-    error = error or (lambda rows: _error_of_independent(values[rows]))
+    error = error or (lambda rows: error_of_mean(values[rows], None if groups is None else groups[rows]))
     return Score(
         _mean(values),
         per_sample=values,
@@ -135,7 +147,24 @@ def mean_score(
         mode_standard_errors=(
             None if modes is None else {mode: error(rows) for mode, rows in _rows_by_mode(modes).items()}
         ),
+        groups=groups,
     )
+
+
+def error_of_mean(values: Values, groups: Column | None = None) -> float:
+    """Return the standard error of a mean over independent groups of values; each is its own if groups is None.
+
+    nan where there are fewer than two groups, or values that are infinite.
+    """
+    if len(values) < 2 or not np.isfinite(values).all():
+        return math.nan
+    if groups is None:
+        return float(values.std(ddof=1)) / math.sqrt(len(values))
+    names, group_of = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        return math.nan
+    sums = np.bincount(group_of, weights=values - values.mean())
+    return math.sqrt(len(names) / (len(names) - 1) * float((sums**2).sum())) / len(values)
 
 
 def _rows_by_mode(modes: Column) -> dict[Any, Rows]:
@@ -151,12 +180,6 @@ def _mean(values: Values) -> float:
     if len(infinite) == 0:
         return float(values.mean())
     return float(infinite[0]) if (infinite == infinite[0]).all() else math.nan
-
-
-def _error_of_independent(values: Values) -> float:
-    if len(values) < 2 or not np.isfinite(values).all():
-        return math.nan
-    return float(values.std(ddof=1)) / math.sqrt(len(values))
 
 
 def _is_share(values: Values) -> bool:

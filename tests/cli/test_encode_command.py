@@ -161,7 +161,10 @@ def test_control_c_says_that_the_same_command_goes_on(folder, monkeypatch):
     np.save("many.npy", rng.integers(256, size=(160, 32, 32, 3), dtype=np.uint8))
     command = [sys.executable, "-m", "pointwise", "encode", "many.npy", "-o", "t.npz", "--encoder", "bundled:32"]
     command += ["--shard-rows", "4"]
+    # where the tests run in a shell's background SIGINT is ignored, and what they start would inherit that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        signal.signal(signal.SIGINT, before)
         deadline = time.monotonic() + 100
         while not list(folder.glob("t.npz.partial/*.part.safetensors")):
             assert time.monotonic() < deadline

@@ -19,7 +19,7 @@ from pointwise.similarity.inputs import Inputs, Pairs
 from pointwise.similarity.model import DualEncoder, FrozenTokens
 from pointwise.similarity.retrieval import retrieval
 from pointwise.similarity.text import TextTransformer
-from pointwise.similarity.token_file import TokenFile, save_tokens
+from pointwise.similarity.token_file import save_tokens
 from pointwise.similarity.tokenizer import Tokenizer
 from pointwise.similarity.tokens import pixels
 from pointwise.similarity.vision import VisionTransformer
@@ -178,7 +178,7 @@ def test_stored_tokens_by_a_model(pointwise, tmp_path, similarity):
     (tmp_path / "trained").mkdir()
     model.save(f"trained/{MODEL}")
     some = token_pairs()
-    save_tokens("tokens.safetensors", TokenFile(some, [f"{i:02}" for i in range(N)], ["text"] * N, {}))
+    save_tokens("tokens.safetensors", some, ids=[f"{i:02}" for i in range(N)], captions=["text"] * N, meta={})
     with torch.no_grad():
         s = model(*some)
     code, out, err = pointwise("tokens.safetensors", "--model", "trained", "--json", "all.json")
@@ -221,6 +221,95 @@ def test_images_with_captions_by_a_model(pointwise, tmp_path):
         s = model(pixels(list(pictures), image_size=16), words(texts))
     agrees(report, retrieval(s))
     assert report["captions"] == texts
+
+
+# ---- distractors
+
+
+def alone(m=20, d=6, seed=1):
+    return FeatureTable(np.random.default_rng(seed).normal(size=(m, d)) * 3)
+
+
+def test_distractors_are_candidates_of_texts_and_no_queries(pointwise):
+    table, more = pairs(), alone()
+    table.save("pairs.npz")
+    more.save("more.npz")
+    x = torch.cat([table.features, more.features]).double().numpy()
+    y = table.text.double().numpy()
+    cosine = (x / np.linalg.norm(x, axis=1, keepdims=True)) @ (y / np.linalg.norm(y, axis=1, keepdims=True)).T
+    found = retrieval(cosine, groups_y=np.arange(N))
+    code, out, err = pointwise("pairs.npz", "--distractors", "more.npz", "--json", "all.json")
+    assert (code, err) == (0, "")
+    assert "30 images and 30 texts among 20 more images without a text, by cosine." in out
+    with open("all.json") as file:
+        report = json.load(file)
+    agrees(report, found)
+    assert (report["images"], report["texts"], report["distractors"]) == (N, N, 20)
+    assert len(report["image_to_text"]["ranks"]) == len(report["text_to_image"]["ranks"]) == N
+    without = json.loads(pointwise("pairs.npz", "--json", "-")[1])
+    assert report["image_to_text"] == without["image_to_text"]
+    assert report["text_to_image"]["recall@1"]["value"] < without["text_to_image"]["recall@1"]["value"]
+    assert without["distractors"] == 0
+
+
+@pytest.mark.parametrize("held", [1 << 26, 0])
+def test_distractors_of_a_model_leave_its_calibration_as_it_is(pointwise, monkeypatch, held):
+    monkeypatch.setattr(import_module("pointwise.cli.retrieve"), "_LARGEST_HELD", held)
+    model = DualEncoder(FrozenTokens(width=7), FrozenTokens(width=3), points=2, dim=4)
+    model.save("model.safetensors")
+    for name, some in (("some", token_pairs()), ("more", token_pairs(seed=1))):
+        ids = [f"{i:02}" for i in range(N)]
+        save_tokens(f"{name}.safetensors", some, ids=ids, captions=ids, meta={})
+    images = torch.cat([token_pairs().images.x, token_pairs(seed=1).images.x])
+    with torch.no_grad():
+        s = model(Inputs(images), token_pairs().texts)
+    options = ("some.safetensors", "--model", "model.safetensors", "--json", "-")
+    code, out, err = pointwise(*options, "--distractors", "more.safetensors")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    agrees(report, retrieval(s, groups_y=np.arange(N)))
+    with_pairs_alone = json.loads(pointwise(*options)[1])["calibration"]
+    assert report["calibration"]["pmi"] == pytest.approx(with_pairs_alone["pmi"], abs=1e-4)
+    assert report["calibration"]["constant"] == pytest.approx(with_pairs_alone["constant"], abs=1e-4)
+
+
+def test_pictures_as_distractors_of_a_model_that_reads_them(pointwise, tmp_path):
+    rng = np.random.default_rng(0)
+    for folder, count in (("pictures", 5), ("more", 3)):
+        (tmp_path / folder).mkdir()
+        for i in range(count):
+            Image.fromarray(rng.integers(0, 256, size=(16, 16, 3), dtype=np.uint8)).save(f"{folder}/{i}.png")
+            if folder == "pictures":
+                (tmp_path / folder / f"{i}.txt").write_text(f"number {i}")
+    words = Tokenizer("bytes", context=20)
+    DualEncoder(
+        VisionTransformer(image_size=16, patch=8, width=32, depth=1, seed=0),
+        TextTransformer(vocabulary=words.vocabulary, context=20, width=32, depth=1, seed=0),
+        points=2,
+        dim=4,
+        meta={"tokenizer": words.name},
+    ).save("model.safetensors")
+    code, out, err = pointwise("pictures", "--model", "model.safetensors", "--distractors", "more")
+    assert (code, err) == (0, "")
+    assert "5 images and 5 texts among 3 more images without a text, by the kme model" in out
+    assert pointwise("pictures", "--model", "model.safetensors", "--distractors", "pictures")[2].startswith(
+        "warning: 5 of the 5 distractors in pictures are the same as an image that texts belong to"
+    )
+
+
+def test_distractors_that_cannot_be_compared_are_refused(refused, tmp_path):
+    pairs(meta={"encoder": "a", "text_encoder": "a"}).save("pairs.npz")
+    alone(d=5).save("narrow.npz")
+    FeatureTable(np.eye(6), meta={"encoder": "b"}).save("other.npz")
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (4, 4)).save("pictures/0.png")
+    assert "gone does not exist; give a table of images." in refused("pairs.npz", "--distractors", "gone")
+    assert (
+        "the images of narrow.npz are arrays [1, 5] of an unnamed encoder, and those to be found arrays [1, 6] of a; "
+        "encode both by the same."
+    ) in refused("pairs.npz", "--distractors", "narrow.npz")
+    assert "arrays [1, 6] of b, and those" in refused("pairs.npz", "--distractors", "other.npz")
+    assert "pictures holds images; make a table of them first" in refused("pairs.npz", "--distractors", "pictures")
 
 
 # ---- what is refused

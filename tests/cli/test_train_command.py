@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from pointwise.cli import main
 from pointwise.similarity.model import DualEncoder
 from pointwise.similarity.token_file import load_tokens
 from pointwise.similarity.tokens import image_inputs, text_inputs
+from pointwise.similarity.train import train
 
 COUNT = 200
 COLOURS = {"red": (255, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
@@ -115,22 +115,30 @@ def test_pictures_and_captions_become_a_model_from_scratch(pointwise, pictures, 
     assert s.shape == (3, 2)
 
 
+def test_pictures_are_cropped_from_scratch_unless_it_is_said_otherwise(pointwise, pictures):
+    command = (pictures, "--captions", pictures / "captions.csv", *SCRATCH, "--steps", 2)
+    for name, options in (("left", ()), ("given", ("--crop", 0.9)), ("whole", ("--crop", 1))):
+        assert pointwise(*command, "-o", name, *options)[0] == 0
+    left, given, whole = ([line["loss"] for line in log(name)] for name in ("left", "given", "whole"))
+    assert left == given
+    assert left != whole
+
+
 def test_a_run_goes_on_to_the_same_bytes(pointwise, pictures, monkeypatch):
     command = (pictures, "--captions", pictures / "captions.csv", *SCRATCH, "--steps", 6, "--checkpoint-every", 3)
     assert pointwise(*command, "-o", "whole")[0] == 0
-    module = sys.modules["pointwise.cli.train"]
+    from pointwise.cli import training_run
 
     def stopping(model, pairs, folder, *, progress, **options):
         def stop(line):
             if line["step"] == 4:
                 raise KeyboardInterrupt
 
-        return fit(model, pairs, folder, progress=stop, **options)
+        return train(model, pairs, folder, progress=stop, **options)
 
-    fit = module.fit
-    monkeypatch.setattr(module, "fit", stopping)
+    monkeypatch.setattr(training_run, "train", stopping)
     assert pointwise(*command, "-o", "parts")[0] == 130
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(training_run, "train", train)
     code, out, _ = pointwise(*command, "-o", "parts", "--resume")
     assert code == 0
     assert "of the last 3 steps" in out
@@ -145,7 +153,7 @@ def test_heads_are_trained_on_tokens_of_frozen_encoders_which_are_kept(pointwise
     code, _, err = pointwise(*command, "-o", "run")
     assert code == 0
     assert "encoder pixels:8 gives one feature vector for an item and no tokens" in err
-    kept = load_tokens("run/tokens.safetensors")
+    kept = load_tokens("run/tokens")
     assert kept.pairs.images.x.shape == (COUNT, 1, 192)
     assert kept.pairs.texts.x.shape[::2] == (COUNT, 384)
     assert kept.ids[0] == "000.png"
@@ -154,11 +162,11 @@ def test_heads_are_trained_on_tokens_of_frozen_encoders_which_are_kept(pointwise
     assert model.meta["image_encoder"] == "pixels:8"
     assert model.meta["text_encoder"] == "minilm"
 
-    from pointwise.similarity import sources
+    from pointwise.similarity import make_tokens
 
-    monkeypatch.setattr(sources, "encode_tokens", None)  # nothing is encoded again
+    monkeypatch.setattr(make_tokens, "encode_tokens", None)  # nothing is encoded again
     assert pointwise(*command, "-o", "run", "--resume")[0] == 0
-    code, _, err = pointwise("run/tokens.safetensors", *FROZEN[2:], "-o", "again")
+    code, _, err = pointwise("run/tokens", *FROZEN[2:], "-o", "again")
     assert (code, err) == (0, "")
     first, again = log("run"), log("again")
     assert [line["loss"] for line in first] == [line["loss"] for line in again]
@@ -181,7 +189,159 @@ def test_a_training_that_diverges_ends_with_status_1_and_a_sentence(pointwise, t
     assert err.count("\n") == 1
 
 
+# ---- held-out pairs
+
+TOLD = (
+    r"Their loss is (?P<loss>\d+\.\d{3}) nats: mutual information about -?\d+\.\d{3} nats \(log (?P<n>\d+), "
+    r"\d\.\d{3}, is the most it can show\)\. The model has the weights of step (?P<step>\d+), where it was lowest\.\n"
+)
+
+
+def test_a_share_is_held_out_by_groups_of_pictures_and_captions(pointwise, pictures):
+    options = ("--captions", pictures / "captions.csv", *SCRATCH, "--steps", 9, "--held-out-every", 4)
+    code, out, err = pointwise(pictures, "-o", "run", *options, "--held-out", 0.3)
+    assert (code, err) == (0, "")
+    told = re.search(
+        r"Held out: (\d+) of the 200 pairs of .*rendered\d*; none shares a picture or a caption with those trained on "
+        rf"\(pairs that share one were kept together, in 8 groups\)\. {TOLD}",
+        out,
+    )
+    with open("run/held_out.json", encoding="utf-8") as file:
+        said = json.load(file)
+    captions = dict(line.split(",") for line in (pictures / "captions.csv").read_text().splitlines()[1:])
+    sides = [{captions[f"{i:03}.png"] for i in range(COUNT) if (i in said["rows"]) == out} for out in (True, False)]
+    assert not sides[0] & sides[1]
+    assert len(sides[0]) + len(sides[1]) == 8
+    assert said["ids"] == [f"{row:03}.png" for row in said["rows"]]
+    assert {name: said[name] for name in ("share", "seed", "pairs", "groups")} == {
+        "share": 0.3,
+        "seed": 0,
+        "pairs": int(told[1]),
+        "groups": 8,
+    }
+    assert said["pairs"] == len(said["rows"]) <= 60
+    lines = log("run")
+    assert [line["step"] for line in lines if "held_out_loss" in line] == [0, 4, 8, 9]
+    best = min((line for line in lines if "held_out_loss" in line), key=lambda line: line["held_out_loss"])
+    assert (told["loss"], int(told["step"])) == (f"{best['held_out_loss']:.3f}", best["step"])
+    kept = DualEncoder.load("run/model.safetensors").meta["held_out"]
+    assert (kept["step"], kept["loss"]) == (best["step"], best["held_out_loss"])
+
+    assert pointwise(pictures, "-o", "run", *options, "--held-out", 0.3, "--resume")[1].startswith("run/model")
+    assert pointwise(pictures, "-o", "again", *options, "--held-out", 0.3)[0] == 0
+    assert pointwise(pictures, "-o", "other", *options, "--held-out", 0.3, "--seed", 5)[0] == 0
+    with open("again/held_out.json", encoding="utf-8") as again, open("other/held_out.json", encoding="utf-8") as other:
+        assert json.load(again) == said
+        assert json.load(other)["rows"] != said["rows"]
+
+
+def test_copies_of_pictures_stay_together_though_their_captions_differ(pointwise, tmp_path):
+    """Files with the same bytes, for an encoder whose tokens may differ, and one whose picture alone is the same."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    rows = ["file_name,caption"]
+    for i in range(60):
+        Image.fromarray(np.random.default_rng(i // 3).integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(
+            tmp_path / "pictures" / f"{i:02}.png", compress_level=int(rng.integers(0, 9))
+        )
+        rows.append(f"{i:02}.png,caption {i}")
+    (tmp_path / "captions.csv").write_text("\n".join(rows))
+    for name, options in (("frozen", FROZEN), ("scratch", (*SCRATCH, "--steps", 2, "--batch-size", 8))):
+        code, out, _ = pointwise("pictures", "--captions", "captions.csv", "-o", name, *options, "--held-out", 0.2)
+        assert code == 0
+        assert "Held out: 12 of the 60 pairs of pictures; none shares" in out
+        assert "in 20 groups" in out
+        with open(f"{name}/held_out.json", encoding="utf-8") as file:
+            held_out = json.load(file)["rows"]
+        assert len({row // 3 for row in held_out}) == 4
+
+
+def test_stored_tokens_keep_pairs_of_one_caption_together(pointwise, pictures):
+    assert pointwise(pictures, "--captions", pictures / "captions.csv", *FROZEN, "-o", "run")[0] == 0
+    code, out, _ = pointwise("run/tokens", *FROZEN[2:], "-o", "again", "--held-out", 0.3)
+    assert code == 0
+    assert "pairs of run/tokens; none shares" in out
+    assert "in 8 groups" in out
+
+
+def test_other_pairs_are_held_out_by_their_path(pointwise, pictures, tmp_path):
+    (tmp_path / "validation").mkdir()
+    rows = ["file_name,caption"]
+    for i in range(12):
+        source = np.asarray(Image.open(pictures / f"{i:03}.png"))
+        Image.fromarray(source if i < 3 else 255 - source).save(tmp_path / "validation" / f"{i}.png")
+        rows.append(f"{i}.png,{'' if i < 3 else 'not '}seen before {i}")
+    (tmp_path / "validation.csv").write_text("\n".join(rows))
+    options = ("--captions", pictures / "captions.csv", "--held-out", "validation")
+    options += ("--held-out-captions", "validation.csv")
+    for name, more in (("frozen", FROZEN), ("scratch", (*SCRATCH, "--steps", 4))):
+        code, out, err = pointwise(pictures, "-o", name, *options, *more)
+        assert code == 0
+        assert "3 of the 12 held-out pairs share a picture or a caption with pairs that are trained on" in err
+        assert "Held out: the 12 pairs of validation; 3 share a picture or a caption with those trained on. Th" in out
+        assert "200 pairs." in out
+        assert log(name)[0]["held_out_batch"] == 12
+    code, out, err = pointwise("frozen/tokens", "-o", "stored", "--held-out", "frozen/held_out_tokens", *FROZEN[2:])
+    assert code == 0
+    stored, first = log("stored"), log("frozen")
+    assert [line.get("held_out_loss") for line in stored] == [line.get("held_out_loss") for line in first]
+
+
+def test_a_table_is_held_out_by_share_or_path(pointwise, table, tmp_path):
+    code, out, err = pointwise(table, "-o", "run", *FROZEN[2:], "--held-out", 0.25)
+    assert (code, err) == (0, "")
+    assert "Held out: 20 of the 80 pairs of pairs.npz; none shares" in out
+    pw.load(tmp_path / table)[:30].save(tmp_path / "part.npz")
+    code, out, err = pointwise(table, "-o", "path", *FROZEN[2:], "--held-out", "part.npz")
+    assert code == 0
+    assert "30 of the 30 held-out pairs share" in err
+
+
+def test_a_model_that_gets_worse_on_held_out_pairs_is_said_to_be_of_no_use(pointwise, table, tmp_path):
+    pairs = pw.load(tmp_path / table)
+    pw.FeatureTable(pairs.features, text=pairs.text.roll(9, 0)).save(tmp_path / "wrong.npz")
+    code, out, _ = pointwise(table, "-o", "run", *FROZEN[2:-1], 60, "--lr", 0.02, "--held-out", "wrong.npz")
+    assert code == 0
+    assert "It was lowest before the first step: the model has the weights that it started with, and is of" in out
+
+
 # ---- what is refused, before anything is read
+
+
+def test_held_out_pairs_of_another_kind_are_refused(refused, pictures, table, tmp_path):
+    captions = ("--captions", pictures / "captions.csv")
+    assert (
+        f"{pictures} holds pictures and pairs.npz holds features; what --held-out names must be of the kind"
+        in refused(pictures, "-o", "run", *captions, *FROZEN, "--held-out", "pairs.npz")
+    )
+    meta = {"encoder": "bundled", "text_encoder": "minilm"}
+    for name, change in (("mine", {}), ("theirs", {"text_encoder": "clip"})):
+        pw.FeatureTable(
+            np.eye(40, 6, dtype="float32"), text=np.eye(40, 5, dtype="float32"), meta={**meta, **change}
+        ).save(tmp_path / f"{name}.npz")
+    assert (
+        "the text features of mine.npz were made by minilm, those of theirs.npz by clip; hold out pairs of the same"
+        in refused("mine.npz", "-o", "run", *FROZEN[2:], "--held-out", "theirs.npz")
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--held-out", "1.5"), "--held-out is 1.5; a share must be above 0 and below 1, such as 0.1"),
+        (("--held-out", "0"), "--held-out is 0; a share must be above 0"),
+        (("--held-out", "nan"), "--held-out is nan; a share must be above 0"),
+        (("--held-out", "10%"), "--held-out is '10%', which is neither a path that exists nor a share of the pairs"),
+        (("--held-out-every", 5), "--held-out-every has no meaning without --held-out; give that too, or leave it out"),
+        (("--held-out", 0.1, "--held-out-captions", "x"), "--held-out-captions are of the images at a path, but"),
+        (("--held-out", 0.1, "--batch-size", 77), "batch_size is 77; it must be from 2 to 72, the number of pairs"),
+        (("--held-out", 0.02), "a share of 0.02 of 80 pairs has room for 1, and must hold at least 2"),
+        (("--crop", 0.5), "--crop has no meaning where encoders are frozen; leave it out or give --from-scratch"),
+        (("--crop", 0), "Invalid value for '--crop': 0.0 is not in the range 0<x<=1"),
+    ],
+)
+def test_held_out_pairs_and_crops_that_make_no_sense_are_refused(refused, table, options, message):
+    assert message in refused(table, "-o", "run", *FROZEN[2:], *options)
 
 
 def test_sources_that_are_no_pairs_are_refused(refused, pictures, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -14,7 +15,9 @@ from safetensors.torch import load_file
 
 from pointwise.similarity.inputs import Inputs, Pairs
 from pointwise.similarity.model import DualEncoder, FrozenTokens
+from pointwise.similarity.text import TextTransformer
 from pointwise.similarity.train import train
+from pointwise.similarity.vision import VisionTransformer
 
 WORKER = Path(__file__)
 
@@ -29,6 +32,10 @@ def correlated():
     mask = torch.ones(32, 2, dtype=torch.bool)
     mask[::3, 1] = False
     return Pairs(Inputs(images), Inputs(texts, mask))
+
+
+def log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 def model(similarity, points):
@@ -53,6 +60,24 @@ CASES = [("kme", 2), ("kme", "all"), ("wpse", 2), ("clip", 2)]
 STEPS = {"steps": 6, "batch_size": 8, "learning_rate": 1e-3, "warmup": 2, "seed": 0}
 
 
+TRAINED = correlated().rows(torch.arange(20))
+MEASURED = {"held_out": correlated().rows(torch.arange(20, 32)), "held_out_every": 2}
+
+
+def pictures():
+    generator = torch.Generator().manual_seed(0)
+    colours = torch.randint(0, 256, (16, 3, 8, 8), generator=generator)
+    return Pairs(Inputs(colours.byte()), Inputs(colours[:, :, 0, 0]))
+
+
+def from_scratch():
+    towers = (
+        VisionTransformer(image_size=8, patch=4, width=8, depth=1),
+        TextTransformer(vocabulary=256, context=3, width=8, depth=1),
+    )
+    return DualEncoder(*towers, points=2, dim=4)
+
+
 def work(folder):
     """What each of the processes does."""
     import torch.distributed as dist
@@ -66,6 +91,8 @@ def work(folder):
                 if dist.get_rank() == 1:
                     torch.save(found, folder / f"{similarity}-{points}-{micro_batch}.pt")
         train(model("kme", 2), correlated(), folder / "run", **STEPS)
+        train(model("kme", 2), TRAINED, folder / "held-out", **STEPS, **MEASURED)
+        train(from_scratch(), pictures(), folder / "crops", **STEPS, crop=0.5)
         try:
             train(model("kme", 2), correlated(), folder / "odd", **{**STEPS, "batch_size": 7})
         except ValueError as error:
@@ -116,6 +143,29 @@ def test_a_training_ends_where_that_of_one_process_ends(two, tmp_path):
     assert len((two / "run" / "log.jsonl").read_text().splitlines()) == 6
     for name, x in want.items():
         torch.testing.assert_close(got[name], x, rtol=1e-5, atol=1e-5, msg=name)
+
+
+def test_held_out_pairs_are_measured_once_for_all(two, tmp_path):
+    train(model("kme", 2), TRAINED, tmp_path / "held-out", **STEPS, **MEASURED)
+    got, want = (log(folder / "held-out") for folder in (two, tmp_path))
+    assert [line["step"] for line in got] == list(range(7))
+    for line, of_one in zip(got, want, strict=True):
+        assert ("held_out_loss" in line) == (line["step"] in (0, 2, 4, 6))
+        assert line.get("held_out_loss", 0) == pytest.approx(of_one.get("held_out_loss", 0), abs=1e-5)
+    models = [DualEncoder.load(folder / "held-out" / "model.safetensors") for folder in (two, tmp_path)]
+    assert models[0].meta["held_out"]["step"] == models[1].meta["held_out"]["step"]
+    for name, x in models[1].state_dict().items():
+        torch.testing.assert_close(models[0].state_dict()[name], x, rtol=1e-5, atol=1e-5, msg=name)
+
+
+def test_crops_are_those_of_one_process(two, tmp_path):
+    train(from_scratch(), pictures(), tmp_path / "crops", **STEPS, crop=0.5)
+    train(from_scratch(), pictures(), tmp_path / "whole", **STEPS)
+    got, want, whole = (
+        [line["loss"] for line in log(folder)] for folder in (two / "crops", tmp_path / "crops", tmp_path / "whole")
+    )
+    assert got == pytest.approx(want, abs=1e-4)
+    assert got != pytest.approx(whole, abs=1e-2)
 
 
 def test_a_batch_that_two_cannot_share_is_refused_by_both(two):

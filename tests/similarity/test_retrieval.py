@@ -33,16 +33,20 @@ def test_it_is_the_mean_over_all_orders_of_ties(seed, n, b, levels):
     rng = np.random.default_rng(seed)
     similarity = rng.integers(levels, size=(n, b)).astype(float)
     similarity[rng.random((n, b)) < 0.2] = -np.inf
-    groups_x = rng.integers(2, size=n)
-    groups_y = np.resize(np.unique(groups_x), b)
-    groups_x = np.where(np.isin(groups_x, groups_y), groups_x, groups_y[0])
+    groups_x, groups_y = rng.integers(4, size=n), rng.integers(4, size=b)
+    groups_y[0] = groups_x[0]  # so that there is a pair at all
     found = retrieval(similarity, groups_x=groups_x, groups_y=groups_y, ks=(1, 2, 9))
     for way, matrix, mine, theirs in (
         (found.image_to_text, similarity, groups_x, groups_y),
         (found.text_to_image, similarity.T, groups_y, groups_x),
     ):
-        for i, row in enumerate(matrix):
-            ranks = in_all_orders(row, np.flatnonzero(theirs == mine[i]))
+        queries = [i for i in range(len(mine)) if mine[i] in theirs]
+        assert way.queries.tolist() == queries
+        assert way.without_partner == len(mine) - len(queries)
+        assert way.candidates == len(theirs)
+        assert len(way.ranks) == len(way.groups) == len(queries)
+        for i, query in enumerate(queries):
+            ranks = in_all_orders(matrix[query], np.flatnonzero(theirs == mine[query]))
             assert way.ranks[i] == pytest.approx(ranks.mean(), abs=1e-12)
             assert way.reciprocal_rank.per_sample[i] == pytest.approx((1 / ranks).mean(), abs=1e-12)
             for k in (1, 2, 9):
@@ -70,6 +74,28 @@ def test_five_captions_an_image_by_plain_loops():
         assert way.reciprocal_rank.value == pytest.approx(np.mean(1 / np.array(ranks)))
     assert found.to_dict()["text_to_image_recall@5"] == found.text_to_image.recall[5].value
     assert "image_to_text=Direction(20 queries, 100 candidates: recall@1 " in repr(found)
+
+
+def test_candidates_that_are_nobodys_partner_by_plain_loops():
+    """Five captions for each of 20 images, among 30 images without a caption and 10 captions without an image."""
+    rng = np.random.default_rng(5)
+    image_of = np.concatenate([np.repeat(np.arange(20), 5), np.full(10, -1)])
+    similarity = rng.normal(size=(50, 110)) + 1.5 * (np.arange(50)[:, None] == image_of)
+    found = retrieval(similarity, groups_y=image_of)
+    first = [1 + min(np.flatnonzero(image_of[np.argsort(-similarity[i])] == i)) for i in range(20)]
+    own = [1 + np.argsort(-similarity[:, j]).tolist().index(image_of[j]) for j in range(100)]
+    for way, ranks, alone, candidates in (
+        (found.image_to_text, first, 30, 110),
+        (found.text_to_image, own, 10, 50),
+    ):
+        assert way.ranks.tolist() == ranks
+        assert way.queries.tolist() == list(range(len(ranks)))
+        assert (way.without_partner, way.candidates) == (alone, candidates)
+        assert way.recall[5].value == np.mean(np.array(ranks) <= 5)
+        assert f"({len(ranks)} queries and {alone} without partner, {candidates} candidates: " in repr(way)
+    fewer = retrieval(similarity[:20], groups_y=image_of).text_to_image
+    assert (fewer.ranks <= found.text_to_image.ranks).all()
+    assert "without partner" not in repr(retrieval(np.eye(3)))
 
 
 def test_names_of_groups_may_be_strings():
@@ -133,8 +159,21 @@ def test_captions_that_say_the_same_count_as_one():
     assert five.recall[1].standard_error == pytest.approx(once.recall[1].standard_error)
 
 
+@pytest.mark.parametrize("hits", [0, 1, 7, 29, 30])
+def test_five_captions_that_are_always_right_or_wrong_together_are_one_sample(hits):
+    """Also at 0 and 1, where there is no spread that tells it."""
+    similarity = np.eye(30)
+    similarity[range(30), range(30)] = np.arange(30) < hits
+    similarity[range(30), np.arange(-1, 29)] = 0.5  # more similar than the partner of an image that is missed
+    five = retrieval(np.repeat(similarity, 5, axis=1), groups_y=np.repeat(np.arange(30), 5), ks=[1])
+    score = five.text_to_image.recall[1]
+    assert (score.value, len(score.per_sample)) == (hits / 30, 150)
+    assert score.interval() == pytest.approx(tuple(binomtest(hits, 30).proportion_ci(method="wilson")), abs=1e-9)
+
+
 def median_interval(ranks, level=0.95):
-    way = Direction({}, None, np.asarray(ranks, dtype=float), np.arange(len(ranks)), 1000)
+    n = len(ranks)
+    way = Direction({}, None, np.asarray(ranks, dtype=float), np.arange(n), 1000, np.arange(n), 0)
     return way.median_rank_interval(level)
 
 
@@ -198,8 +237,11 @@ def test_chances_are_hypergeometric(tied, right, ahead):
         (np.eye(3), {"ks": [True]}, r"ks holds True; each must be a whole number"),
         (np.eye(3), {"groups_y": [0, 1]}, r"groups_y has 2 values but similarity has 3 columns; give one for each"),
         (np.eye(3), {"groups_x": [0, 1, 1, 2]}, r"groups_x has 4 values but similarity has 3 rows"),
-        (np.eye(3), {"groups_y": [0, 0, 1]}, r"1 rows have no column of their group; the first is row 2, of group 2"),
-        (np.eye(2, 3), {"groups_y": [0, 1, 7]}, r"1 columns have no row .*; the first is column 2, of group 7"),
+        (
+            np.eye(2, 3),
+            {"groups_y": [7, 8, -1]},
+            r"no row has a column of its group \(the first row is of group 0, the first column of 7\); give rows and",
+        ),
         (
             np.eye(2),
             {"groups_y": ["0", "1"]},

@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from pointwise.errors import InputError
+from pointwise.similarity.augment import boxes, cropped
 from pointwise.similarity.gradients import backward
 from pointwise.similarity.inputs import Inputs, Pairs
 from pointwise.similarity.losses import info_nce
 from pointwise.similarity.model import DualEncoder, FrozenTokens
+from pointwise.similarity.text import TextTransformer
 from pointwise.similarity.train import Diverged, order_of, schedule, train
+from pointwise.similarity.vision import VisionTransformer
 
 OPTIONS = {"steps": 20, "batch_size": 16, "learning_rate": 1e-2, "warmup": 4, "checkpoint_every": 10, "seed": 3}
 
@@ -101,6 +104,53 @@ def test_the_seed_decides_the_order_and_nothing_else_does(tmp_path):
     states = [run.image_head.projection for run in runs]
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
+
+
+# ---- crops
+
+
+def pictures(n=32):
+    """Pictures that are one colour with some noise, and texts that say which."""
+    generator = torch.Generator().manual_seed(0)
+    colours = torch.randint(0, 256, (n, 3, 1, 1), generator=generator)
+    noise = torch.randint(-40, 40, (n, 3, 8, 8), generator=generator)
+    return Pairs(Inputs((colours + noise).clamp(0, 255).byte()), Inputs(colours.flatten(1)))
+
+
+def from_scratch(seed=1):
+    towers = (
+        VisionTransformer(image_size=8, patch=4, width=8, depth=1, seed=seed),
+        TextTransformer(vocabulary=256, context=3, width=8, depth=1, seed=seed),
+    )
+    return DualEncoder(*towers, points=2, dim=4, seed=seed)
+
+
+def test_crops_are_those_of_seed_and_step_also_after_a_stop(tmp_path):
+    cropping = {**OPTIONS, "crop": 0.5}
+    whole = train(from_scratch(), pictures(), tmp_path / "whole", **cropping)
+    with pytest.raises(Stop):
+        train(from_scratch(), pictures(), tmp_path / "parts", **cropping, progress=stop_at(13))
+    resumed = train(from_scratch(seed=7), pictures(), tmp_path / "parts", **cropping, resume=True)
+    again = train(from_scratch(), pictures(), tmp_path / "again", **cropping)
+    plain = train(from_scratch(), pictures(), tmp_path / "plain", **OPTIONS)
+    for name, x in whole.state_dict().items():
+        assert torch.equal(x, resumed.state_dict()[name]), name
+        assert torch.equal(x, again.state_dict()[name]), name
+    assert not torch.equal(whole.image.position, plain.image.position)
+    with pytest.raises(InputError, match=r"another crop: 0\.5, and now it is 1\.0; resume with the same"):
+        train(from_scratch(), pictures(), tmp_path / "whole", **OPTIONS, resume=True)
+
+
+def test_a_step_sees_the_crops_of_its_batch_and_micro_batches_see_the_same(tmp_path):
+    one = {**OPTIONS, "steps": 1, "crop": 0.4}
+    train(from_scratch(), pictures(), tmp_path / "a", **one)
+    train(from_scratch(), pictures(), tmp_path / "b", **one, micro_batch=5)
+    batch = pictures().rows(order_of(32, 16, 0, seed=3))
+    seen = cropped(batch.images, boxes(16, 0, smallest=0.4, seed=3))
+    by_hand = from_scratch()
+    loss = backward(by_hand, Pairs(seen, batch.texts), micro_batch=16, bfloat16=False)
+    assert lines(tmp_path / "a")[0]["loss"] == float(loss)
+    assert lines(tmp_path / "b")[0]["loss"] == pytest.approx(float(loss), abs=1e-5)
 
 
 # ---- gradients
@@ -244,6 +294,10 @@ def test_a_run_goes_on_with_the_same_pairs_and_model_alone(tmp_path):
         ({"checkpoint_every": 0}, "checkpoint_every is 0; it must be at least 1"),
         ({"learning_rate": math.nan}, "learning_rate is nan; it must be above 0 and at most 1000"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
+        ({"crop": 0.0}, "crop is 0.0; it must be above 0 and at most 1, which leaves pictures whole"),
+        ({"crop": 1.5}, "crop is 1.5; it must be above 0 and at most 1"),
+        ({"crop": math.nan}, "crop is nan; it must be above 0"),
+        ({"crop": 0.5}, "crop is 0.5, but the model takes tokens of pictures that were encoded before"),
         ({"learning_rate": 1e38}, r"learning_rate is 1e\+38; it must be above 0 and at most 1000"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,9 +17,10 @@ from pointwise.cli.sources import warn
 from pointwise.data.formats import load
 from pointwise.data.images import is_images
 from pointwise.encoders.load import load_encoder
+from pointwise.encoding.items import Items, open_items
 from pointwise.errors import InputError
 from pointwise.similarity.checkpoint import MODEL
-from pointwise.similarity.inputs import Inputs, PointSet
+from pointwise.similarity.inputs import Inputs, PointSet, joined
 from pointwise.similarity.model import DualEncoder, FrozenTokens
 from pointwise.similarity.sources import open_pictures
 from pointwise.similarity.token_file import is_tokens, load_tokens
@@ -37,6 +39,7 @@ class Gallery(NamedTuple):
     ids: [n], of the images, or None.
     captions: [b], or None.
     meta: "image_encoder" and "text_encoder" by name, where known.
+    distractors: images [m] that no text belongs to, as candidates beside the others; or None.
     """
 
     images: Inputs
@@ -45,6 +48,12 @@ class Gallery(NamedTuple):
     ids: Column | None
     captions: Column | None
     meta: Mapping[str, Any]
+    distractors: Inputs | None = None
+
+    @property
+    def candidates(self) -> int:
+        """How many images a text is set against."""
+        return len(self.images.x) + (0 if self.distractors is None else len(self.distractors.x))
 
 
 def of_table(source: str, *, one_space: bool) -> Gallery:
@@ -83,14 +92,14 @@ def _by_id(gallery: Gallery, source: str) -> Gallery:
     names, first, image_of = np.unique(ids, return_index=True, return_inverse=True)
     if len(names) == len(ids):
         return gallery
+    repeated = np.flatnonzero(first[image_of] != np.arange(len(ids)))
+    for row in repeated.tolist():  # one at a time, as features may be on disk
+        if not torch.equal(gallery.images.x[row], gallery.images.x[first[image_of[row]]]):
+            raise InputError(
+                f"rows {first[image_of[row]]} and {row} of {source} have the same id {ids[row].item()!r} "
+                "and different features; an id is of one image: give each image its own, or no ids."
+            )
     images = gallery.images.rows(torch.from_numpy(first))
-    again = images.x[torch.from_numpy(image_of)]
-    other = (again != gallery.images.x).flatten(1).any(dim=1).nonzero().flatten().tolist()
-    if other:
-        raise InputError(
-            f"rows {first[image_of[other[0]]]} and {other[0]} of {source} have the same id {ids[other[0]].item()!r} "
-            "and different features; an id is of one image: give each image its own, or no ids."
-        )
     return gallery._replace(images=images, image_of=image_of, ids=names)
 
 
@@ -99,26 +108,75 @@ def for_model(model: DualEncoder, source: str, captions: str | None, bars: Bars)
     stored = is_tokens(source)
     if not stored and is_images(source):
         items = open_pictures(source, captions, say=warn)
-        name, n = model.meta.get("image_encoder"), len(items)
-        encoder = load_encoder(name, device=model.log_scale.device) if name is not None else None
-        parts = []
-        for some in _slices(n):
-            pictures = [items.picture(i) for i in range(some.start, some.stop)]
-            parts.append(image_inputs(model, pictures, encoder=encoder))
-            bars("images", some.stop, n)
         texts = list(items.captions or ())
-        return Gallery(stack(parts), text_inputs(model, texts), np.arange(n), items.ids, np.array(texts), model.meta)
+        images, of = _read(model, items, bars, "images"), np.arange(len(items))
+        return Gallery(images, text_inputs(model, texts), of, items.ids, np.array(texts), model.meta)
     if captions is not None:
         raise InputError(f"{source} holds features of texts already; leave --captions out.")
     if stored:
         tokens = load_tokens(source)
-        ids, words = np.array(list(tokens.ids)), np.array(list(tokens.captions))
+        ids, words = np.array(tokens.ids), np.array(tokens.captions)
         gallery = _by_id(Gallery(*tokens.pairs, np.arange(len(ids)), ids, words, tokens.meta), source)
     else:
         gallery = of_table(source, one_space=False)
     for side, tower, inputs in (("image", model.image, gallery.images), ("text", model.text, gallery.texts)):
         _require_fitting(model, side, tower, inputs, source, gallery.meta.get(f"{side}_encoder"))
     return gallery
+
+
+def with_distractors(gallery: Gallery, source: str, model: DualEncoder | None, bars: Bars) -> Gallery:
+    """The same with the images of a source, of which texts are not looked at, as candidates that no text belongs to."""
+    if not os.path.exists(source):
+        raise InputError(f"{source} does not exist; give a table of images{' or images' * (model is not None)}.")
+    if is_tokens(source):
+        tokens = load_tokens(source)
+        images, encoder = tokens.pairs.images, tokens.meta.get("image_encoder")
+    elif is_images(source):
+        if model is None:
+            raise InputError(f"{source} holds images; make a table of them first: pointwise encode {source} -o TABLE.")
+        items = open_items(source, captions=None, beside=False, only_matching=False)
+        images, encoder = _read(model, items, bars, "distractors"), model.meta.get("image_encoder")
+    else:
+        table = load(source)
+        images, encoder = Inputs(table.features[:, None]), table.meta.get("encoder")
+    mine = gallery.meta.get("image_encoder")
+    if images.x.shape[1:] != gallery.images.x.shape[1:] or (None not in (encoder, mine) and encoder != mine):
+        raise InputError(
+            f"the images of {source} are {_said(images)} of {encoder or 'an unnamed encoder'}, and those to be found "
+            f"{_said(gallery.images)} of {mine or 'an unnamed encoder'}; encode both by the same."
+        )
+    _warn_copies(gallery.images, images, source)
+    return gallery._replace(distractors=images)
+
+
+def _said(images: Inputs) -> str:
+    return f"arrays {list(images.x.shape[1:])}"
+
+
+def _warn_copies(images: Inputs, distractors: Inputs, source: str) -> None:
+    """Say how many distractors are images that texts belong to: a text finds either of two that are the same."""
+    there, others = (
+        [hashlib.sha256(side.x[i].numpy().tobytes()).digest() for i in range(len(side.x))]
+        for side in (images, distractors)
+    )
+    known = set(there)
+    copies = sum(digest in known for digest in others)
+    if copies:
+        warn(
+            f"{copies} of the {len(distractors.x)} distractors in {source} are the same as an image that texts belong "
+            "to, and make it harder to find; leave them out."
+        )
+
+
+def _read(model: DualEncoder, items: Items, bars: Bars, what: str) -> Inputs:
+    """Pictures as the model takes them."""
+    name, n, parts = model.meta.get("image_encoder"), len(items), []
+    encoder = load_encoder(name, device=model.log_scale.device) if name is not None else None
+    for some in _slices(n):
+        pictures = [items.picture(i) for i in range(some.start, some.stop)]
+        parts.append(image_inputs(model, pictures, encoder=encoder))
+        bars(what, some.stop, n)
+    return stack(parts)
 
 
 def _require_fitting(
@@ -151,9 +209,10 @@ def warn_repeated(gallery: Gallery) -> None:
 
 def products(gallery: Gallery, *, unit: bool) -> Block:
     """Return the similarity that is the product of features, or their cosine."""
+    images = [gallery.images] if gallery.distractors is None else [gallery.images, gallery.distractors]
     sides = []
-    for name, inputs in (("image", gallery.images), ("text", gallery.texts)):
-        rows = inputs.x[:, 0].double()
+    for name, features in (("image", torch.cat([inputs.x[:] for inputs in images])), ("text", gallery.texts.x)):
+        rows = features[:, 0].double()
         lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         if unit and bool((lengths == 0).any()):
             raise InputError(
@@ -179,12 +238,14 @@ def load_model(folder: str, device: str | None) -> DualEncoder:
 
 def similarities(model: DualEncoder, gallery: Gallery, bars: Bars) -> Block:
     """Return the similarity of a model, whose points are made once."""
-    images = _points(
-        model.image_points, gallery.images, model.log_scale.device, lambda *done: bars("points of images", *done)
-    )
-    texts = _points(
-        model.text_points, gallery.texts, model.log_scale.device, lambda *done: bars("points of texts", *done)
-    )
+    device = model.log_scale.device
+    images = _points(model.image_points, gallery.images, device, lambda *done: bars("points of images", *done))
+    if gallery.distractors is not None:
+        more = _points(
+            model.image_points, gallery.distractors, device, lambda *done: bars("points of distractors", *done)
+        )
+        images = joined([images, more])
+    texts = _points(model.text_points, gallery.texts, device, lambda *done: bars("points of texts", *done))
 
     @torch.no_grad()
     def block(rows: slice) -> torch.Tensor:
@@ -202,8 +263,7 @@ def _points(
     for some in _slices(len(inputs.x)):
         parts.append(make(inputs.rows(some).to(device)))
         progress(some.stop, len(inputs.x))
-    x, log_w, w = zip(*parts, strict=True)
-    return PointSet(torch.cat(x), torch.cat(log_w), None if w[0] is None else torch.cat(w))
+    return joined(parts)
 
 
 def _slices(n: int) -> list[slice]:

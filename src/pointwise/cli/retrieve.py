@@ -12,7 +12,17 @@ import torch
 from rich.table import Table
 
 from pointwise.cli.bars import Bars
-from pointwise.cli.gallery import Block, Gallery, for_model, load_model, of_table, products, similarities, warn_repeated
+from pointwise.cli.gallery import (
+    Block,
+    Gallery,
+    for_model,
+    load_model,
+    of_table,
+    products,
+    similarities,
+    warn_repeated,
+    with_distractors,
+)
 from pointwise.cli.tables import console
 from pointwise.data.files import atomic_write, require_writable
 from pointwise.errors import InputError
@@ -30,6 +40,7 @@ _LARGEST_HELD = 1 << 26  # entries of a similarity that are made once and held, 
 @click.argument("source")
 @click.option("--model", "folder", metavar="FOLDER", help="Of pointwise train: take its similarity, and check it.")
 @click.option("--captions", help="With --model, of images: a table or text file, else the texts beside the images.")
+@click.option("--distractors", metavar="SOURCE", help="Images that no text belongs to, as further candidates.")
 @click.option("--similarity", type=click.Choice(["cosine", "dot"]), help="Of a table's rows; cosine if left out.")
 @click.option("--json", "json_path", help="Write all results here; - for stdout instead of the table.")
 @click.option("--device", help="With --model: cpu or cuda.")
@@ -38,6 +49,7 @@ def retrieve(
     source: str,
     folder: str | None,
     captions: str | None,
+    distractors: str | None,
     similarity: str | None,
     json_path: str | None,
     device: str | None,
@@ -45,8 +57,8 @@ def retrieve(
     """Find each text of SOURCE by its image and each image by its text: recall at 1, 5 and 10, median rank.
 
     SOURCE: a table with text features in the space of the images, as pointwise encode --captions makes it with a model
-    such as CLIP. With --model, a table or tokens.safetensors of the encoders that the model was trained on, or images
-    with captions. Rows of one id are one image with several texts.
+    such as CLIP. With --model, a table or the tokens of the encoders that the model was trained on, or images with
+    captions. Rows of one id are one image with several texts. Distractors are given in the same ways, without texts.
     """
     if json_path not in (None, "-"):
         require_writable(str(json_path))
@@ -57,6 +69,9 @@ def retrieve(
             if value is not None:
                 raise InputError(f"{option} is for a model of pairs; give --model FOLDER with it, or leave it out.")
         gallery = of_table(source, one_space=True)
+        if distractors is not None:
+            with Bars("") as bars:
+                gallery = with_distractors(gallery, distractors, None, bars)
         name = similarity or "cosine"
         found, calibration = _measure(gallery, products(gallery, unit=name == "cosine"), calibrate=False)
     else:
@@ -66,10 +81,13 @@ def retrieve(
         name = f"the {model.kind} model {folder}"
         with Bars(f"{source}: ") as bars:
             gallery = for_model(model, source, captions, bars)
+            if distractors is not None:
+                gallery = with_distractors(gallery, distractors, model, bars)
             found, calibration = _measure(gallery, similarities(model, gallery, bars), calibrate=True)
     warn_repeated(gallery)
     n, b = len(gallery.images.x), len(gallery.image_of)
-    report = {"source": source, "similarity": name, "images": n, "texts": b, **_report(found, gallery, calibration)}
+    counts = {"images": n, "texts": b, "distractors": gallery.candidates - n}
+    report = {"source": source, "similarity": name, **counts, **_report(found, gallery, calibration)}
     content = json.dumps(report, indent=1, allow_nan=False)
     if json_path == "-":
         click.echo(content)
@@ -77,19 +95,23 @@ def retrieve(
     if json_path:
         with atomic_write(json_path) as file:
             file.write(content.encode())
-    _print(found, calibration, f"{n} images and {b} texts, by {name}.")
+    more = f" among {gallery.candidates - n} more images without a text" if distractors is not None else ""
+    _print(found, calibration, f"{n} images and {b} texts{more}, by {name}.")
     if json_path:
         click.echo(f"Everything, down to the rank of each item, is in {json_path}.")
 
 
 def _measure(gallery: Gallery, block: Block, *, calibrate: bool) -> tuple[Retrieval, Calibration | None]:
     """Retrieval, and calibration where there is one text for each image; made once where the whole can be held."""
-    n, b = len(gallery.images.x), len(gallery.image_of)
+    n, b, rows = len(gallery.images.x), len(gallery.image_of), gallery.candidates
     similarity: Similarity = block
-    if n * b <= _LARGEST_HELD:
-        similarity = torch.cat([block(slice(i, min(i + _AT_ONCE, n))) for i in range(0, n, _AT_ONCE)])
-    found = retrieval(similarity, groups_y=gallery.image_of, ks=_KS, n=n)
-    return found, pmi_calibration(similarity, n=n) if calibrate and n == b > 2 else None
+    if rows * b <= _LARGEST_HELD:
+        similarity = torch.cat([block(slice(i, min(i + _AT_ONCE, rows))) for i in range(0, rows, _AT_ONCE)])
+    found = retrieval(similarity, groups_y=gallery.image_of, ks=_KS, n=rows)
+    if not calibrate or not n == b > 2:
+        return found, None
+    of_pairs = similarity[:n] if isinstance(similarity, torch.Tensor) else similarity
+    return found, pmi_calibration(of_pairs, n=n)
 
 
 def _report(found: Retrieval, gallery: Gallery, calibration: Calibration | None) -> dict[str, Any]:

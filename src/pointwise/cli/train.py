@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 from click.core import ParameterSource
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pointwise.cli.bars import Bars
 from pointwise.cli.sources import warn
+from pointwise.cli.training_pairs import given_pairs, open_pairs, share_of
+from pointwise.cli.training_run import run
 from pointwise.encoders.load import load_encoder, load_text_encoder
+from pointwise.encoding.items import Items
 from pointwise.errors import InputError
-from pointwise.similarity.checkpoint import MODEL, make_folder, require_folder
+from pointwise.similarity.checkpoint import make_folder, require_folder
 from pointwise.similarity.distributed import first_alone, processes, rank_and_world
 from pointwise.similarity.heads import SIMILARITIES
 from pointwise.similarity.model import DualEncoder, FrozenTokens, Tower
-from pointwise.similarity.sources import Source, open_pictures, pixel_pairs, stored_pairs, token_pairs
+from pointwise.similarity.sources import Source, pixel_pairs, token_pairs
 from pointwise.similarity.text import TextTransformer
 from pointwise.similarity.tokenizer import TOKENIZERS, Tokenizer
-from pointwise.similarity.train import LARGEST_RATE, Diverged, require_batch
-from pointwise.similarity.train import train as fit
+from pointwise.similarity.train import LARGEST_RATE, require_batch
 from pointwise.similarity.vision import VisionTransformer
 
-_TOKENS = "tokens.safetensors"
-_LAST = 50  # steps whose mean is said at the end
+_CROP = 0.9  # smallest share of the area of a picture, from scratch
+_SHARE = click.FloatRange(min=0, min_open=True, max=1)
 _RATE = click.FloatRange(min=0, min_open=True, max=LARGEST_RATE)
 _OF_ENCODERS = ("encoder", "text_encoder")
-_OF_SCRATCH = ("image_size", "patch", "width", "depth", "tokenizer", "context")
+_OF_SCRATCH = ("image_size", "patch", "width", "depth", "tokenizer", "context", "crop")
+_OF_HELD_OUT = ("held_out_captions", "held_out_every")
 
 
 @click.command()
@@ -54,6 +51,10 @@ _OF_SCRATCH = ("image_size", "patch", "width", "depth", "tokenizer", "context")
 @click.option("--depth", type=int, default=4, show_default=True, help="From scratch: blocks of both transformers.")
 @click.option("--tokenizer", type=click.Choice(TOKENIZERS), default="clip", show_default=True, help="From scratch.")
 @click.option("--context", type=int, default=77, show_default=True, help="From scratch: most tokens of a caption.")
+@click.option("--crop", type=_SHARE, help="From scratch: smallest share of a picture's area to see; 1: whole.  [0.9]")
+@click.option("--held-out", metavar="SHARE|PATH", help="Not trained on: a share of the pairs, or other pairs.")
+@click.option("--held-out-captions", help="Of the images at PATH: as --captions.")
+@click.option("--held-out-every", type=click.IntRange(min=1), default=100, show_default=True, help="Steps.")
 @click.option("--steps", type=click.IntRange(min=1), default=2000, show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=2), default=256, show_default=True)
 @click.option("--micro-batch", type=click.IntRange(min=1), help="Pairs in memory at once; the loss stays the same.")
@@ -82,6 +83,9 @@ def train(
     depth: int,
     tokenizer: str,
     context: int,
+    crop: float | None,
+    held_out: str | None,
+    held_out_captions: str | None,
     seed: int,
     device: str | None,
     resume: bool,
@@ -89,11 +93,14 @@ def train(
 ) -> int:
     """Train a similarity of images and texts whose value is pointwise mutual information, in nats up to a constant.
 
-    SOURCE: images with captions, as for `pointwise encode`; a table with text features; or the tokens.safetensors of an
+    SOURCE: images with captions, as for `pointwise encode`; a table with text features; or the tokens folder of an
     earlier training. Without --from-scratch heads are trained on the tokens of frozen encoders, which are kept in
-    FOLDER/tokens.safetensors. Under torchrun several processes share each batch.
+    FOLDER/tokens. With --held-out the model is that of the step with the lowest loss on pairs that are not trained on.
+    Under torchrun several processes share each batch.
     """
     _refuse_mixed("--from-scratch is given" if from_scratch else "encoders are frozen", from_scratch=from_scratch)
+    share = share_of(held_out)
+    _refuse_of_held_out(held_out, share)
     shape: dict[str, Any] = {"similarity": similarity, "points": _points(points), "dim": dim, "seed": seed}
     words: Tokenizer | None = None
     towers: tuple[Tower, Tower] | None = None
@@ -103,87 +110,35 @@ def train(
             VisionTransformer(image_size=image_size, patch=patch, width=width, depth=depth, seed=seed),
             TextTransformer(vocabulary=words.vocabulary, context=context, width=width, depth=depth, seed=seed),
         )
+        options["crop"] = _CROP if crop is None else crop
     require_folder(folder, resume=resume)
     with processes(_device(device)) as place:
         rank, world = rank_and_world()
         say = warn if rank == 0 else _nothing
+        encoders = cache(lambda: (load_encoder(encoder, device=place), load_text_encoder(text_encoder, device=place)))
         with first_alone(), Bars(f"{source}: ") as bars:
-            found = stored_pairs(source)
-            if found is not None:
-                refused = {name: _given(name) for name in ("captions", "from_scratch", *_OF_ENCODERS)}
-                if any(refused.values()):
-                    raise InputError(
-                        f"{source} holds features of pairs already; leave out "
-                        f"{', '.join(_flag(name) for name, given in refused.items() if given)}."
-                    )
-            else:
-                items = open_pictures(source, captions, say=say)
-                require_batch(options["batch_size"], len(items), processes=world)
+
+            def make(items: Items, name: str) -> Source:
                 if words is not None:
-                    make_folder(folder)
-                    found = pixel_pairs(items, image_size=image_size, tokenizer=words, say=say, progress=bars)
-                else:
-                    encoders = load_encoder(encoder, device=place), load_text_encoder(text_encoder, device=place)
-                    make_folder(folder)
-                    found = token_pairs(items, Path(folder) / _TOKENS, *encoders, say=say, progress=bars)
-        if towers is None:
-            images, texts = (FrozenTokens(width=inputs.x.shape[2]) for inputs in found.pairs)
-            towers = images, texts
-        model = DualEncoder(*towers, **shape, meta=found.meta).to(place)
-        return _fit(model, found, folder, resume=resume, seed=seed, shown=rank == 0, **options)
+                    return pixel_pairs(items, image_size=image_size, tokenizer=words, say=say, progress=bars)
+                loaded = encoders()
+                make_folder(folder)
+                return token_pairs(items, Path(folder) / name, *loaded, say=say, progress=bars)
 
-
-def _fit(
-    model: DualEncoder, found: Source, folder: str, *, shown: bool, steps: int, batch_size: int, **options: Any
-) -> int:
-    started = time.monotonic()
-    losses: deque[float] = deque(maxlen=_LAST)
-    try:
-        with _bar(steps, shown=shown) as draw:
-
-            def progress(line: Mapping[str, float]) -> None:
-                losses.append(line["loss"])
-                draw(line)
-
-            fit(model, found.pairs, folder, steps=steps, batch_size=batch_size, progress=progress, **options)
-    except Diverged as error:
-        click.echo(f"pointwise: {error}", err=True)
-        return 1
-    if shown:
-        click.echo(_result(model, len(found.pairs.images.x), folder, losses, math.log(batch_size)))
-        click.echo(f"{steps} steps in {time.monotonic() - started:.1f} s.")
-    return 0
-
-
-def _result(model: DualEncoder, n: int, folder: str, losses: deque[float], most: float) -> str:
-    count = sum(p.numel() for p in model.parameters())
-    points = "one point for each token" if model.points == "all" else f"{model.points} points"
-    made = f"{Path(folder) / MODEL}: {model.kind}, {points} of {model.dim} dimensions, {count:,} parameters, {n} pairs."
-    if not losses:
-        return f"{made} Its training was over already."
-    loss = sum(losses) / len(losses)
-    return (
-        f"{made} Mean loss of the last {len(losses)} steps {loss:.3f} nats: mutual information of the pairs trained on "
-        f"about {most - loss:.3f} nats (log B, {most:.3f}, is the most that batches of this size can show)."
-    )
-
-
-@contextmanager
-def _bar(steps: int, *, shown: bool) -> Iterator[Callable[[Mapping[str, float]], object]]:
-    """A bar on a terminal, with the loss, the estimate of mutual information and the throughput."""
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
-        task = bar.add_task("", total=steps)
-
-        def draw(line: Mapping[str, float]) -> None:
-            said = (
-                f"loss {line['loss']:.3f}  mutual information {line['mutual_information']:.3f} nats  "
-                f"{line['pairs_per_second']:,.0f} pairs/s"
+            opened = open_pairs(source, captions, say=say)
+            if isinstance(opened.found, Source):
+                _refuse_for_features(source)
+            others = (
+                open_pairs(held_out, held_out_captions, say=say) if held_out is not None and share is None else share
             )
-            bar.update(task, completed=line["step"], description=said)
-
-        yield draw
+            room = int(share * opened.n) if share is not None else 0
+            require_batch(options["batch_size"], opened.n - room, processes=world)
+            given = given_pairs(opened, others, make, seed=seed, say=say)
+        if towers is None:
+            first = given.training.rows(torch.tensor([0]))
+            towers = FrozenTokens(width=first.images.x.shape[2]), FrozenTokens(width=first.texts.x.shape[2])
+        model = DualEncoder(*towers, **shape, meta=given.meta).to(place)
+        return run(model, given, folder, resume=resume, seed=seed, shown=rank == 0, **options)
 
 
 def _refuse_mixed(why: str, *, from_scratch: bool) -> None:
@@ -194,6 +149,22 @@ def _refuse_mixed(why: str, *, from_scratch: bool) -> None:
             f"{', '.join(map(_flag, wrong))} {'has' if len(wrong) == 1 else 'have'} no meaning where {why}; leave "
             f"{'it' if len(wrong) == 1 else 'them'} out{advice}."
         )
+
+
+def _refuse_of_held_out(held_out: str | None, share: float | None) -> None:
+    wrong = [name for name in _OF_HELD_OUT if _given(name)] if held_out is None else []
+    if wrong:
+        raise InputError(f"{_flag(wrong[0])} has no meaning without --held-out; give that too, or leave it out.")
+    if share is not None and _given("held_out_captions"):
+        raise InputError(
+            "--held-out-captions are of the images at a path, but --held-out is a share of SOURCE; leave it out."
+        )
+
+
+def _refuse_for_features(source: str) -> None:
+    wrong = [name for name in ("captions", "held_out_captions", "from_scratch", *_OF_ENCODERS) if _given(name)]
+    if wrong:
+        raise InputError(f"{source} holds features of pairs already; leave out {', '.join(map(_flag, wrong))}.")
 
 
 def _given(name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
 from pointwise.encoding.items import Items
 from pointwise.errors import InputError
 
+T = TypeVar("T")
 Digests = np.ndarray[Any, np.dtype[np.uint8]]  # [n, 32], the SHA-256 of each item
 
 _BATCH = 64  # items read before they are encoded,
@@ -79,10 +80,22 @@ def encode_part(
     Into ``digests``, of all items, goes the SHA-256 of each item that is read. ``step`` is called with the number of
     items done, after each batch.
     """
+    return with_room(
+        lambda size: _encode(items, places, encoders, digests=digests, batch=size, skip_bad=skip_bad, step=step),
+        batch=batch,
+        say=say,
+    )
+
+
+def with_room(encode: Callable[[int], T], *, batch: int, say: Callable[[str], object]) -> tuple[T, int]:
+    """Return what ``encode`` makes in batches of a size, and that size, halved until the memory sufficed.
+
+    Raises:
+        InputError: it does not suffice for one item.
+    """
     while True:
         try:
-            part = _encode(items, places, encoders, digests=digests, batch=batch, skip_bad=skip_bad, step=step)
-            return part, batch
+            return encode(batch), batch
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
@@ -112,7 +125,7 @@ def _encode(
     features = [torch.empty(0, encoders.dim)]
     text = [torch.empty(0, encoders.text_dim or 0)]
     done = truncated = 0
-    for some, pictures in _batches(items, places, batch, digests, bad if skip_bad else None):
+    for some, pictures in batches(items, places, batch, digests, bad if skip_bad else None):
         ids = [items.ids[place] for place in some]
         if encoders.image is not None:
             features.append(_checked(encoders.image.encode(pictures), encoders.image, ids))
@@ -127,10 +140,13 @@ def _encode(
     return Part(torch.cat(features), None if encoders.text_dim is None else torch.cat(text), bad, truncated)
 
 
-def _batches(
+def batches(
     items: Items, places: Sequence[int], size: int, digests: Digests, bad: dict[int, str] | None
 ) -> Iterator[tuple[list[int], list[Pixels]]]:
-    """Places and their pictures, if any, by batches; what cannot be read goes into ``bad``, or raises without it."""
+    """Yield places and their pictures, if any, by batches; what cannot be read goes into ``bad``, or raises without it.
+
+    Into ``digests`` goes the SHA-256 of each item that is read.
+    """
     some: list[int] = []
     pictures: list[Pixels] = []
     waiting = 0

@@ -20,7 +20,7 @@ from pointwise.encoding.parts import Part
 from pointwise.errors import InputError
 
 _MANIFEST = "manifest.json"
-_PART = ".part.safetensors"
+PART = ".part.safetensors"
 _KIND = "encoded part"
 _UNFINISHED = ".pointwise-"  # what atomic_write leaves when it is killed
 
@@ -41,13 +41,17 @@ class Work:
         same = all(there.get(name) == value for name, value in self._asked.items())
         self.batch = int(there.get("batch", batch)) if same else batch
         for path in folder.iterdir():
-            if path.name not in (LOCK, _MANIFEST) and not path.name.endswith(_PART):
+            if path.name not in (LOCK, _MANIFEST) and not path.name.endswith(PART):
                 _remove(path)
         self._write_manifest()
 
     def keys(self) -> set[str]:
         """Return the keys of the parts that are there, of whichever encoder and items."""
-        return {path.name.removesuffix(_PART) for path in self.folder.glob(f"*{_PART}")}
+        return {path.name.removesuffix(PART) for path in self.folder.glob(f"*{PART}")}
+
+    def path(self, key: str) -> Path:
+        """Return the file of the part of this key."""
+        return self.folder / f"{key}{PART}"
 
     def remember(self, batch: int) -> None:
         """Note that batches are smaller from now on, for the runs to come."""
@@ -58,7 +62,7 @@ class Work:
     def load(self, key: str, *, dim: int, text_dim: int | None) -> Part | None:
         """Return the part of this key; None where it is not there, or damaged."""
         try:
-            arrays, words = load_arrays(self._path(key), kind=_KIND, called="an encoded part")
+            arrays, words = load_arrays(self.path(key), kind=_KIND, called="an encoded part")
             told = json.loads(words["told"])
             text = arrays.get("text")
             shapes = [(array.ndim, array.shape[-1]) for array in (arrays["features"], text) if array is not None]
@@ -79,10 +83,7 @@ class Work:
         if part.text is not None:
             arrays["text"] = part.text.numpy()
         told = json.dumps({"bad": {str(i): message for i, message in part.bad.items()}, "truncated": part.truncated})
-        save_arrays(self._path(key), arrays, kind=_KIND, words={"told": told})
-
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}{_PART}"
+        save_arrays(self.path(key), arrays, kind=_KIND, words={"told": told})
 
     def _write_manifest(self) -> None:
         with atomic_write(self.folder / _MANIFEST) as file:
@@ -114,13 +115,13 @@ def held(folder: Path, *, path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if not any(folder.glob(f"*{_PART}")):
+            if not any(folder.glob(f"*{PART}")):
                 _remove_folder(folder)
 
 
 def clear(folder: Path) -> None:
     """Remove all parts, when they are of no more use; who holds the folder removes it then."""
-    for path in folder.glob(f"*{_PART}"):
+    for path in folder.glob(f"*{PART}"):
         path.unlink()
 
 

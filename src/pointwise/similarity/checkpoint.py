@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 
 from pointwise.data.files import atomic_write
 from pointwise.errors import InputError
+from pointwise.similarity.held_out import Best
 from pointwise.similarity.model import DualEncoder, load_model, save_model
 
 CHECKPOINT, LOG, MODEL = "checkpoint.safetensors", "log.jsonl", "model.safetensors"
@@ -44,26 +45,31 @@ def save(
     *,
     options: Mapping[str, Any],
     state: Mapping[str, Any],
+    best: Best | None,
 ) -> None:
-    """Write model, optimiser and state to one file, whole or not at all."""
-    moments = {
+    """Write model, optimiser, state and the best weights so far to one file, whole or not at all."""
+    more = {
         f"{key}.{name}": optimizer.state[p][key]
         for name, p in model.named_parameters()
         for key in optimizer.state.get(p, ())
     }
-    save_model(model, folder / CHECKPOINT, more=moments, words={"options": dict(options), "state": dict(state)})
+    words: dict[str, Any] = {"options": dict(options), "state": dict(state)}
+    if best is not None:
+        more |= {f"best.{name}": x for name, x in best.weights.items()}
+        words["best"] = {"step": best.step, "loss": best.loss}
+    save_model(model, folder / CHECKPOINT, more=more, words=words)
 
 
 def resume(
     model: DualEncoder, optimizer: torch.optim.AdamW, folder: Path, *, options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Give model and optimiser what they had at the checkpoint, and return the state of the training then.
+) -> tuple[dict[str, Any], Best | None]:
+    """Give model and optimiser what they had at the checkpoint; return the state and the best weights of that time.
 
     Raises:
         InputError: the checkpoint cannot be read, or was made with other options.
     """
     path = folder / CHECKPOINT
-    kept, moments, words = load_model(path)
+    kept, more, words = load_model(path)
     if "state" not in words:
         raise InputError(f"{path} holds a model without the state of its training; give the folder of a training.")
     for name, value in options.items():
@@ -75,17 +81,29 @@ def resume(
     model.load_state_dict(kept.state_dict())
     for name, p in model.named_parameters():
         for key in ("step", "exp_avg", "exp_avg_sq"):
-            if (held := moments.get(f"{key}.{name}")) is not None:
+            if (held := more.get(f"{key}.{name}")) is not None:
                 optimizer.state[p][key] = held if key == "step" else held.to(p.device)
-    state: dict[str, Any] = words["state"]
-    return state
+    best = None
+    if "best" in words:
+        weights = {name: more[f"best.{name}"] for name in model.state_dict()}
+        best = Best(words["best"]["step"], words["best"]["loss"], weights)
+    return words["state"], best
 
 
-def keep_lines(log: Path, steps: int) -> None:
-    """Leave in the log the lines up to a step: those after it come again."""
-    lines = log.read_bytes().splitlines(keepends=True)[:steps] if log.exists() else []
-    with atomic_write(log) as file:
-        file.write(b"".join(lines))
+def open_log(folder: Path, *, lines: int, writes: bool) -> Callable[[Mapping[str, Any]], None]:
+    """Leave so many lines in the log, as those after them come again, and return what writes the next ones to it."""
+    path = folder / LOG
+
+    def write(line: Mapping[str, Any]) -> None:
+        if writes:
+            with path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+
+    if writes:
+        kept = path.read_bytes().splitlines(keepends=True)[:lines] if path.exists() else []
+        with atomic_write(path) as file:
+            file.write(b"".join(kept))
+    return write
 
 
 def last_good(folder: Path) -> str:

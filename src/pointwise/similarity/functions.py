@@ -9,6 +9,7 @@ import torch
 
 from pointwise.arrays import Array, as_numbers
 from pointwise.errors import InputError
+from pointwise.products import full_precision
 from pointwise.similarity import fused
 
 ENGINES = {"auto": fused.log_kernel_sum, "blocked": fused.log_kernel_sum}
@@ -36,7 +37,8 @@ def kme_similarity(
     information plus a constant.
 
     Differentiable once, in points, log-weights and scale. Memory is that of the inputs, their gradients, the result and
-    a block of a few megabytes. bfloat16 and float16 are widened to float32, and so is autocast kept out; float64 stays.
+    a block of a few megabytes. bfloat16 and float16 are widened to float32, float64 stays. Neither
+    autocast nor TF32 is used, whatever the program allows.
 
     Args:
         x: points [n, m, d].
@@ -66,7 +68,7 @@ def kme_similarity(
     u = _log_weights(log_wx, "log_wx", f) - s / 2 * f.square().sum(dim=2)
     v = _log_weights(log_wy, "log_wy", g) - s / 2 * g.square().sum(dim=2)
     if f.shape[1] == g.shape[1] == 1:
-        with torch.autocast(f.device.type, enabled=False):
+        with full_precision(f.device):
             return (s * f[:, 0]) @ g[:, 0].t() + u + v.t()
     return ENGINES[engine](f * (s * _LOG2_E), g, u * _LOG2_E, v * _LOG2_E) / _LOG2_E
 
@@ -119,7 +121,7 @@ def wpse_similarity(
             raise InputError(f"{name} is {number}; it must be a finite number.")
     steep = 1 / float(_as_scale(sigma, "sigma", f).detach()) ** 2
     w, of_y = _weights(wx, "wx", f), _weights(wy, "wy", g)
-    with torch.autocast(f.device.type, enabled=False):
+    with full_precision(f.device):
         means = [(weights.unsqueeze(1) @ points).squeeze(1) for weights, points in ((w, f), (of_y, g))]
         similar = linear * means[0] @ means[1].t()
     if gaussian:
@@ -154,7 +156,7 @@ def clip_similarity(x: Array, y: Array, *, scale: Scale) -> torch.Tensor:
     """
     f, g = _in_one_space(_as_points(x, "x", 2), _as_points(y, "y", 2))
     s = _as_scale(scale, "scale", f)
-    with torch.autocast(f.device.type, enabled=False):
+    with full_precision(f.device):
         return (s * f) @ g.t()
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import torch
 
 from pointwise.errors import InputError
-from pointwise.products import product
+from pointwise.products import full_precision, product
 
 _ROWS, _COLUMNS = 512, 2560  # of a block: 5 MB of float32 stay in a CPU's cache, and the products are large enough
 _ROWS_ON_GPU, _COLUMNS_ON_GPU = 8192, 8192
@@ -61,7 +61,7 @@ class _LogKernelSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         total = x.new_full((len(x), len(y)), -math.inf)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             for columns in _columns(y):
                 points, offsets = _points_first(y[columns]), _points_first(v[columns])
                 for rows in _rows(x):
@@ -103,7 +103,7 @@ class _KernelSum(torch.autograd.Function):
         wy: torch.Tensor,
     ) -> torch.Tensor:
         total = x.new_zeros(len(x), len(y))
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             for columns in _columns(y):
                 points, offsets, weights = (_points_first(table[columns]) for table in (y, v, wy))
                 for rows in _rows(x):
@@ -163,7 +163,7 @@ def _gradients(
     p_x, p_y, w_x, w_y = factors
     sums = [torch.zeros_like(like) if need else None for like, need in zip(factors, needed, strict=True)]
     dx, dy, du, dv = sums
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x.device):
         for columns in _columns(y):
             count = len(y[columns])
             points, offsets, p, w = (_points_first(table[columns]) for table in (y, v, p_y, w_y))

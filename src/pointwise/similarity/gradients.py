@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pointwise.similarity.distributed import contrastive_loss, sum_over_processes
-from pointwise.similarity.inputs import Inputs, Pairs, PointSet
+from pointwise.similarity.inputs import Inputs, Pairs, PointSet, joined
 from pointwise.similarity.model import DualEncoder
 
 
@@ -22,20 +22,18 @@ def backward(model: DualEncoder, batch: Pairs, *, micro_batch: int, bfloat16: bo
 
     Reference: Gao et al. (2021), gradient caching. https://arxiv.org/abs/2101.06983
     """
-
-    def made(points: Callable[[Inputs], PointSet], inputs: Inputs) -> PointSet:
-        with torch.autocast(inputs.x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
-            return points(inputs)
-
     sides = ((model.image_points, batch.images), (model.text_points, batch.texts))
     if micro_batch >= len(batch.images.x):
-        loss = _loss(model, *(made(points, inputs) for points, inputs in sides))
+        loss = _loss(model, *(points_of(inputs, points, bfloat16=bfloat16) for points, inputs in sides))
         if loss.requires_grad:
             torch.autograd.backward(loss)
         return loss.detach()
 
     with torch.no_grad():
-        whole = [_joined([made(points, some) for some in _parts(inputs, micro_batch)]) for points, inputs in sides]
+        whole = [
+            joined([points_of(some, points, bfloat16=bfloat16) for some in _parts(inputs, micro_batch)])
+            for points, inputs in sides
+        ]
     leaves = [PointSet(*(None if x is None else x.requires_grad_() for x in side)) for side in whole]  # type: ignore[arg-type]
     loss = _loss(model, *leaves)
     if not loss.requires_grad:
@@ -46,11 +44,17 @@ def backward(model: DualEncoder, batch: Pairs, *, micro_batch: int, bfloat16: bo
         for i, some in enumerate(_parts(inputs, micro_batch)):
             again = [
                 (x, gradient[i])
-                for x, gradient in zip(made(points, some), gradients, strict=True)
+                for x, gradient in zip(points_of(some, points, bfloat16=bfloat16), gradients, strict=True)
                 if x is not None and x.requires_grad and gradient is not None
             ]
             torch.autograd.backward([x for x, _ in again], [gradient for _, gradient in again])
     return loss.detach()
+
+
+def points_of(inputs: Inputs, points: Callable[[Inputs], PointSet], *, bfloat16: bool) -> PointSet:
+    """Return the points of some items, by a tower that computes in bfloat16 where this is said."""
+    with torch.autocast(inputs.x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+        return points(inputs)
 
 
 def _loss(model: DualEncoder, images: PointSet, texts: PointSet) -> Tensor:
@@ -61,8 +65,3 @@ def _loss(model: DualEncoder, images: PointSet, texts: PointSet) -> Tensor:
 
 def _parts(inputs: Inputs, size: int) -> Iterator[Inputs]:
     return (inputs.rows(slice(start, start + size)) for start in range(0, len(inputs.x), size))
-
-
-def _joined(parts: list[PointSet]) -> PointSet:
-    x, log_w, w = zip(*parts, strict=True)
-    return PointSet(torch.cat(x), torch.cat(log_w), None if w[0] is None else torch.cat(w))

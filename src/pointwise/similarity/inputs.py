@@ -9,11 +9,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pointwise.errors import InputError
+
+_AT_ONCE = 256  # items that are copied to be hashed
+
 
 class Inputs(NamedTuple):
     """The items of one side of the pairs, as its tower takes them.
 
-    x: [n, ...]: token features [n, t, h], pictures uint8 [n, 3, side, side], or token ids int64 [n, t].
+    x: [n, ...]: token features [n, t, h], pictures uint8 [n, 3, side, side], or token ids int64 [n, t]. `StoredTokens`,
+        which stay on disk, stand for token features of which only some rows are taken at a time.
     mask: bool [n, t], True where there is a token; None where nothing is padded.
     """
 
@@ -46,11 +51,28 @@ class PointSet(NamedTuple):
         return PointSet(self.x[index], self.log_w[index], None if self.w is None else self.w[index])
 
 
+def joined(parts: Sequence[PointSet]) -> PointSet:
+    """Return the point sets of several parts as one."""
+    x, log_w, w = zip(*parts, strict=True)
+    return PointSet(torch.cat(x), torch.cat(log_w), None if w[0] is None else torch.cat(w))
+
+
 class Pairs(NamedTuple):
     """n images and the n texts that belong to them, row by row."""
 
     images: Inputs
     texts: Inputs
+
+    @property
+    def n(self) -> int:
+        """How many pairs there are."""
+        return len(self.images.x)
+
+    def require_paired(self) -> None:
+        """Raise an InputError unless there are as many texts as images."""
+        images, texts = len(self.images.x), len(self.texts.x)
+        if images != texts:
+            raise InputError(f"there are {images} images and {texts} texts; there must be one text for each image.")
 
     def rows(self, index: Tensor) -> Pairs:
         """Return the pairs at these places."""
@@ -62,9 +84,49 @@ class Pairs(NamedTuple):
 
     def sha256(self) -> str:
         """Return the SHA-256 of all pairs."""
-        digest = hashlib.sha256()
-        for x in (*self.images, *self.texts):
-            if x is not None:
-                digest.update(f"{x.dtype} {tuple(x.shape)}\n".encode())
-                digest.update(x.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        return _sha256(self, torch.arange(self.n))
+
+
+class SomePairs(NamedTuple):
+    """Those of the pairs that stand at some places: they stay where they are, in memory or on disk, and are not copied.
+
+    pairs: among which they are.
+    places: int64 [n].
+
+    >>> some = SomePairs(Pairs(Inputs(torch.arange(5)), Inputs(torch.arange(5))), torch.tensor([4, 2]))
+    >>> some.n, some.rows(torch.tensor([0])).images.x
+    (2, tensor([4]))
+    """
+
+    pairs: Pairs
+    places: Tensor
+
+    @property
+    def n(self) -> int:
+        """How many pairs there are."""
+        return len(self.places)
+
+    def require_paired(self) -> None:
+        """Raise an InputError unless there are as many texts as images."""
+        self.pairs.require_paired()
+
+    def rows(self, index: Tensor) -> Pairs:
+        """Return the pairs at these places, of the n."""
+        return self.pairs.rows(self.places[index])
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of all these pairs."""
+        return _sha256(self.pairs, self.places)
+
+
+def _sha256(pairs: Pairs, places: Tensor) -> str:
+    digest = hashlib.sha256()
+    for x in (*pairs.images, *pairs.texts):
+        if x is not None:
+            digest.update(f"{x.dtype} {(len(places), *x.shape[1:])}\n".encode())
+            if stored := getattr(x, "sha256", None):  # what is on disk knows its own, and is not read for it
+                digest.update(f"{stored} {places.tolist()}\n".encode())
+                continue
+            for some in places.split(_AT_ONCE):
+                digest.update(x[some].detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -34,6 +34,10 @@ class Ranks:
     tied: Counts
     right: Counts
 
+    def at(self, queries: Counts) -> Ranks:
+        """Return what is known of these queries."""
+        return Ranks(self.ahead[queries], self.tied[queries], self.right[queries])
+
     def expected(self) -> Values:
         """Return the rank of the first right candidate, from 1: the mean of the least of `right` among all that tie."""
         return self.ahead + (self.tied + self.right + 1) / (self.right + 1)

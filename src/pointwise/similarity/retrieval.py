@@ -11,7 +11,7 @@ import torch
 
 from pointwise.arrays import Array, Column
 from pointwise.errors import InputError
-from pointwise.score import Score, mean_score
+from pointwise.score import Score, error_of_mean, mean_score
 from pointwise.similarity.blocks import Blocks, Similarity, as_groups
 from pointwise.similarity.ranks import Counts, Ranks, Values, checked_ks
 
@@ -23,9 +23,11 @@ class Direction:
     Args:
         recall: k -> Score: share of queries with a right candidate among the first k; higher is better.
         reciprocal_rank: Score of 1 / rank; higher is better.
-        ranks: float64 [n], of the first right candidate of each query, 1 is best.
-        groups: [n], of the queries: those of one group are alike, and count less than as many of different ones.
+        ranks: float64 [q], of the first right candidate of each query, 1 is best.
+        groups: [q], of the queries: those of one group are alike, and count less than as many of different ones.
         candidates: how many each query is set against.
+        queries: [q], the row, or column, of each query: all but those without a partner.
+        without_partner: how many rows, or columns, have no partner, and so are no queries.
 
     >>> retrieval(np.eye(8)[::-1], ks=[1]).image_to_text
     Direction(8 queries, 8 candidates: recall@1 0, reciprocal_rank 0.2..., median_rank 5)
@@ -36,6 +38,8 @@ class Direction:
     ranks: Values
     groups: Column
     candidates: int
+    queries: Counts
+    without_partner: int
 
     @property
     def median_rank(self) -> float:
@@ -76,7 +80,8 @@ class Direction:
 
     def __repr__(self) -> str:
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in self.to_dict().items())
-        return f"Direction({len(self.ranks)} queries, {self.candidates} candidates: {numbers})"
+        alone = f" and {self.without_partner} without partner" if self.without_partner else ""
+        return f"Direction({len(self.ranks)} queries{alone}, {self.candidates} candidates: {numbers})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,6 +126,9 @@ def retrieval(
     over it: a similarity that is the same everywhere does as well as chance, not better or worse. With more
     candidates all of this gets harder: compare like with like.
 
+    An item whose group is on its side alone, as of an image without a text, is nobody's partner: it is a candidate
+    like all others, and no query. How many these are is in the result.
+
     Intervals are over the queries, with the candidates as they are; queries of one group are taken to be alike. A k
     beyond the number of candidates is always a hit.
 
@@ -130,16 +138,17 @@ def retrieval(
             size of the whole is held. Minus infinity rules a pair out.
         groups_x: [n], integers or strings; the row number of each if left out.
         groups_y: [b]; row i and column j belong together where their groups are equal. With several captions of an
-            image it is enough to give here the row of each text's image. Column numbers if left out.
+            image it is enough to give here the row of each text's image, and -1 for a text that has none. Column
+            numbers if left out.
         ks: the numbers of candidates looked at.
         n: rows, where similarity is a function.
 
     Returns:
         Retrieval, with `image_to_text` and `text_to_image`, each with ``recall[k]``, ``reciprocal_rank``, ``ranks``,
-        ``median_rank`` and its interval.
+        ``queries``, ``median_rank`` and its interval.
 
     Raises:
-        InputError: a row or column without a partner, groups that do not fit, NaN or +inf, a k below 1.
+        InputError: no row has a partner, groups that do not fit, NaN or +inf, a k below 1.
 
     Reference: the protocol is that of Karpathy and Fei-Fei (2015), https://arxiv.org/abs/1412.2306, section 4.1.
 
@@ -149,6 +158,8 @@ def retrieval(
     ([1.0, 0.0, 1.0], [1.0, 2.0, 1.0])
     >>> found.text_to_image.recall[1].per_sample.tolist()  # the second text is as near to either of two images
     [1.0, 0.5, 1.0]
+    >>> retrieval(similarity, groups_y=[0, -1, 2], ks=[1]).image_to_text  # nobody belongs to row 1, nor to column 1
+    Direction(2 queries and 1 without partner, 3 candidates: recall@1 1, reciprocal_rank 1, median_rank 1)
     """
     ks = checked_ks(ks)
     blocks = Blocks(similarity, n=n)
@@ -162,7 +173,7 @@ def retrieval(
     group_y = as_groups(groups_y, name="groups_y", what="columns", length=b)
     code_x, code_y = _codes(group_x, group_y)
     by_row, by_column = _ranks(blocks, code_x, code_y)
-    return Retrieval(_direction(by_row, code_x, b, ks), _direction(by_column, code_y, blocks.n, ks))
+    return Retrieval(_direction(by_row, code_x, code_y, ks), _direction(by_column, code_y, code_x, ks))
 
 
 def _codes(group_x: Column, group_y: Column) -> tuple[Counts, Counts]:
@@ -173,15 +184,13 @@ def _codes(group_x: Column, group_y: Column) -> tuple[Counts, Counts]:
             f"the groups of rows are {words[group_x.dtype.kind]} (the first is {group_x[0]!r}) and those of columns "
             f"{words[group_y.dtype.kind]} ({group_y[0]!r}), so none are equal; give both in the same way."
         )
-    names, codes = np.unique(np.concatenate([group_x, group_y]), return_inverse=True)
+    codes = np.unique(np.concatenate([group_x, group_y]), return_inverse=True)[1]
     code_x, code_y = codes[: len(group_x)], codes[len(group_x) :]
-    for one, other, what, kind in ((code_x, code_y, "row", "column"), (code_y, code_x, "column", "row")):
-        alone = np.flatnonzero(~np.isin(one, other))
-        if len(alone):
-            raise InputError(
-                f"{len(alone)} {what}s have no {kind} of their group; the first is {what} {alone[0]}, "
-                f"of group {names[one[alone[0]]].item()!r}. Leave them out, or mend the groups."
-            )
+    if not np.isin(code_x, code_y).any():
+        raise InputError(
+            f"no row has a column of its group (the first row is of group {group_x[0].item()!r}, the first column of "
+            f"{group_y[0].item()!r}); give rows and columns that belong together the same group."
+        )
     return code_x, code_y
 
 
@@ -200,7 +209,7 @@ def _ranks(blocks: Blocks, code_x: Counts, code_y: Counts) -> tuple[Ranks, Ranks
         row, column = partners.of(some, block.device)
         best = best_of_columns.to(block.device, block.dtype)
         _count(columns, slice(None), block, best, column[block[row, column] == best[column]], dim=0)
-    changed = np.flatnonzero(columns[2] == 0)
+    changed = np.flatnonzero((columns[2] == 0) & np.isin(code_y, code_x))
     if len(changed):
         raise InputError(
             f"similarity gave other values when it was called again, for column {changed[0]} among others; "
@@ -215,7 +224,7 @@ class _Partners:
     def __init__(self, code_x: Counts, code_y: Counts) -> None:
         self._codes = code_x
         self._columns = np.argsort(code_y, kind="stable")  # group by group
-        self._size = np.bincount(code_y)
+        self._size = np.bincount(code_y, minlength=int(code_x.max()) + 1)
         self._start = np.cumsum(self._size) - self._size
 
     def of(self, rows: slice, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -238,28 +247,28 @@ def _count(
         total[place] += counts.cpu().numpy()
 
 
-def _direction(ranks: Ranks, groups: Counts, candidates: int, ks: Sequence[int]) -> Direction:
+def _direction(ranks: Ranks, own: Counts, others: Counts, ks: Sequence[int]) -> Direction:
+    queries = np.flatnonzero(np.isin(own, others))
+    ranks, groups = ranks.at(queries), own[queries]
+
     def score(values: Values) -> Score:
-        return mean_score(values, of="pair", error=lambda rows: _error(values[rows], groups[rows]))
+        return mean_score(values, of="pair", groups=groups)
 
     return Direction(
-        {k: score(ranks.hits(k)) for k in ks}, score(ranks.reciprocal()), ranks.expected(), groups, candidates
+        {k: score(ranks.hits(k)) for k in ks},
+        score(ranks.reciprocal()),
+        ranks.expected(),
+        groups,
+        candidates=len(others),
+        queries=queries,
+        without_partner=len(own) - len(queries),
     )
-
-
-def _error(values: Values, groups: Counts | Column) -> float:
-    """The standard error of a mean over independent groups of values; that of independent values if each is alone."""
-    names, group_of = np.unique(groups, return_inverse=True)
-    if len(names) < 2:
-        return float("nan")
-    sums = np.bincount(group_of, weights=values - values.mean())
-    return float(np.sqrt(len(names) / (len(names) - 1) * (sums**2).sum())) / len(values)
 
 
 def _independent(below: np.ndarray[Any, np.dtype[np.bool_]], groups: Counts | Column) -> int:
     """As how many independent queries these say where the median is."""
     n, share = len(below), float(below.mean())
-    error = _error(below.astype(np.float64), groups)
+    error = error_of_mean(below.astype(np.float64), groups)
     if not error > 0:
         return len(np.unique(groups))
     return max(1, min(n, round(1 + share * (1 - share) / error**2)))

@@ -7,17 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pointwise.data.digest import sha256_of
 from pointwise.data.formats import load
 from pointwise.data.images import is_images
 from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.encoding.items import Items, is_captions, open_items
-from pointwise.encoding.key import settings_of
 from pointwise.errors import InputError
 from pointwise.similarity.inputs import Inputs, Pairs
-from pointwise.similarity.token_file import TokenFile, is_tokens, load_tokens, save_tokens
+from pointwise.similarity.make_tokens import make_tokens
+from pointwise.similarity.token_file import is_tokens, load_tokens
 from pointwise.similarity.tokenizer import Tokenizer
-from pointwise.similarity.tokens import encode_tokens, has_tokens, pixels
+from pointwise.similarity.tokens import pixels
 
 Say = Callable[[str], object]
 Progress = Callable[[str, int, int], object]
@@ -35,14 +34,15 @@ class Source(NamedTuple):
 
 
 def stored_pairs(path: str) -> Source | None:
-    """Return the pairs of a file of tokens, or of a table with text features; None if the path is of pictures.
+    """Return the pairs of stored tokens, or of a table with text features; None if the path is of pictures.
 
     Raises:
-        InputError: there is no such path, it cannot be read, or the table has no text features.
+        InputError: there is no such path, it cannot be read, the tokens are not all made, or the table has no text
+            features.
     """
     if not os.path.exists(path):
         raise InputError(
-            f"{path} does not exist; give images with captions, a table with text features, or a file of tokens."
+            f"{path} does not exist; give images with captions, a table with text features, or tokens of a training."
         )
     if is_tokens(path):
         tokens = load_tokens(path)
@@ -96,41 +96,17 @@ def token_pairs(
     say: Say,
     progress: Progress,
 ) -> Source:
-    """Return the token features of frozen encoders; they are kept in a file, and taken from it the next time.
+    """Return the token features of frozen encoders; they are kept in a folder, and read from it as they are needed.
 
-    The file is known by the content of all items and the name and meta of the encoders: what has changed since is
-    encoded again.
+    A run that is stopped goes on where it was: see `make_tokens`.
 
     Raises:
-        InputError: a picture cannot be read.
+        InputError: a picture cannot be read, there are no captions, or the folder holds something else.
     """
-    settings = settings_of(image, text)
-    n, texts = len(items), _captions(items)
-    digests = [items.digest(i, skip_bad=False).hex() for i in range(n)]
-    key = sha256_of("pointwise.tokens/1", settings, [has_tokens(image), has_tokens(text)], digests)
-    if is_tokens(path) and (there := load_tokens(path)).meta.get("key") == key:
-        return Source(there.pairs, dict(there.meta))
-    for one in (image, text):
-        if not has_tokens(one):
-            say(f"encoder {one.name} gives one feature vector for an item and no tokens: each item has one token.")
-    cut = sum(int(count) > text.max_tokens for count in text.count_tokens(texts))
-    if cut:
-        say(f"{cut} of {n} captions are longer than the {text.max_tokens} tokens that {text.name} reads, and were cut.")
-    meta = {
-        "image_encoder": image.name,
-        "image_encoder_meta": dict(image.meta),
-        "text_encoder": text.name,
-        "text_encoder_meta": dict(text.meta),
-        "captions_truncated": cut,
-        "key": key,
-    }
-    pictures = (items.picture(i) for i in range(n))
-    pairs = Pairs(
-        encode_tokens(image, pictures, progress=lambda done: progress("images encoded", done, n)),
-        encode_tokens(text, texts, progress=lambda done: progress("captions encoded", done, n)),
-    )
-    save_tokens(path, TokenFile(pairs, [str(id_) for id_ in items.ids.tolist()], texts, meta))
-    return Source(pairs, meta)
+    _captions(items)
+    make_tokens(path, items, image, text, say=say, progress=progress)
+    tokens = load_tokens(path)
+    return Source(tokens.pairs, dict(tokens.meta))
 
 
 def _captions(items: Items) -> Sequence[str]:

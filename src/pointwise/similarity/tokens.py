@@ -20,7 +20,7 @@ from pointwise.similarity.tokenizer import Tokenizer
 
 T = TypeVar("T")
 
-_AT_ONCE = 32
+AT_ONCE = 32
 _LARGEST_HALF = 65504.0
 
 
@@ -42,7 +42,7 @@ def encode_tokens(
     """
     parts: list[Inputs] = []
     done = 0
-    for some in _batched(items, _AT_ONCE):
+    for some in _batched(items, AT_ONCE):
         parts.append(_checked(encoder, some))
         done += len(some)
         if progress is not None:

@@ -14,17 +14,17 @@ import torch
 from torch import Tensor
 
 from pointwise.errors import InputError
-from pointwise.similarity import checkpoint
+from pointwise.similarity import checkpoint, divergence
+from pointwise.similarity.augment import boxes, cropped
 from pointwise.similarity.distributed import rank_and_world, sum_over_processes
 from pointwise.similarity.gradients import backward
-from pointwise.similarity.inputs import Pairs
-from pointwise.similarity.model import DualEncoder
+from pointwise.similarity.held_out import measure, require_held_out
+from pointwise.similarity.inputs import Pairs, SomePairs
+from pointwise.similarity.model import DualEncoder, FrozenTokens
 
 _BETAS = (0.9, 0.98)
 _LAST_SHARE = 0.02  # of the learning rate, at the end of the cosine: 1e-5 of 5e-4
 LARGEST_RATE = 1000.0  # beyond it AdamW's own numbers overflow before the loss can tell
-_MEMORY = 0.98  # of the running mean of the loss that tells divergence
-_TOO_MUCH = 2.0  # nats by which that mean may exceed the loss at the start, or of a model that knows nothing
 
 
 class Diverged(RuntimeError):
@@ -33,7 +33,7 @@ class Diverged(RuntimeError):
 
 def train(
     model: DualEncoder,
-    pairs: Pairs,
+    pairs: Pairs | SomePairs,
     folder: str | Path,
     *,
     steps: int,
@@ -43,21 +43,31 @@ def train(
     weight_decay: float = 0.5,
     warmup: int = 100,
     bfloat16: bool = False,
+    crop: float = 1.0,
+    held_out: Pairs | SomePairs | None = None,
+    held_out_every: int = 100,
     checkpoint_every: int = 500,
     resume: bool = False,
     seed: int = 0,
     progress: Callable[[Mapping[str, float]], object] | None = None,
 ) -> DualEncoder:
-    r"""Fit a model to pairs by symmetric InfoNCE, and return it.
+    r"""Fit a model to pairs by symmetric InfoNCE, and return it: with held-out pairs, at the step that is best on them.
 
     AdamW (betas .9 and .98; no decay of biases, norms and scale), linear warm-up, then a cosine to a fiftieth of the
-    rate. The batches are those of a permutation of the pairs for each epoch, which seed and epoch alone decide, and
-    nothing else is random: training that is resumed ends with the bits of one that was never stopped, on a processor.
+    rate. The batches are those of a permutation of the pairs for each epoch; it and the crops are decided by seed and
+    step alone, and nothing else is random: training that is resumed ends with the bits of one that was never stopped,
+    on a processor.
 
     In the folder: ``log.jsonl``, a line a step (loss; log B - loss, the estimate of mutual information in nats;
     learning rate, scale, norm of the gradient, pairs a second); ``checkpoint.safetensors``, replaced every
     ``checkpoint_every`` steps; ``model.safetensors``, when done. Under torch.distributed each process takes its share
     of each batch and sees all negatives, and the first process writes.
+
+    Held-out pairs are measured before the first step (line 0 of the log), every ``held_out_every`` steps and after the
+    last: ``held_out_loss``, the symmetric InfoNCE of all of them as one batch (of more than 4,096 in equal batches:
+    ``held_out_batch``); ``held_out_mutual_information``, the log of that batch - loss; ``best_step``, of the lowest
+    loss so far. The model that is returned and written has the weights of that step, and ``model.meta["held_out"]``
+    says so.
 
     Args:
         model: on the device to train on.
@@ -71,24 +81,33 @@ def train(
         weight_decay: of AdamW.
         warmup: steps.
         bfloat16: the towers under autocast; heads and similarity stay in float32.
+        crop: the smallest share of the area of a picture that a step may see of it; 1 for whole pictures. Only for
+            towers that take pixels, which then see another part, enlarged to the whole, at each step.
+        held_out: pairs that are not trained on, and of which none is a copy of one that is, as `split` chooses them.
+        held_out_every: steps.
         checkpoint_every: steps.
         resume: go on from the checkpoint in the folder.
-        seed: of the order of the pairs.
+        seed: of the order of the pairs, and of the crops.
         progress: called after each step with the line of the log.
 
     Raises:
         InputError: an option is out of range; the folder has a checkpoint and resume is False, or none and it is True;
             or the checkpoint was made with other options, pairs or model.
-        Diverged: the loss is not a number or stays too large; the message names the last good checkpoint.
+        Diverged: the loss, or that of the held-out pairs, is not a number or the first stays too large; the message
+            names the last good checkpoint.
 
     Reference: van den Oord et al. (2018), https://arxiv.org/abs/1807.03748; as Radford et al. (2021),
     https://arxiv.org/abs/2103.00020, train.
     """
-    folder, n, (rank, world) = Path(folder), len(pairs.images.x), rank_and_world()
-    require_batch(batch_size, n, processes=world)
+    folder, (rank, world) = Path(folder), rank_and_world()
+    require_batch(batch_size, pairs.n, processes=world)
     _require(pairs, learning_rate, steps=steps, checkpoint_every=checkpoint_every, micro_batch=micro_batch or 1)
+    _require_crop(crop, model)
+    if held_out is not None:
+        require_held_out(held_out, pairs, every=held_out_every)
     checkpoint.require_folder(folder, resume=resume)
     checkpoint.make_folder(folder)
+    model.meta.pop("held_out", None)  # of an earlier training
     options = {
         "steps": steps,
         "batch_size": batch_size,
@@ -96,28 +115,43 @@ def train(
         "weight_decay": weight_decay,
         "warmup": warmup,
         "bfloat16": bfloat16,
+        "crop": crop,
         "seed": seed,
         "pairs_sha256": pairs.sha256(),
+        "held_out_sha256": None if held_out is None else held_out.sha256(),
+        "held_out_every": None if held_out is None else held_out_every,
         "model": json.loads(json.dumps(model.config())),
     }
     optimizer = _optimizer(model, learning_rate, weight_decay)
-    state = {"step": 0, "first": math.nan, "mean": 0.0}
+    state, best = dict(divergence.START), None
     if resume:
-        state = checkpoint.resume(model, optimizer, folder, options=options)
-    if rank == 0:
-        checkpoint.keep_lines(folder / checkpoint.LOG, int(state["step"]))
+        state, best = checkpoint.resume(model, optimizer, folder, options=options)
+    kept = int(state["step"]) + (best is not None)  # with held-out pairs the first line is that of no step
+    write = checkpoint.open_log(folder, lines=kept, writes=rank == 0)
+    at_once = micro_batch or batch_size
+    if held_out is not None and best is None:
+        best, found = measure(model, held_out, None, step=0, micro_batch=at_once, bfloat16=bfloat16)
+        if not math.isfinite(best.loss):
+            raise InputError(
+                f"the held-out loss is {best.loss:g} before the first step: the held-out pairs or the weights hold NaN "
+                "or inf, or make points that are; leave such pairs out."
+            )
+        write({"step": 0, **found})
 
     parameters = list(model.parameters())
     model.train()
     for step in range(int(state["step"]), steps):
         begun = time.perf_counter()
-        places = order_of(n, batch_size, step, seed=seed).tensor_split(world)[rank]
+        places = order_of(pairs.n, batch_size, step, seed=seed).tensor_split(world)[rank]
         batch = pairs.rows(places).to(model.log_scale.device)
+        if crop < 1:
+            shown = boxes(batch_size, step, smallest=crop, seed=seed).tensor_split(world)[rank]
+            batch = batch._replace(images=cropped(batch.images, shown))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * schedule(step, steps=steps, warmup=warmup)
 
         optimizer.zero_grad(set_to_none=True)
-        loss = backward(model, batch, micro_batch=micro_batch or batch_size, bfloat16=bfloat16)
+        loss = backward(model, batch, micro_batch=at_once, bfloat16=bfloat16)
         gradients = [p.grad for p in parameters if p.grad is not None]
         sum_over_processes([loss, *gradients])
         norm = torch.stack([gradient.norm() for gradient in gradients]).norm() if gradients else loss
@@ -129,24 +163,27 @@ def train(
             "scale": float(model.scale.detach()),
             "gradient_norm": float(norm),
         }
-        state = _next(state, line["loss"])
-        if problem := _problem(line, state, batch_size=batch_size, warmup=warmup):  # before it spoils the weights
-            raise Diverged(
-                f"training diverged at step {step + 1}: {problem}; {checkpoint.last_good(folder)}. Give another folder "
-                f"and a lower learning rate than {learning_rate:g}, a longer warm-up, or a larger batch."
-            )
-
+        state = divergence.after(state, line["loss"])
+        if problem := divergence.problem(line, state, batch_size=batch_size, warmup=warmup):
+            raise _diverged(problem, step + 1, folder, learning_rate)  # before it spoils the weights
         optimizer.step()
         model.clamp_scale()
         line["pairs_per_second"] = batch_size / (time.perf_counter() - begun)
-        if rank == 0:
-            with (folder / checkpoint.LOG).open("a", encoding="utf-8") as log:
-                log.write(json.dumps(line) + "\n")
-            if (step + 1) % checkpoint_every == 0 or step + 1 == steps:
-                checkpoint.save(model, optimizer, folder, options=options, state=state)
+
+        if held_out is not None and ((step + 1) % held_out_every == 0 or step + 1 == steps):
+            best, found = measure(model, held_out, best, step=step + 1, micro_batch=at_once, bfloat16=bfloat16)
+            line |= found
+            if not math.isfinite(line["held_out_loss"]):
+                raise _diverged(f"the held-out loss is {line['held_out_loss']:g}", step + 1, folder, learning_rate)
+        write(line)
+        if rank == 0 and ((step + 1) % checkpoint_every == 0 or step + 1 == steps):
+            checkpoint.save(model, optimizer, folder, options=options, state=state, best=best)
         if progress is not None:
             progress(line)
     model.eval()
+    if held_out is not None and best is not None:
+        model.load_state_dict(best.weights)
+        model.meta["held_out"] = best.said(held_out.n)
     if rank == 0:
         model.save(folder / checkpoint.MODEL)
     return model
@@ -184,15 +221,23 @@ def require_batch(batch_size: int, n: int, *, processes: int = 1) -> None:
         raise InputError(f"batch_size is {batch_size}; it must be a multiple of {processes}, the number of processes.")
 
 
-def _require(pairs: Pairs, learning_rate: float, **at_least_one: int) -> None:
-    images, texts = len(pairs.images.x), len(pairs.texts.x)
-    if images != texts:
-        raise InputError(f"there are {images} images and {texts} texts; there must be one text for each image.")
+def _require(pairs: Pairs | SomePairs, learning_rate: float, **at_least_one: int) -> None:
+    pairs.require_paired()
     for name, value in at_least_one.items():
         if value < 1:
             raise InputError(f"{name} is {value}; it must be at least 1.")
     if not 0 < learning_rate <= LARGEST_RATE:
         raise InputError(f"learning_rate is {learning_rate}; it must be above 0 and at most {LARGEST_RATE:g}.")
+
+
+def _require_crop(crop: float, model: DualEncoder) -> None:
+    if not 0 < crop <= 1:
+        raise InputError(f"crop is {crop}; it must be above 0 and at most 1, which leaves pictures whole.")
+    if crop < 1 and isinstance(model.image, FrozenTokens):
+        raise InputError(
+            f"crop is {crop}, but the model takes tokens of pictures that were encoded before, and cannot crop these; "
+            "leave it out, or train from scratch."
+        )
 
 
 def _optimizer(model: DualEncoder, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -205,22 +250,8 @@ def _optimizer(model: DualEncoder, learning_rate: float, weight_decay: float) ->
     return torch.optim.AdamW(groups, lr=learning_rate, betas=_BETAS)
 
 
-def _next(state: Mapping[str, float], loss: float) -> dict[str, float]:
-    """The state after a step of this loss: the step, the first loss, and the running mean."""
-    done = state["step"]
-    keep = min(_MEMORY, done / (done + 1))
-    return {
-        "step": done + 1,
-        "first": state["first"] if done else loss,
-        "mean": keep * state["mean"] + (1 - keep) * loss,
-    }
-
-
-def _problem(line: Mapping[str, float], state: Mapping[str, float], *, batch_size: int, warmup: int) -> str | None:
-    """What is wrong with a step, in words."""
-    if not math.isfinite(line["loss"]) or not math.isfinite(line["gradient_norm"]):
-        return f"its loss is {line['loss']:.4g}, the norm of the gradient {line['gradient_norm']:.4g}"
-    limit = max(state["first"], math.log(batch_size)) + _TOO_MUCH
-    if line["step"] > warmup and state["mean"] > limit:
-        return f"the running mean of the loss is {state['mean']:.2f} nats, above {limit:.2f}"
-    return None
+def _diverged(problem: str, step: int, folder: Path, learning_rate: float) -> Diverged:
+    return Diverged(
+        f"training diverged at step {step}: {problem}; {checkpoint.last_good(folder)}. Give another folder and a lower "
+        f"learning rate than {learning_rate:g}, a longer warm-up, or a larger batch."
+    )
