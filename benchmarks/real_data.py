@@ -29,6 +29,7 @@ NPM = {
 DEB = {
     "openclipart-png_1%3a0.18+dfsg-19_all.deb": "f07f1545a2970c2cf3fa339bc2405da1a95cf2b1827bfa05bf73eb1c20291c02",
     "openclipart-svg_1%3a0.18+dfsg-19_all.deb": "989712d90d57dfa3230049f553bb43b76c30ee4d4b8c5f6e106e33f7db5cbdc5",
+    "tuxpaint-stamps-default_2022.06.04-1_all.deb": "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
 }
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -59,6 +60,10 @@ def debian_package(file: str, *, cache: Path = CACHE) -> Path:
     if not folder.exists():
         subprocess.run(["dpkg-deb", "-x", str(_checked(package, DEB[file])), str(folder)], check=True)
     return folder
+
+
+def _debian(name: str, cache: Path) -> Path:
+    return debian_package(next(file for file in DEB if file.startswith(f"{name}_")), cache=cache)
 
 
 def _checked(path: Path, sha256: str) -> Path:
@@ -101,7 +106,7 @@ def clip_art(folder: Path, *, cache: Path = CACHE) -> Path:
     """
     if (folder / "captions.csv").exists():
         return folder
-    drawings, pictures = (debian_package(file, cache=cache) / "usr/share/openclipart" for file in reversed(DEB))
+    drawings, pictures = (_debian(f"openclipart-{kind}", cache) / "usr/share/openclipart" for kind in ("svg", "png"))
     captions: list[tuple[str, str]] = []
     titles: set[str] = set()
     for drawing in sorted((drawings / "svg").rglob("*.svg")):
@@ -116,6 +121,26 @@ def clip_art(folder: Path, *, cache: Path = CACHE) -> Path:
         shutil.copyfile(pictures / "png" / path, folder / path)
         captions.append((path.as_posix(), f"{title}: {', '.join(words)}" if words else title))
     return _with_captions(folder, captions)
+
+
+def stamps(folder: Path, *, cache: Path = CACHE) -> Path:
+    """498 stamps of Tux Paint, cut-out photographs and drawings, as FOLDER/CATEGORY/....png and FOLDER/captions.csv.
+
+    A caption is the English sentence in the .txt beside the picture. Symbols (letters, coins, signs) are left out, and
+    of pictures with one caption all but the first. Returns FOLDER.
+    """
+    if (folder / "captions.csv").exists():
+        return folder
+    found = _debian("tuxpaint-stamps-default", cache) / "usr/share/tuxpaint/stamps"
+    captions: dict[str, tuple[str, str]] = {}
+    for picture in sorted(found.rglob("*.png")):
+        path, text = picture.relative_to(found), picture.with_suffix(".txt")
+        caption = text.read_text(encoding="utf-8").splitlines()[0].strip() if text.exists() else ""
+        if caption and path.parts[0] != "symbols" and caption.lower() not in captions:
+            captions[caption.lower()] = (path.as_posix(), caption)
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(picture, folder / path)
+    return _with_captions(folder, list(captions.values()))
 
 
 _NAMESPACES = {"dc": "http://purl.org/dc/elements/1.1/", "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#"}
