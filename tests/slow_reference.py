@@ -9,6 +9,8 @@ import math
 import numpy as np
 from scipy.special import digamma, gammaln
 
+from pointwise import KmePmi
+
 
 def distances(x, y):
     """All distances [n, m] from the rows of x to the rows of y."""
@@ -171,6 +173,32 @@ def mid(real, real_text, fake, fake_text):
     return mean(joint - log_density(fake, real) - log_density(fake_text, real_text))
 
 
+def weighted_points(weights, side, row):
+    """The points of a row on the sphere [m, d] and the logarithms of their weights [m]."""
+    z = np.clip((row - weights[f"{side}.mean"]) @ weights[f"{side}.directions"], -4, 4)
+    token = np.array([*z, 1, *(0.3 * (z**2 - 1))])
+    points = [token @ projection for projection in weights[f"{side}_head.projection"]]
+    u = weights[f"{side}_head.weight"] @ token + weights[f"{side}_head.weight_bias"]
+    return [f / math.sqrt(f @ f) for f in points], 10 * np.tanh(u / 10) - math.log(len(points))
+
+
+def kme_pmi(real, real_text, fake, fake_text):
+    """What is learned has no plain form; what is made of it has, pair by pair and point by point."""
+    learned = KmePmi.fit(real, real_text)
+    weights = {name: x.double().numpy() for name, x in learned.model.state_dict().items()}
+    terms = []
+    for x, y in zip(fake, fake_text, strict=True):
+        (points, log_w), (others, log_v) = weighted_points(weights, "image", x), weighted_points(weights, "text", y)
+        scale = math.exp(weights["log_scale"])
+        kernels = [
+            math.exp(u + v + scale * (f @ g - 1))
+            for f, u in zip(points, log_w, strict=True)
+            for g, v in zip(others, log_v, strict=True)
+        ]
+        terms.append(math.log(math.fsum(kernels)) - learned.calibration.constant)
+    return mean(np.array(terms))
+
+
 def cosines(x, y):
     """All cosines [n, m]."""
     return np.array([[a @ b / math.sqrt((a @ a) * (b @ b)) for b in y] for a in x])
@@ -186,11 +214,12 @@ def info_nce(real, real_text, fake, fake_text):
 
 
 def r_precision(real, real_text, fake, fake_text):
-    """Against all other texts, where there are 99 of them: then nothing is drawn at random."""
+    """Against all other texts, where there are 99 of them: then nothing is drawn. Ties share the first place."""
     found = cosines(fake, fake_text)
     if len(found) != 100:
         raise ValueError("with other than 100 pairs it is a matter of chance")
-    return mean((found.argmax(axis=1) == np.arange(len(found))).astype(float))
+    ahead = found - np.diag(found)[:, None]
+    return mean(np.array([0.0 if (row > 1e-12).any() else 1 / (abs(row) <= 1e-12).sum() for row in ahead]))
 
 
 SLOW = {
@@ -215,6 +244,7 @@ SLOW = {
         kid,
         cmmd,
         mid,
+        kme_pmi,
         clip_score,
         r_precision,
         info_nce,

@@ -25,7 +25,7 @@ def pairs(n=300, dx=4, dy=4, *, seed=0, fit=1.0, **columns):
 def test_tables_with_text_are_measured_for_alignment_too():
     real, fake = pairs(), pairs(200, seed=1)
     ev = pw.evaluate(real, fake)
-    assert [name for name, _ in ev] == list(pw.METRICS)
+    assert [name for name, _ in ev] == [name for name, row in pw.METRICS.items() if row.by_default]
     assert ev.warnings == ()
     expected = {
         "clip_score": pw.clip_score(fake.features, fake.text),
@@ -129,7 +129,9 @@ def test_the_same_samples_with_other_texts_are_no_copies():
     captioned = pw.FeatureTable(real.features, text=pairs(seed=1).text)
     assert pw.evaluate(real, captioned, metrics=PAIRWISE).warnings == ()
     (sentence,) = pw.evaluate(real, real, metrics=PAIRWISE).warnings
-    assert sentence.startswith("both tables hold the same pairs: mid scores the pairs that it was fitted on")
+    assert sentence.startswith(
+        "both tables hold the same pairs: mid and kme_pmi score the pairs that they were fitted on"
+    )
     assert (
         pw.evaluate(real, captioned, metrics=["mid", "frechet"]).warnings[0].startswith("both tables hold the same r")
     )
@@ -221,3 +223,52 @@ def test_seed_draws_the_negatives():
     runs = [pw.evaluate(real, fake, metrics=["r_precision"], seed=seed)["r_precision"].per_sample for seed in (0, 0, 1)]
     np.testing.assert_array_equal(runs[0], runs[1])
     assert (runs[0] != runs[2]).any()
+
+
+@pytest.fixture(scope="module")
+def learned():
+    real = pairs(120, 2, 2)
+    return pw.KmePmi.fit(real.features, real.text)
+
+
+def test_what_is_learned_from_pairs_is_computed_where_it_is_named(learned):
+    real, fake = pairs(120, 2, 2), pairs(60, 2, 2, seed=1, captions=[f"picture {i}" for i in range(60)])
+    steps = []
+    ev = pw.evaluate(real, fake, metrics=["kme_pmi", "mid"], progress=lambda *step: steps.append(step))
+    score = ev["kme_pmi"]
+    np.testing.assert_array_equal(score.per_sample, learned.pmi(fake.features, fake.text).per_sample)
+    assert (score.of, score.captions.tolist()) == ("pair", fake.captions.tolist())
+    assert ("learning kme_pmi", 300, 300) in steps
+    about = ev.provenance["learned"]
+    assert about["trained_on"] + about["held_out"]["pairs"] + about["calibration"]["pairs"] == 120
+    assert about["calibration"]["constant"] == learned.calibration.constant
+    assert (about["points"], about["dim"]) == (4, 3)
+    assert "learned" not in pw.evaluate(real, fake, metrics=["mid"]).provenance
+
+
+def test_what_was_learned_before_serves_without_its_table(learned):
+    real, fake = pw.FeatureTable(pairs(30, 2, 2).features), pairs(60, 2, 2, seed=1)
+    named = pw.evaluate(real, fake, metrics=["kme_pmi"], learned=learned)["kme_pmi"]
+    assert named.value == learned.pmi(fake.features, fake.text).value
+    ev = pw.evaluate(real, fake, learned=learned)  # it costs nothing more, so it need not be named
+    assert ev["kme_pmi"].value == named.value
+    bare = pw.evaluate(real, pw.FeatureTable(fake.features), learned=learned)
+    assert bare.warnings[0].startswith("mid, kme_pmi, clip_score, r_precision and info_nce are left out: the generated")
+    other = pw.evaluate(pairs(30, 3, 2), pairs(60, 3, 2, seed=1), learned=learned)
+    assert "kme_pmi is left out: these pairs have 3 + 2 columns but those learned from have 2 + 2" in other.warnings[0]
+    assert "learned" not in other.provenance
+
+
+@pytest.mark.parametrize("lacking", ["real", "generated"])
+def test_nothing_is_learned_without_text(lacking):
+    tables = {"real": pairs(120, 2, 2), "generated": pairs(60, 2, 2, seed=1)}
+    tables[lacking] = pw.FeatureTable(tables[lacking].features)
+    steps = []
+    with pytest.raises(pw.InputError, match=f"the {lacking} table carries no text features"):
+        pw.evaluate(*tables.values(), metrics=["kme_pmi"], progress=lambda *step: steps.append(step))
+    assert steps == []
+
+
+def test_too_few_pairs_to_learn_from_are_refused():
+    with pytest.raises(pw.InputError, match=r"99 pairs are too few to learn a similarity and its constant from"):
+        pw.evaluate(pairs(99, 2, 2), pairs(60, 2, 2, seed=1), metrics=["kme_pmi"])

@@ -39,7 +39,7 @@ OFFICIAL = {
         12.984486619836277,
     ),
 }
-PAIRWISE = ("mid", "clip_score", "r_precision", "info_nce")
+PAIRWISE = ("mid", "kme_pmi", "clip_score", "r_precision", "info_nce")
 TERMS = ("cross_entropy_fake_real", "cross_entropy_real_fake", "entropy_real", "entropy_fake")
 
 

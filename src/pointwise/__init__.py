@@ -29,6 +29,7 @@ from pointwise.similarity.functions import clip_similarity as clip_similarity
 from pointwise.similarity.functions import kme_similarity as kme_similarity
 from pointwise.similarity.functions import wpse_similarity as wpse_similarity
 from pointwise.similarity.losses import info_nce as info_nce
+from pointwise.similarity.pmi import KmePmi as KmePmi
 from pointwise.similarity.probe import linear_probe as linear_probe
 from pointwise.similarity.retrieval import Retrieval as Retrieval
 from pointwise.similarity.retrieval import retrieval as retrieval
@@ -52,6 +53,7 @@ __all__ = [
     "FeatureTable",
     "GaussianPair",
     "InputError",
+    "KmePmi",
     "MissingExtra",
     "Neighborhoods",
     "Neighbors",

@@ -12,6 +12,7 @@ import torch
 
 from pointwise.data.table import FeatureTable
 from pointwise.metrics.entropy import FLOORED
+from pointwise.similarity.pmi import KmePmi
 from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.neighborhoods import Neighborhoods
 
@@ -38,8 +39,8 @@ def about_tables(
         )
     elif fingerprints[0] == fingerprints[1] and _same_texts(real, fake):
         sentences.append(
-            "both tables hold the same pairs: mid scores the pairs that it was fitted on, which makes them look better "
-            "than new ones could. Set other real pairs aside instead."
+            "both tables hold the same pairs: mid and kme_pmi score the pairs that they were fitted on, which makes "
+            "them look better than new ones could. Set other real pairs aside instead."
         )
     return sentences
 
@@ -153,4 +154,15 @@ def about_pairs(reference: GaussianPair, *, debias: bool) -> dict[str, Any]:
         "reduce": reference.reduce,
         "kept_variance": list(reference.kept_variance),
         "debias": debias,
+    }
+
+
+def about_learned(learned: KmePmi) -> dict[str, Any]:
+    """Return what kme_pmi depends on beside the generated table."""
+    return {
+        "trained_on": learned.model.meta.get("trained_on"),
+        "held_out": learned.model.meta.get("held_out"),
+        "points": learned.model.points,
+        "dim": learned.model.dim,
+        "calibration": {"pairs": len(learned.calibration.rows), **learned.calibration.to_dict()},
     }

@@ -340,7 +340,7 @@ def test_unknown_set_metric_folder_and_encoder(refused, tmp_path, clip):
     assert "'coco' is not one of 'flickr8k-expert', 'flickr8k-cf', 'pascal-50s'" in refused("coco", ".")
     assert "gone is not a folder" in refused("foil", "gone")
     write_foil(tmp_path)
-    assert "'cider' does not give a value per pair" in refused("foil", ".", "--metrics", "mid,cider")
+    assert "'cider' is no metric that judged pairs are scored by" in refused("foil", ".", "--metrics", "mid,cider")
     assert "there is no encoder 'clop'" in refused("foil", ".", "--encoder", "clop")
     assert "'pixels' encodes images, not texts" in refused("foil", ".", "--encoder", "pixels")
     said = refused("foil", ".", "--encoder", "pixels", "--text-encoder", clip, "--metrics", "mid,clip_score")

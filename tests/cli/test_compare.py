@@ -19,6 +19,7 @@ from rich.cells import cell_len
 
 from pointwise.cli import main
 from pointwise.cli.bars import Bars
+from pointwise.data.formats import load
 from pointwise.data.table import FeatureTable
 from pointwise.encoding import encode
 from pointwise.evaluate import evaluate
@@ -785,6 +786,34 @@ def test_the_variance_that_principal_axes_keep_is_printed(pointwise):
         f"{100 * kept[1]:.1f}% of the texts' variance."
     ) in out
     assert 0.5 < kept[0] < 1
+
+
+@pytest.mark.usefixtures("paired")
+def test_what_is_learned_from_pairs_is_learned_once_where_it_is_named(pointwise, refused):
+    from pointwise.similarity.pmi import KmePmi
+
+    arguments = ("compare", "real.npz", "heeds.npz", "ignores.npz", "--metrics", "kme_pmi", "--json", "all.json")
+    code, out, err = pointwise(*arguments, "--seed", 3)
+    assert (code, err) == (0, "")
+    real, *fakes = (load(f"{name}.npz") for name in ("real", "heeds", "ignores"))
+    learned = KmePmi.fit(real.features, real.text, seed=3)
+    for index, fake in enumerate(fakes):
+        ev = Evaluation.from_json("all.json", index=index)
+        np.testing.assert_array_equal(ev["kme_pmi"].per_sample, learned.pmi(fake.features, fake.text).per_sample)
+    said = learned.calibration
+    assert (
+        f"kme_pmi of {len(said.rows)} real pairs that were not learned from is {said.mutual_information.value:.3g} "
+        f"nats; its constant has the standard error {said.constant_error:.2g}, which moves all generators alike."
+    ) in out
+    assert "Pairs that fit least by kme_pmi" in out
+    learned.save("learned.safetensors")
+    pointwise("compare", "real.npz", "heeds.npz", "--learned", "learned.safetensors", "--json", "kept.json")
+    kept = Evaluation.from_json("kept.json")  # it is at hand, so it is computed without being named
+    assert kept["kme_pmi"].value == learned.pmi(fakes[0].features, fakes[0].text).value
+    assert "mid" in kept
+    learned.model.save("model.safetensors")
+    err = refused("compare", "real.npz", "heeds.npz", "--learned", "model.safetensors")
+    assert "model.safetensors holds a model without its constant" in err
 
 
 def test_contradictory_options_of_mid_are_refused_before_anything_is_read(refused):

@@ -310,6 +310,8 @@ def test_distractors_that_cannot_be_compared_are_refused(refused, tmp_path):
     ) in refused("pairs.npz", "--distractors", "narrow.npz")
     assert "arrays [1, 6] of b, and those" in refused("pairs.npz", "--distractors", "other.npz")
     assert "pictures holds images; make a table of them first" in refused("pairs.npz", "--distractors", "pictures")
+    FeatureTable(np.eye(6) * [[1], [1], [0], [1], [1], [1]]).save("zero.npz")
+    assert "the distractor features of row 2 are all zeros" in refused("pairs.npz", "--distractors", "zero.npz")
 
 
 # ---- what is refused

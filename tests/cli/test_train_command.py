@@ -148,7 +148,7 @@ def test_a_run_goes_on_to_the_same_bytes(pointwise, pictures, monkeypatch):
     assert "Its training was over already." in pointwise(*command, "-o", "parts", "--resume")[1]
 
 
-def test_heads_are_trained_on_tokens_of_frozen_encoders_which_are_kept(pointwise, pictures, monkeypatch):
+def test_heads_are_trained_on_tokens_of_frozen_encoders_which_are_kept(pointwise, pictures, tmp_path, monkeypatch):
     command = (pictures, "--captions", pictures / "captions.csv", *FROZEN)
     code, _, err = pointwise(*command, "-o", "run")
     assert code == 0
@@ -166,6 +166,12 @@ def test_heads_are_trained_on_tokens_of_frozen_encoders_which_are_kept(pointwise
 
     monkeypatch.setattr(make_tokens, "encode_tokens", None)  # nothing is encoded again
     assert pointwise(*command, "-o", "run", "--resume")[0] == 0
+    (tmp_path / "other.csv").write_text((pictures / "captions.csv").read_text().replace("red", "scarlet"))
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "run" / "tokens").iterdir()}
+    code, _, err = pointwise(pictures, "--captions", "other.csv", *FROZEN, "-o", "run", "--resume")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "the tokens in run/tokens are of other pictures, captions or encoders than these; a training is res" in err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run" / "tokens").iterdir()} == kept
     code, _, err = pointwise("run/tokens", *FROZEN[2:], "-o", "again")
     assert (code, err) == (0, "")
     first, again = log("run"), log("again")
@@ -334,7 +340,10 @@ def test_held_out_pairs_of_another_kind_are_refused(refused, pictures, table, tm
         (("--held-out", "10%"), "--held-out is '10%', which is neither a path that exists nor a share of the pairs"),
         (("--held-out-every", 5), "--held-out-every has no meaning without --held-out; give that too, or leave it out"),
         (("--held-out", 0.1, "--held-out-captions", "x"), "--held-out-captions are of the images at a path, but"),
-        (("--held-out", 0.1, "--batch-size", 77), "batch_size is 77; it must be from 2 to 72, the number of pairs"),
+        (
+            ("--held-out", 0.1, "--batch-size", 77),
+            "batch_size is 77; it must be from 2 to 72, the number of pairs to train on",
+        ),
         (("--held-out", 0.02), "a share of 0.02 of 80 pairs has room for 1, and must hold at least 2"),
         (("--crop", 0.5), "--crop has no meaning where encoders are frozen; leave it out or give --from-scratch"),
         (("--crop", 0), "Invalid value for '--crop': 0.0 is not in the range 0<x<=1"),

@@ -565,6 +565,17 @@ def test_a_writer_that_fails_leaves_the_old_file_and_no_trace(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_disk_that_is_read_only_is_said_in_a_sentence(tmp_path, monkeypatch):
+    def refused(self, *arguments, **options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(Path, "unlink", refused)  # also of what is not there, as Linux does
+    target = tmp_path / "result.json"
+    with pytest.raises(InputError, match=r"permission was denied \(Read-only file system\)"), atomic_write(target):
+        pass
+
+
 def test_until_the_block_ends_the_old_file_is_there(tmp_path):
     target = tmp_path / "result.json"
     target.write_text("old")

@@ -280,9 +280,11 @@ def test_metrics_that_do_not_apply(tmp_path):
         InputError, match=r"mid-amt judges images, not captions: it has no references for ref_clip_score"
     ):
         score(judged, features_of(judged), metrics=["ref_clip_score"])
-    with pytest.raises(InputError, match=r"'clip_scor' does not give a value per pair \(did you mean 'clip_score'\?\)"):
+    with pytest.raises(
+        InputError, match=r"'clip_scor' is no metric that judged pairs are scored by \(did you mean 'clip_score'\?\)"
+    ):
         score(judged, features_of(judged), metrics=["clip_scor"])
-    with pytest.raises(InputError, match=r"'pce' does not give a value per pair; choose from mid, "):
+    with pytest.raises(InputError, match=r"'pce' is no metric that judged pairs are scored by; choose from mid, "):
         score(judged, features_of(judged), metrics=["pce"])
 
 

@@ -15,9 +15,10 @@ WITHOUT_UNIT = ["pce", "rce", "re", "kl_real_fake", "kl_fake_real"] + [
     name for name in NEIGHBOURS if pw.METRICS[name].unit != "nats"
 ]
 PAIRWISE = [name for name, row in pw.METRICS.items() if row.of == "pair"]
+QUICK = [name for name in PAIRWISE if pw.METRICS[name].by_default]
 ALONE = [name for name in pw.METRICS if name not in PAIRWISE]  # that need no texts
 RNG = np.random.default_rng(0)
-REAL, FAKE = RNG.normal(size=(90, 5)), RNG.normal(size=(100, 5)) * 1.2 + 0.3
+REAL, FAKE = RNG.normal(size=(110, 5)), RNG.normal(size=(100, 5)) * 1.2 + 0.3
 REAL_TEXT, FAKE_TEXT = REAL + RNG.normal(size=REAL.shape), FAKE + RNG.normal(size=FAKE.shape)
 
 
@@ -81,17 +82,31 @@ def test_metrics_of_pairs_equal_their_plainest_form(pair):
     real, fake = (x.astype(np.float64) for x in pair)
     noise = np.random.default_rng(2**40).normal(size=(2, *real.shape))
     real_text, fake_text = real + noise[0], fake + noise[1]
-    found = pw.evaluate(pw.FeatureTable(real, text=real_text), pw.FeatureTable(fake, text=fake_text), metrics=PAIRWISE)
-    for name in PAIRWISE:
+    found = pw.evaluate(pw.FeatureTable(real, text=real_text), pw.FeatureTable(fake, text=fake_text), metrics=QUICK)
+    for name in QUICK:
         value, per_sample = SLOW[name](real, real_text, fake, fake_text)
         assert found[name].value == pytest.approx(value, rel=1e-8, abs=1e-8), name
         np.testing.assert_allclose(found[name].per_sample, per_sample, rtol=1e-7, atol=1e-7, err_msg=name)
 
 
+def test_what_is_learned_from_pairs_scores_by_its_plainest_form():
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(120, 3)), rng.normal(size=(30, 3))
+    real_text, fake_text = real[:, :2] + rng.normal(size=(120, 2)), fake[:, :2] + rng.normal(size=(30, 2))
+    found = pw.evaluate(
+        pw.FeatureTable(real, text=real_text), pw.FeatureTable(fake, text=fake_text), metrics=["kme_pmi"]
+    )["kme_pmi"]
+    value, per_sample = SLOW["kme_pmi"](real, real_text, fake, fake_text)
+    assert found.value == pytest.approx(value, abs=1e-7)  # log m, which drops out of PMI, is taken in float32
+    np.testing.assert_allclose(found.per_sample, per_sample, rtol=0, atol=1e-7)
+
+
 @pytest.mark.parametrize("name", pw.METRICS)
 def test_row_tells_the_truth(name, baseline):
     row = pw.METRICS[name]
-    score = baseline[(name, 5) if row.summary == "neighborhoods" else name]
+    key = (name, 5) if row.summary == "neighborhoods" else name
+    assert (key in baseline) == row.by_default
+    score = (baseline if row.by_default else pw.evaluate(*with_texts(), metrics=[name]))[key]
     assert row.name == name
     assert (score.per_sample is not None) == (row.of is not None)
     if row.of is not None:

@@ -84,9 +84,27 @@ def test_it_is_that_of_the_whole_set_as_one_batch(at_once, points, similarity, m
 def test_a_set_that_is_too_large_for_one_batch_is_cut_into_equal_ones(monkeypatch):
     monkeypatch.setattr(module, "LARGEST_BATCH", 8)
     one, pairs = model(), noisy(23)  # 7, 7, 7, and two are left out
-    parts = [plain_loss(one, pairs.rows(torch.arange(start, start + 7))) for start in (0, 7, 14)]
+    drawn = torch.randperm(23, generator=torch.Generator().manual_seed(0))
+    parts = [plain_loss(one, pairs.rows(drawn[start : start + 7])) for start in (0, 7, 14)]
     assert held_out_loss(one, pairs, micro_batch=5, bfloat16=False) == pytest.approx(sum(parts) / 3, abs=1e-6)
     assert module.batch_of(23) == 7
+
+
+def test_pairs_that_stand_in_a_folder_by_their_kind_are_not_contrasted_with_their_kind_alone(monkeypatch):
+    monkeypatch.setattr(module, "LARGEST_BATCH", 8)
+    generator = torch.Generator().manual_seed(0)
+    kinds = torch.randn(8, 6, generator=generator).repeat_interleave(8, dim=0)
+    x = (3 * kinds + 0.5 * torch.randn(64, 6, generator=generator))[:, None]
+    one = DualEncoder(FrozenTokens(width=6), FrozenTokens(width=6), points=1, dim=8, similarity="clip")
+    one.text_head.load_state_dict(one.image_head.state_dict())
+    pairs = Pairs(Inputs(x), Inputs(x))
+    of_a_kind = sum(plain_loss(one, pairs.rows(some)) for some in torch.arange(64).split(8)) / 8
+    of_any = [
+        sum(plain_loss(one, pairs.rows(some)) for some in torch.randperm(64, generator=generator).split(8)) / 8
+        for _ in range(20)
+    ]
+    loss = held_out_loss(one, pairs, micro_batch=8, bfloat16=False)
+    assert min(of_any) < loss < max(of_any) < of_a_kind / 2
 
 
 def test_points_that_are_not_finite_have_no_loss():

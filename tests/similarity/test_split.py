@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pointwise.errors import InputError
 from pointwise.similarity.inputs import Inputs, Pairs, SomePairs
-from pointwise.similarity.split import count_copies, keys_of, split
+from pointwise.similarity.split import count_copies, keys_of, room_for, split
 
 KEYS = st.integers(10, 40).flatmap(
     lambda n: st.tuples(*(st.lists(st.integers(0, 30).map(str), min_size=n, max_size=n) for _ in range(2)))
@@ -46,12 +46,27 @@ def test_no_key_is_on_both_sides(columns, share, seed):
     assert found.groups == groups_by_search(columns)
 
 
+def test_a_single_column_is_known_however_it_lies_in_memory():
+    """As labels[:, None] makes it, with stride 0; the last row alone, too."""
+    x = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64)
+    column = x.as_strided((3, 1, 1), (1, 0, 0))
+    keys = keys_of(Pairs(Inputs(column), Inputs(x.reshape(3, 1, 1).clone())))
+    assert keys["image"] == keys["text"]
+    assert keys["image"][0] == keys["image"][2] != keys["image"][1]
+
+
 def test_without_copies_the_share_is_filled_and_the_seed_draws():
     keys = [[str(i) for i in range(100)]]
     sides = [set(split(keys, 0.1, seed=seed).held_out.tolist()) for seed in range(4)]
     assert all(len(side) == 10 for side in sides)
     assert split(keys, 0.1, seed=2).held_out.tolist() == sorted(sides[2])
     assert all(a != b for a, b in itertools.combinations(sides, 2))
+
+
+def test_a_share_that_is_a_whole_number_of_pairs_has_room_for_all_of_them():
+    for percent in range(1, 100):  # of which 29 / 100 * 100 is 28.999999999999996
+        assert room_for(percent / 100, 100) == percent
+    assert len(split([[str(i) for i in range(100)]], 0.29).held_out) == 29
 
 
 def test_a_group_that_is_too_large_is_passed_over():
@@ -83,6 +98,7 @@ def test_keys_are_of_content_without_padding_and_of_captions_without_case():
     assert keys["text"][0] == keys["text"][1] != keys["text"][2]
     keys = keys_of(pairs, captions=["A red  square", "a Red square ", "a red squares"])
     assert keys["caption"] == ["a red square", "a red square", "a red squares"]
+    assert keys["text"] == keys_of(pairs)["text"]  # captions that differ beyond what a model reads are the same to it
 
 
 def test_copies_are_counted_once_each():

@@ -228,6 +228,33 @@ def test_a_loss_that_is_not_a_number_stops_with_the_last_good_checkpoint(tmp_pat
     assert not (tmp_path / "model.safetensors").exists()
 
 
+def test_pairs_with_nan_are_not_blamed_on_the_learning_rate(tmp_path):
+    spoilt = correlated()
+    spoilt.images.x[:, 0, 0] = math.nan
+    with pytest.raises(
+        InputError, match=r"the loss is nan before the first step: the pairs or .* leave such pairs out"
+    ):
+        train(model(), spoilt, tmp_path, **OPTIONS)
+
+
+def test_a_log_that_cannot_be_written_stops_with_a_sentence(tmp_path):
+    def spoil(line):
+        if line["step"] == 12:
+            (tmp_path / "log.jsonl").unlink()
+            (tmp_path / "log.jsonl").mkdir()
+
+    with pytest.raises(
+        InputError,
+        match=r"cannot write .*log\.jsonl: Is a directory; mend that, and go on from the last checkpoint with",
+    ):
+        train(model(), correlated(), tmp_path, **OPTIONS, progress=spoil)
+
+
+def test_one_pair_is_refused(tmp_path):
+    with pytest.raises(InputError, match="there are 1 pairs to train on; there must be at least 2, and many more"):
+        train(model(), correlated(1), tmp_path / "run", **OPTIONS)
+
+
 def test_a_gradient_that_overflows_stops_before_the_step(tmp_path):
     first = model()
     first.image_head.projection.register_hook(lambda gradient: gradient * 1e30)
@@ -277,8 +304,12 @@ def test_a_run_goes_on_with_the_same_pairs_and_model_alone(tmp_path):
     train(model(), correlated(), tmp_path, **OPTIONS)
     with pytest.raises(InputError, match="another pairs_sha256"):
         train(model(), correlated(65), tmp_path, **OPTIONS, resume=True)
-    with pytest.raises(InputError, match=r"another model: \{\"similarity\": \"kme\""):
+    with pytest.raises(InputError, match=r'another model\.similarity: "kme", and now it is "clip"; resume'):
         train(model(similarity="clip"), correlated(), tmp_path, **OPTIONS, resume=True)
+    other = model()
+    other.meta["image_encoder"] = "dino"
+    with pytest.raises(InputError, match=r'another model\.meta\.image_encoder: null, and now it is "dino"'):
+        train(other, correlated(65), tmp_path, **OPTIONS, resume=True)  # said before the pairs, which follow from it
     (tmp_path / "model.safetensors").replace(tmp_path / "checkpoint.safetensors")
     with pytest.raises(InputError, match="holds a model without the state of its training"):
         train(model(), correlated(), tmp_path, **OPTIONS, resume=True)
@@ -291,6 +322,7 @@ def test_a_run_goes_on_with_the_same_pairs_and_model_alone(tmp_path):
         ({"batch_size": 1}, "batch_size is 1; it must be from 2 to 64"),
         ({"steps": 0}, "steps is 0; it must be at least 1"),
         ({"micro_batch": -1}, "micro_batch is -1; it must be at least 1"),
+        ({"micro_batch": 0}, "micro_batch is 0; it must be at least 1"),
         ({"checkpoint_every": 0}, "checkpoint_every is 0; it must be at least 1"),
         ({"learning_rate": math.nan}, "learning_rate is nan; it must be above 0 and at most 1000"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),

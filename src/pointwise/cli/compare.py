@@ -19,6 +19,8 @@ from pointwise.encoders import load_encoder
 from pointwise.errors import InputError
 from pointwise.evaluate import chosen_metrics, evaluate
 from pointwise.evaluation import Evaluation, evaluations_to_json
+from pointwise.neighbors.knn import on_device
+from pointwise.similarity.pmi import KmePmi
 from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.neighborhoods import Duplicates, require_neighbors, within_depth
 from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
@@ -40,7 +42,12 @@ from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
     show_default=True,
     help="Factor C of precision cover and recall cover.",
 )
-@click.option("--metrics", "metrics_text", help="Names separated by commas; all that apply if left out.")
+@click.option(
+    "--metrics",
+    "metrics_text",
+    help="Names separated by commas; if left out all that apply but kme_pmi, which takes long: it learns a similarity "
+    "from the pairs of REAL.",
+)
 @click.option("--dimension", default="ambient", show_default=True, help="ambient, intrinsic, or a number.")
 @click.option(
     "--duplicates",
@@ -56,7 +63,8 @@ from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of the rows that kid and cmmd choose from large tables, and of the texts that r_precision draws.",
+    help="Of the rows that kid and cmmd choose from large tables, of the texts that r_precision draws, and of what "
+    "kme_pmi learns.",
 )
 @click.option("--ridge", type=float, default=0.0, help="For mid: added to the diagonal of the covariances.")
 @click.option("--reduce", type=click.IntRange(min=1), help="For mid: principal axes that each side is reduced to.")
@@ -64,6 +72,7 @@ from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 @click.option(
     "--reference-pairs", "pairs_path", help="For mid: a Gaussian kept by GaussianPair.save, not that of REAL."
 )
+@click.option("--learned", "learned_path", help="For kme_pmi: a similarity kept by KmePmi.save, not that of REAL.")
 @click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and count them.")
 @click.option(
     "--real-neighbors",
@@ -87,6 +96,7 @@ def compare(
     reduce: int | None,
     debias: bool,
     pairs_path: str | None,
+    learned_path: str | None,
     skip_bad: bool,
     neighbors_path: str | None,
 ) -> None:
@@ -104,7 +114,8 @@ def compare(
         raise InputError("--reference-pairs has its own ridge and reduce; leave --ridge and --reduce out beside it.")
     pairs = GaussianPair(ridge=ridge, reduce=reduce) if pairs_path is None else GaussianPair.load(pairs_path)
     pairs.require_plain(debias=debias)
-    summaries = {row.summary for row in chosen_metrics(chosen)}
+    learned = None if learned_path is None else KmePmi.load(learned_path)
+    summaries = {row.summary for row in chosen_metrics(chosen, learned=learned is not None)}
     needs_neighbors = "neighborhoods" in summaries
     if encoder is not None:
         load_encoder(encoder, device=device)  # a wrong name is said before anything is read
@@ -126,6 +137,8 @@ def compare(
             if half is None and needs_neighbors and (len(fake) > 1 or neighbors_path):
                 half = _real_half(real_table, ks, cover, neighbors_path, device, bars)
             try:
+                if learned is None and "learned_pair" in summaries:  # once for all generators
+                    learned = _learned(real_table, fake_table, device=device, seed=seed, bars=bars)
                 evaluation = evaluate(
                     real_table,
                     fake_table,
@@ -139,6 +152,7 @@ def compare(
                     within_real=half,
                     debias=debias,
                     reference_pairs=pairs if fitted else None,
+                    learned=learned,
                     progress=bars,
                 )
             except InputError as error:
@@ -172,8 +186,15 @@ def _print(evaluations: dict[str, Evaluation]) -> None:
             f"mid is of {widths[0]} + {widths[1]} principal axes of {about['pairs']} reference pairs; they keep "
             f"{kept[0]} of the samples' and {kept[1]} of the texts' variance."
         )
-    if (table_of_pairs := pairs_table(evaluations)) is not None:
-        out.print("Pairs that fit least by mid (log of how much likelier than by chance)")
+    if learned := next((e.provenance["learned"] for e in evaluations.values() if "learned" in e.provenance), None):
+        said = learned["calibration"]
+        out.print(
+            f"kme_pmi of {said['pairs']} real pairs that were not learned from is {said['mutual_information']:.3g} "
+            f"nats; its constant has the standard error {said['constant_error']:.2g}, which moves all generators alike."
+        )
+    by = "mid" if any("mid" in evaluation for evaluation in evaluations.values()) else "kme_pmi"
+    if (table_of_pairs := pairs_table(evaluations, by)) is not None:
+        out.print(f"Pairs that fit least by {by} (log of how much likelier than by chance)")
         out.print(table_of_pairs)
     out.print(NOTE)
 
@@ -195,6 +216,13 @@ def _dimension(text: str) -> float | Literal["ambient", "intrinsic"]:
     if not 0 < number < math.inf:
         raise InputError(f"--dimension is {text!r}; give ambient, intrinsic or a positive number.")
     return number
+
+
+def _learned(real: FeatureTable, fake: FeatureTable, *, device: str | None, seed: int, bars: Bars) -> KmePmi | None:
+    """What kme_pmi learns from the real pairs; None where texts are missing, which evaluate says."""
+    if real.text is None or fake.text is None:
+        return None
+    return KmePmi.fit(*on_device(real.features, real.text, device=device), seed=seed, progress=bars)
 
 
 def _real_half(

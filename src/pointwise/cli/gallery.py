@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from pointwise.similarity.checkpoint import MODEL
 from pointwise.similarity.inputs import Inputs, PointSet, joined
 from pointwise.similarity.model import DualEncoder, FrozenTokens
 from pointwise.similarity.sources import open_pictures
+from pointwise.similarity.split import digests
 from pointwise.similarity.token_file import is_tokens, load_tokens
 from pointwise.similarity.tokens import image_inputs, stack, text_inputs
 from pointwise.summaries.pairs import pairs_in_one_space
@@ -155,12 +155,8 @@ def _said(images: Inputs) -> str:
 
 def _warn_copies(images: Inputs, distractors: Inputs, source: str) -> None:
     """Say how many distractors are images that texts belong to: a text finds either of two that are the same."""
-    there, others = (
-        [hashlib.sha256(side.x[i].numpy().tobytes()).digest() for i in range(len(side.x))]
-        for side in (images, distractors)
-    )
-    known = set(there)
-    copies = sum(digest in known for digest in others)
+    known = set(digests(images))
+    copies = sum(digest in known for digest in digests(distractors))
     if copies:
         warn(
             f"{copies} of the {len(distractors.x)} distractors in {source} are the same as an image that texts belong "
@@ -209,18 +205,20 @@ def warn_repeated(gallery: Gallery) -> None:
 
 def products(gallery: Gallery, *, unit: bool) -> Block:
     """Return the similarity that is the product of features, or their cosine."""
-    images = [gallery.images] if gallery.distractors is None else [gallery.images, gallery.distractors]
-    sides = []
-    for name, features in (("image", torch.cat([inputs.x[:] for inputs in images])), ("text", gallery.texts.x)):
-        rows = features[:, 0].double()
+    sides = {}
+    for name, inputs in (("image", gallery.images), ("distractor", gallery.distractors), ("text", gallery.texts)):
+        if inputs is None:
+            continue
+        rows = inputs.x[:][:, 0].double()  # in memory first, where it is on disk
         lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         if unit and bool((lengths == 0).any()):
             raise InputError(
                 f"the {name} features of row {int((lengths == 0).flatten().nonzero()[0])} are all zeros: they have no "
                 "direction, and no cosine."
             )
-        sides.append(rows / lengths if unit else rows)
-    x, y = sides
+        sides[name] = rows / lengths if unit else rows
+    y = sides.pop("text")
+    x = torch.cat(list(sides.values()))
     return lambda rows: x[rows] @ y.T
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pointwise.evaluation import Evaluation
-from pointwise.metrics.registry import METRICS, Better
+from pointwise.metrics.registry import METRICS, Better, Metric
 from pointwise.score import Score
 
 _ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "zero": "→0"}
@@ -61,6 +61,7 @@ def modes_tables(evaluations: Mapping[str, Evaluation], *, width: int) -> Iterat
         (lost, f"{lost} by real mode: {_LOST[lost]}", -1),
         ("recall_cover", "recall cover by real mode (share of it that is generated often enough)", 1),
         ("mid", "mid by mode of the generated pairs: nats that its samples share with their texts", 1),
+        ("kme_pmi", "kme_pmi by mode of the generated pairs: nats that its samples share with their texts", 1),
     ):
         by_mode: dict[str, Mapping[Any, Score]] = {}
         ks: list[int | None] = []
@@ -125,14 +126,14 @@ def _modes_table(
     return table
 
 
-def pairs_table(evaluations: Mapping[str, Evaluation]) -> Table | None:
-    """The pairs of each generator with the lowest mid; None where there is no mid or nothing to name them by."""
+def pairs_table(evaluations: Mapping[str, Evaluation], metric: str) -> Table | None:
+    """The pairs of each generator with the lowest value; None where there is none or nothing to name them by."""
     table = Table()
     for column in ("generator", "id", "caption"):
         table.add_column(column, overflow="fold")
-    table.add_column("mid", justify="right")
+    table.add_column(metric, justify="right")
     for name, evaluation in evaluations.items():
-        score = evaluation["mid"] if "mid" in evaluation else None
+        score = evaluation[metric] if metric in evaluation else None
         if score is None or score.per_sample is None or (score.ids is None and score.captions is None):
             continue
         for row in score.per_sample.argsort(kind="stable")[:_PAIRS_SHOWN]:
@@ -162,7 +163,7 @@ def metrics_table() -> Table:
         table.add_column(column, no_wrap=column == "metric", overflow="fold")
     for row in METRICS.values():
         per = {None: "comparison", "pair": "generated pair"}.get(row.of, f"{row.of} sample")
-        table.add_row(row.name, row.better, row.unit, per, row.meaning, row.reference)
+        table.add_row(row.name, row.better, row.unit, per, _meaning(row), row.reference)
     return table
 
 
@@ -171,9 +172,13 @@ def metrics_markdown() -> str:
     lines = ["| metric | better | unit | one value per | meaning | reference |", "|---|---|---|---|---|---|"]
     for row in METRICS.values():
         per = {None: "comparison", "pair": "generated pair"}.get(row.of, f"{row.of} sample")
-        meaning = row.meaning.replace("|", "\\|")
+        meaning = _meaning(row).replace("|", "\\|")
         lines.append(f"| `{row.name}` | {row.better} | {row.unit} | {per} | {meaning} | {row.reference} |")
     return "\n".join(lines)
+
+
+def _meaning(row: Metric) -> str:
+    return row.meaning if row.by_default else f"{row.meaning}; takes long, so only where it is named"
 
 
 def number(value: float, *, error: float = math.nan) -> str:

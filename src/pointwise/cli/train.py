@@ -22,6 +22,7 @@ from pointwise.similarity.distributed import first_alone, processes, rank_and_wo
 from pointwise.similarity.heads import SIMILARITIES
 from pointwise.similarity.model import DualEncoder, FrozenTokens, Tower
 from pointwise.similarity.sources import Source, pixel_pairs, token_pairs
+from pointwise.similarity.split import room_for
 from pointwise.similarity.text import TextTransformer
 from pointwise.similarity.tokenizer import TOKENIZERS, Tokenizer
 from pointwise.similarity.train import LARGEST_RATE, require_batch
@@ -123,7 +124,7 @@ def train(
                     return pixel_pairs(items, image_size=image_size, tokenizer=words, say=say, progress=bars)
                 loaded = encoders()
                 make_folder(folder)
-                return token_pairs(items, Path(folder) / name, *loaded, say=say, progress=bars)
+                return token_pairs(items, Path(folder) / name, *loaded, resume=resume, say=say, progress=bars)
 
             opened = open_pairs(source, captions, say=say)
             if isinstance(opened.found, Source):
@@ -131,7 +132,7 @@ def train(
             others = (
                 open_pairs(held_out, held_out_captions, say=say) if held_out is not None and share is None else share
             )
-            room = int(share * opened.n) if share is not None else 0
+            room = room_for(share, opened.n) if share is not None else 0
             require_batch(options["batch_size"], opened.n - room, processes=world)
             given = given_pairs(opened, others, make, seed=seed, say=say)
         if towers is None:

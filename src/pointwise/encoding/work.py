@@ -19,10 +19,10 @@ from pointwise.encoding.lock import LOCK, alone_in
 from pointwise.encoding.parts import Part
 from pointwise.errors import InputError
 
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 PART = ".part.safetensors"
 _KIND = "encoded part"
-_UNFINISHED = ".pointwise-"  # what atomic_write leaves when it is killed
+UNFINISHED = ".pointwise-"  # what atomic_write leaves when it is killed
 
 
 class Work:
@@ -37,11 +37,11 @@ class Work:
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, batch: int) -> None:
         self.folder = folder
         self._asked = {"settings": dict(settings), "batch_size": batch}
-        there = _read_json(folder / _MANIFEST)
+        there = _read_json(folder / MANIFEST)
         same = all(there.get(name) == value for name, value in self._asked.items())
         self.batch = int(there.get("batch", batch)) if same else batch
         for path in folder.iterdir():
-            if path.name not in (LOCK, _MANIFEST) and not path.name.endswith(PART):
+            if path.name not in (LOCK, MANIFEST) and not path.name.endswith(PART):
                 _remove(path)
         self._write_manifest()
 
@@ -86,7 +86,7 @@ class Work:
         save_arrays(self.path(key), arrays, kind=_KIND, words={"told": told})
 
     def _write_manifest(self) -> None:
-        with atomic_write(self.folder / _MANIFEST) as file:
+        with atomic_write(self.folder / MANIFEST) as file:
             file.write(json.dumps({**self._asked, "batch": self.batch}, indent=1).encode())
 
 
@@ -100,7 +100,7 @@ def held(folder: Path, *, path: Path) -> Iterator[None]:
     if os.path.exists(folder) and not _is_ours(folder):  # False also for a name that is too long
         raise InputError(
             f"{folder} is where the work on {path} is kept until it is done, and it is there but holds something else; "
-            "move it away, or give the table another name."
+            "move it away, or give another name."
         )
     with ExitStack() as stack:
         try:
@@ -132,7 +132,7 @@ def _remove_folder(folder: Path) -> None:
     which the folder is known as one of ours should this process be killed.
     """
     with suppress(OSError):
-        for path in sorted(folder.iterdir(), key=lambda path: (path.name == LOCK, path.name == _MANIFEST)):
+        for path in sorted(folder.iterdir(), key=lambda path: (path.name == LOCK, path.name == MANIFEST)):
             _remove(path)
         folder.rmdir()
 
@@ -151,7 +151,9 @@ def _is_ours(folder: Path) -> bool:
         return True
     except OSError:
         return False
-    return _MANIFEST in names or all(name == LOCK or name.startswith(_UNFINISHED) for name in names)
+    if MANIFEST in names:  # as other programs call files, too; or its holder has removed it in between
+        return "settings" in _read_json(folder / MANIFEST) or not (folder / MANIFEST).exists()
+    return all(name == LOCK or name.startswith(UNFINISHED) for name in names)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

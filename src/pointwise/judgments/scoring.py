@@ -20,7 +20,7 @@ from pointwise.summaries.pairs import Pairs
 
 REFERENCE_METRIC = "ref_clip_score"
 PUBLISHED = ("mid", "clip_score", REFERENCE_METRIC)
-NAMES = (*(row.name for row in METRICS.values() if row.of == "pair"), REFERENCE_METRIC)
+NAMES = (*(row.name for row in METRICS.values() if row.of == "pair" and row.by_default), REFERENCE_METRIC)
 
 Scores = Mapping[tuple[str, str], Sequence[Values]]  # (metric, variant of the references) -> draws -> [n]
 Function = Callable[[torch.Tensor, torch.Tensor], Score | Array]
@@ -83,7 +83,8 @@ def checked(metrics: Sequence[str], judged: Judgments) -> Sequence[str]:
     for name in metrics:
         if name not in NAMES:
             raise InputError(
-                f"{name!r} does not give a value per pair{closest_names(name, NAMES)}; choose from {', '.join(NAMES)}."
+                f"{name!r} is no metric that judged pairs are scored by{closest_names(name, NAMES)}; choose from "
+                f"{', '.join(NAMES)}."
             )
         if name == REFERENCE_METRIC and not judged.references:
             raise InputError(

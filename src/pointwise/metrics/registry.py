@@ -15,7 +15,9 @@ from pointwise.metrics.mmd import cmmd, kid
 from pointwise.score import Of, Score
 from pointwise.summaries.pairs import Pairs
 
-Summary = Literal["neighborhoods", "moments", "polynomial_kernel", "gaussian_kernel", "gaussian_pair", "cosines"]
+Summary = Literal[
+    "neighborhoods", "moments", "polynomial_kernel", "gaussian_kernel", "gaussian_pair", "cosines", "learned_pair"
+]
 Better = Literal["higher", "lower", "zero"]
 
 
@@ -33,6 +35,7 @@ class Metric:
         reference: the source.
         of: the table whose rows its samples are, "pair" where they are generated rows with their text, or None where
             it is of whole sets.
+        by_default: computed where no metrics are named; else only where it is named, since it takes long.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Metric:
     meaning: str
     reference: str
     of: Of | None
+    by_default: bool = True
 
 
 _FOX = "Fox, Swarup, Adiga (2025), arXiv:2412.14340"
@@ -60,6 +64,12 @@ def _mid(pairs: Pairs) -> Score:
     if pairs.reference is None:
         raise TypeError("mid reads pairs.reference, and it is None")
     return pairs.labelled(pairs.reference.pmi(pairs.image, pairs.text, debias=pairs.debias))
+
+
+def _kme_pmi(pairs: Pairs) -> Score:
+    if pairs.learned is None:
+        raise TypeError("kme_pmi reads pairs.learned, and it is None")
+    return pairs.labelled(pairs.learned.pmi(pairs.image, pairs.text))
 
 
 def _clip_score(pairs: Pairs) -> Score:
@@ -157,6 +167,17 @@ _ROWS = (
         "alignment: information that samples share with their texts, by the Gaussian of the real pairs",
         "Kim et al. (2022), arXiv:2205.13445",
         "pair",
+    ),
+    Metric(
+        "kme_pmi",
+        _kme_pmi,
+        "learned_pair",
+        "nats",
+        "higher",
+        "alignment: the same by a similarity that is learned from the real pairs, Gaussian or not",
+        "Yoshida et al. (2025), arXiv:2510.15508",
+        "pair",
+        by_default=False,
     ),
     Metric(
         "clip_score",

@@ -72,11 +72,12 @@ def resume(
     kept, more, words = load_model(path)
     if "state" not in words:
         raise InputError(f"{path} holds a model without the state of its training; give the folder of a training.")
-    for name, value in options.items():
-        if (then := words["options"].get(name)) != value:
+    then, now = _leaves(words["options"]), _leaves(options)
+    for name in now | then:
+        if then.get(name) != now.get(name):
             raise InputError(
-                f"{path} was made with another {name}: {_short(then)}, and now it is {_short(value)}; "
-                "resume with the same, or give another folder."
+                f"{path} was made with another {name}: {_short(then.get(name))}, and now it is "
+                f"{_short(now.get(name))}; resume with the same, or give another folder."
             )
     model.load_state_dict(kept.state_dict())
     for name, p in model.named_parameters():
@@ -96,8 +97,14 @@ def open_log(folder: Path, *, lines: int, writes: bool) -> Callable[[Mapping[str
 
     def write(line: Mapping[str, Any]) -> None:
         if writes:
-            with path.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(line) + "\n")
+            try:
+                with path.open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(line) + "\n")
+            except OSError as error:
+                raise InputError(
+                    f"cannot write {path}: {error.strerror or error}; mend that, and go on from the last checkpoint "
+                    "with resume=True (--resume), if there is one."
+                ) from error
 
     if writes:
         kept = path.read_bytes().splitlines(keepends=True)[:lines] if path.exists() else []
@@ -112,6 +119,14 @@ def last_good(folder: Path) -> str:
     if not path.exists():
         return "there is no checkpoint yet"
     return f"the last good checkpoint is {path}, of step {load_model(path)[2]['state']['step']}"
+
+
+def _leaves(options: Mapping[str, Any], of: str = "") -> dict[str, Any]:
+    """All that options say, with what is in one of them by names such as model.dim."""
+    found: dict[str, Any] = {}
+    for name, value in options.items():
+        found |= _leaves(value, f"{of}{name}.") if isinstance(value, Mapping) else {f"{of}{name}": value}
+    return found
 
 
 def _short(value: object) -> str:

@@ -81,7 +81,7 @@ def held_out_loss(model: DualEncoder, pairs: Pairs | SomePairs, *, micro_batch: 
 
     Args:
         model: on any device.
-        pairs: n of them. Where n is not a multiple of `batch_of` (n), the last few are left out.
+        pairs: n of them. Batches of `batch_of` (n) are drawn, the same each time; what is left over is left out.
         micro_batch: pairs that go through the towers at once.
         bfloat16: the towers under autocast.
     """
@@ -91,8 +91,10 @@ def held_out_loss(model: DualEncoder, pairs: Pairs | SomePairs, *, micro_batch: 
         model.eval()
         size = batch_of(pairs.n)
         count = pairs.n // size
-        for i in range(count):
-            points = _points(model, pairs, slice(i * size, (i + 1) * size), micro_batch=micro_batch, bfloat16=bfloat16)
+        # drawn, as neighbours in a folder are often alike, and a batch of such pairs is harder than one of any
+        drawn = torch.randperm(pairs.n, generator=torch.Generator().manual_seed(0))
+        for places in drawn[: count * size].view(count, size).sort(dim=1).values:
+            points = _points(model, pairs, places, micro_batch=micro_batch, bfloat16=bfloat16)
             total += _info_nce(model, *points) / count
         model.train(was_training)
     sum_over_processes([total])
@@ -100,11 +102,11 @@ def held_out_loss(model: DualEncoder, pairs: Pairs | SomePairs, *, micro_batch: 
 
 
 def _points(
-    model: DualEncoder, pairs: Pairs | SomePairs, some: slice, *, micro_batch: int, bfloat16: bool
+    model: DualEncoder, pairs: Pairs | SomePairs, places: Tensor, *, micro_batch: int, bfloat16: bool
 ) -> tuple[PointSet, PointSet]:
     images, texts = [], []
-    for places in torch.arange(some.start, some.stop).split(micro_batch):
-        batch = pairs.rows(places).to(model.log_scale.device)
+    for some in places.split(micro_batch):
+        batch = pairs.rows(some).to(model.log_scale.device)
         images.append(points_of(batch.images, model.image_points, bfloat16=bfloat16))
         texts.append(points_of(batch.texts, model.text_points, bfloat16=bfloat16))
     return joined(images), joined(texts)

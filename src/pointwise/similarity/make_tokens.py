@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,11 +11,12 @@ from pointwise.data.digest import sha256_of
 from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.encoding.count import Count
 from pointwise.encoding.items import Items
+from pointwise.encoding.lock import LOCK
 from pointwise.encoding.parts import Digests, Encoders, batches, shards_of, with_room
-from pointwise.encoding.work import Work, held
+from pointwise.encoding.work import MANIFEST, PART, UNFINISHED, Work, held
 from pointwise.errors import InputError
 from pointwise.similarity.inputs import Pairs
-from pointwise.similarity.token_file import load_tokens, save_index, save_tokens
+from pointwise.similarity.token_file import INDEX, load_tokens, save_index, save_tokens
 from pointwise.similarity.tokens import AT_ONCE, encode_tokens, has_tokens, stack
 
 PART_ROWS = 512  # pairs of a file: what memory holds at once, and what a killed run loses at most
@@ -23,22 +25,33 @@ Say = Callable[[str], object]
 Progress = Callable[[str, int, int], object]
 
 
-def make_tokens(folder: Path, items: Items, image: Encoder, text: TextEncoder, *, say: Say, progress: Progress) -> None:
+def make_tokens(
+    folder: Path, items: Items, image: Encoder, text: TextEncoder, *, resume: bool, say: Say, progress: Progress
+) -> None:
     """Encode pictures and their captions to a folder of tokens, if it does not hold these already.
 
     The parts, ``KEY.part.safetensors``, appear whole one after the other, and an index at the end says that all are
     there. The key of a part is the SHA-256 of its items' content and of name and meta of the encoders: what is there
     under it is used again, whatever stopped the run that made it, and what has changed since is encoded again.
+    Parts that are none of these items' are removed at the end.
+
+    Args:
+        folder: holds nothing else.
+        items: pictures with captions.
+        image: of the pictures.
+        text: of the captions.
+        resume: refuse the tokens of other items or encoders, if all are there, rather than replace them.
+        say: a warning.
+        progress: what is under way, how many are done, of how many.
 
     Raises:
         InputError: a picture cannot be read, the folder holds something else, or another process is writing to it.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, and tokens are kept in a folder of this name; move it away.")
+    _require_no_others(folder)
     count = Count(items, Encoders(image, text), batch=AT_ONCE)
     count.settings["tokens"] = [has_tokens(image), has_tokens(text)]
     shards = list(shards_of(items, PART_ROWS))
-    if _are_there(folder, count, shards, progress):
+    if _are_there(folder, count, shards, resume=resume, progress=progress):
         return
     for one in (image, text):
         if not has_tokens(one):
@@ -66,7 +79,23 @@ def make_tokens(folder: Path, items: Items, image: Encoder, text: TextEncoder, *
             work.path(key).unlink()
 
 
-def _are_there(folder: Path, count: Count, shards: Sequence[Sequence[int]], progress: Progress) -> bool:
+def _require_no_others(folder: Path) -> None:
+    """Raise an InputError where there is what no run like this one has made, as it would be lost."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file, and tokens are kept in a folder of this name; move it away.")
+    for name in sorted(os.listdir(folder)):
+        if name not in (INDEX, LOCK, MANIFEST) and not name.endswith(PART) and not name.startswith(UNFINISHED):
+            raise InputError(
+                f"{folder} is where tokens are kept, and nothing else can be, but {name} is in it; move that away, or "
+                "give the training another folder."
+            )
+
+
+def _are_there(
+    folder: Path, count: Count, shards: Sequence[Sequence[int]], *, resume: bool, progress: Progress
+) -> bool:
     """Whether the folder holds the tokens of these items and encoders, all of which can be opened."""
     if not folder.exists():
         return False
@@ -81,7 +110,13 @@ def _are_there(folder: Path, count: Count, shards: Sequence[Sequence[int]], prog
         keys.append(count.key(places))
         done += len(places)
         progress("pairs looked at", done, len(count.items))
-    return bool(meta.get("key") == sha256_of(keys))
+    there = bool(meta.get("key") == sha256_of(keys))
+    if resume and not there:
+        raise InputError(
+            f"the tokens in {folder} are of other pictures, captions or encoders than these; a training is resumed "
+            "with those that it was begun with: give the same, or another folder."
+        )
+    return there
 
 
 def _make_missing(

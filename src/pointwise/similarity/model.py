@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pointwise.data.files import atomic_write
 from pointwise.errors import InputError
+from pointwise.similarity.canonical import CanonicalAxes
 from pointwise.similarity.functions import clip_similarity, kme_similarity, wpse_similarity
 from pointwise.similarity.heads import PointSetHead
 from pointwise.similarity.inputs import Inputs, PointSet
@@ -44,8 +45,10 @@ class FrozenTokens(nn.Module):
         return self.norm(tokens.x.to(self.norm.weight.dtype)), tokens.mask
 
 
-Tower = FrozenTokens | VisionTransformer | TextTransformer
-_TOWERS: dict[str, type[Tower]] = {tower.kind: tower for tower in (FrozenTokens, VisionTransformer, TextTransformer)}
+Tower = FrozenTokens | CanonicalAxes | VisionTransformer | TextTransformer
+_TOWERS: dict[str, type[Tower]] = {
+    tower.kind: tower for tower in (FrozenTokens, CanonicalAxes, VisionTransformer, TextTransformer)
+}
 
 
 class DualEncoder(nn.Module):

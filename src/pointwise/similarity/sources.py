@@ -93,6 +93,7 @@ def token_pairs(
     image: Encoder,
     text: TextEncoder,
     *,
+    resume: bool = False,
     say: Say,
     progress: Progress,
 ) -> Source:
@@ -104,7 +105,7 @@ def token_pairs(
         InputError: a picture cannot be read, there are no captions, or the folder holds something else.
     """
     _captions(items)
-    make_tokens(path, items, image, text, say=say, progress=progress)
+    make_tokens(path, items, image, text, resume=resume, say=say, progress=progress)
     tokens = load_tokens(path)
     return Source(tokens.pairs, dict(tokens.meta))
 

@@ -50,7 +50,7 @@ def split(keys: Sequence[Sequence[str]], share: float, *, seed: int = 0) -> Spli
         raise InputError(f"the share to hold out is {share:g}; it must be above 0 and below 1.")
     group = _connected(keys)
     sizes = np.bincount(group)
-    room = int(share * n)
+    room = room_for(share, n)
     chosen = np.zeros(len(sizes), dtype=bool)
     for i in np.random.default_rng(seed).permutation(len(sizes)).tolist():
         if sizes[i] <= room:
@@ -59,22 +59,31 @@ def split(keys: Sequence[Sequence[str]], share: float, *, seed: int = 0) -> Spli
     out = chosen[group]
     if out.sum() < 2:
         raise InputError(
-            f"a share of {share:g} of {n} pairs has room for {int(share * n)}, and must hold at least 2, with all that "
-            f"share a picture or a caption with them: these are {len(sizes)} groups, of which the smallest has "
+            f"a share of {share:g} of {n} pairs has room for {room_for(share, n)}, and must hold at least 2, with all "
+            f"that share a picture or a caption with them: these are {len(sizes)} groups, of which the smallest has "
             f"{sizes.min()}. Give a larger share, or a path to other pairs."
         )
     training, held_out = (torch.from_numpy(np.flatnonzero(side)) for side in (~out, out))
     return Split(training, held_out, len(sizes))
 
 
-def keys_of(pairs: Pairs, *, captions: Sequence[str] | None = None) -> dict[str, Sequence[str]]:
-    """Return the keys by which copies are known: the bytes of images; captions, but for case and spaces, or bytes.
+def room_for(share: float, n: int) -> int:
+    """Return how many of n pairs a share of them has room for.
 
-    The token features of copies may differ in their last bits: give what else is known of the items, too.
+    >>> room_for(0.29, 100), room_for(0.299, 100)  # of which the first product is 28.999999999999996
+    (29, 29)
     """
-    if captions is None:
-        return {"image": _digests(pairs.images), "text": _digests(pairs.texts)}
-    return {"image": _digests(pairs.images), "caption": [" ".join(text.casefold().split()) for text in captions]}
+    return int(share * n * (1 + 1e-12))
+
+
+def keys_of(pairs: Pairs, *, captions: Sequence[str] | None = None) -> dict[str, Sequence[str]]:
+    """Return the keys by which copies are known: bytes of images and of texts; captions, but for case and spaces.
+
+    Captions that differ only beyond what a model reads have the same bytes as texts. The token features of copies may
+    differ in their last bits: give what else is known of the items, too.
+    """
+    keys: dict[str, Sequence[str]] = {"image": digests(pairs.images), "text": digests(pairs.texts)}
+    return keys if captions is None else keys | {"caption": [" ".join(text.casefold().split()) for text in captions]}
 
 
 def count_copies(keys: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]]) -> int:
@@ -104,12 +113,15 @@ def _connected(keys: Sequence[Sequence[str]]) -> np.ndarray[Any, np.dtype[np.int
     return np.unique(component[:n], return_inverse=True)[1].astype(np.int64)
 
 
-def _digests(side: Inputs) -> list[str]:
+def digests(side: Inputs) -> list[str]:
+    """Return the SHA-256 of each item of one side, without what is padding."""
     found = []
     for start in range(0, len(side.x), _AT_ONCE):
         some = side.rows(slice(start, start + _AT_ONCE))
         for i, x in enumerate(some.x):
             valid = x if some.mask is None else x[some.mask[i]]
-            content = valid.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+            # A single column may have stride 0 and count as contiguous; as bytes it cannot be seen then.
+            plain = valid.detach().cpu().clone(memory_format=torch.contiguous_format)
+            content = plain.view(torch.uint8).numpy().tobytes()
             found.append(hashlib.sha256(f"{math.prod(valid.shape)} ".encode() + content).hexdigest())
     return found

@@ -72,9 +72,11 @@ class Tokens:
         strings: list[str] = []
         for file in self._files:
             with _opened(file) as held:
-                strings += unpack_strings(
-                    held.get_tensor(f"{name}.utf8").numpy(), held.get_tensor(f"{name}.ends").numpy()
-                )
+                utf8, ends = (held.get_tensor(f"{name}.{part}").numpy() for part in ("utf8", "ends"))
+                try:
+                    strings += unpack_strings(utf8, ends)
+                except InputError as error:
+                    raise InputError(f"{file} is damaged: {error} Make it again.") from None
         return [strings[place] for place in self._order.tolist()]
 
 
@@ -172,7 +174,9 @@ def _index(folder: Path) -> dict[str, Any] | None:
         index = json.loads((folder / INDEX).read_bytes())
     except (OSError, ValueError):
         return None
-    return index if isinstance(index, dict) and index.get("format") == _FORMAT else None
+    if not isinstance(index, dict) or index.get("format") != _FORMAT or not index.keys() >= {"files", "meta"}:
+        return None
+    return index
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from pointwise.similarity.distributed import rank_and_world, sum_over_processes
 from pointwise.similarity.gradients import backward
 from pointwise.similarity.held_out import measure, require_held_out
 from pointwise.similarity.inputs import Pairs, SomePairs
-from pointwise.similarity.model import DualEncoder, FrozenTokens
+from pointwise.similarity.model import DualEncoder
+from pointwise.similarity.vision import VisionTransformer
 
 _BETAS = (0.9, 0.98)
 _LAST_SHARE = 0.02  # of the learning rate, at the end of the cosine: 1e-5 of 5e-4
@@ -91,8 +92,8 @@ def train(
         progress: called after each step with the line of the log.
 
     Raises:
-        InputError: an option is out of range; the folder has a checkpoint and resume is False, or none and it is True;
-            or the checkpoint was made with other options, pairs or model.
+        InputError: an option is out of range; the first loss is not a number; the folder has a checkpoint and resume is
+            False, or none and it is True; or the checkpoint was made with other options, pairs or model.
         Diverged: the loss, or that of the held-out pairs, is not a number or the first stays too large; the message
             names the last good checkpoint.
 
@@ -101,7 +102,8 @@ def train(
     """
     folder, (rank, world) = Path(folder), rank_and_world()
     require_batch(batch_size, pairs.n, processes=world)
-    _require(pairs, learning_rate, steps=steps, checkpoint_every=checkpoint_every, micro_batch=micro_batch or 1)
+    at_once = batch_size if micro_batch is None else micro_batch
+    _require(pairs, learning_rate, steps=steps, checkpoint_every=checkpoint_every, micro_batch=at_once)
     _require_crop(crop, model)
     if held_out is not None:
         require_held_out(held_out, pairs, every=held_out_every)
@@ -117,10 +119,10 @@ def train(
         "bfloat16": bfloat16,
         "crop": crop,
         "seed": seed,
-        "pairs_sha256": pairs.sha256(),
+        "model": json.loads(json.dumps(model.config())),
         "held_out_sha256": None if held_out is None else held_out.sha256(),
         "held_out_every": None if held_out is None else held_out_every,
-        "model": json.loads(json.dumps(model.config())),
+        "pairs_sha256": pairs.sha256(),
     }
     optimizer = _optimizer(model, learning_rate, weight_decay)
     state, best = dict(divergence.START), None
@@ -128,7 +130,6 @@ def train(
         state, best = checkpoint.resume(model, optimizer, folder, options=options)
     kept = int(state["step"]) + (best is not None)  # with held-out pairs the first line is that of no step
     write = checkpoint.open_log(folder, lines=kept, writes=rank == 0)
-    at_once = micro_batch or batch_size
     if held_out is not None and best is None:
         best, found = measure(model, held_out, None, step=0, micro_batch=at_once, bfloat16=bfloat16)
         if not math.isfinite(best.loss):
@@ -163,6 +164,11 @@ def train(
             "scale": float(model.scale.detach()),
             "gradient_norm": float(norm),
         }
+        if step == 0 and not math.isfinite(line["loss"]):
+            raise InputError(
+                f"the loss is {line['loss']:g} before the first step: the pairs or the weights hold NaN or inf, or "
+                "make points that are; leave such pairs out."
+            )
         state = divergence.after(state, line["loss"])
         if problem := divergence.problem(line, state, batch_size=batch_size, warmup=warmup):
             raise _diverged(problem, step + 1, folder, learning_rate)  # before it spoils the weights
@@ -215,8 +221,10 @@ def schedule(step: int, *, steps: int, warmup: int) -> float:
 
 def require_batch(batch_size: int, n: int, *, processes: int = 1) -> None:
     """Raise an InputError unless n pairs make a batch, which the processes can share."""
+    if n < 2:
+        raise InputError(f"there are {n} pairs to train on; there must be at least 2, and many more to learn much.")
     if not 2 <= batch_size <= n:
-        raise InputError(f"batch_size is {batch_size}; it must be from 2 to {n}, the number of pairs.")
+        raise InputError(f"batch_size is {batch_size}; it must be from 2 to {n}, the number of pairs to train on.")
     if batch_size % processes:
         raise InputError(f"batch_size is {batch_size}; it must be a multiple of {processes}, the number of processes.")
 
@@ -233,7 +241,7 @@ def _require(pairs: Pairs | SomePairs, learning_rate: float, **at_least_one: int
 def _require_crop(crop: float, model: DualEncoder) -> None:
     if not 0 < crop <= 1:
         raise InputError(f"crop is {crop}; it must be above 0 and at most 1, which leaves pictures whole.")
-    if crop < 1 and isinstance(model.image, FrozenTokens):
+    if crop < 1 and not isinstance(model.image, VisionTransformer):
         raise InputError(
             f"crop is {crop}, but the model takes tokens of pictures that were encoded before, and cannot crop these; "
             "leave it out, or train from scratch."

@@ -1,8 +1,10 @@
-"""Pairs: the generated pairs of one comparison, and the Gaussian of the reference pairs that they are scored by."""
+"""Pairs: the generated pairs of one comparison, and what the reference pairs left behind to score them by."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 
@@ -12,6 +14,14 @@ from pointwise.score import Score, mean_score
 from pointwise.summaries.gaussian import GaussianPair
 
 _NO_TEXT = "carries no text features; give it text=, one row per sample, or encode it together with its captions."
+
+
+class Learned(Protocol):
+    """Whatever knows the pointwise mutual information of further pairs, in nats."""
+
+    def pmi(self, x: torch.Tensor, y: torch.Tensor) -> Score:
+        """Return it for each pair of rows x [m, dx] and y [m, dy]."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +35,7 @@ class Pairs:
         reference: the Gaussian of the reference pairs, where they are scored by it.
         debias: score without the mean error of the fit.
         seed: of what is drawn at random.
+        learned: from the reference pairs, where they are scored by it.
     """
 
     table: FeatureTable
@@ -33,6 +44,7 @@ class Pairs:
     reference: GaussianPair | None = None
     debias: bool = False
     seed: int = 0
+    learned: Learned | None = None
 
     def labelled(self, score: Score) -> Score:
         """Return this score of the pairs with their modes, ids and captions, and the mean of each mode."""
@@ -75,12 +87,26 @@ def scored_pairs(
     """
     pairs = _pairs(fake)
     if reference is None:
-        if real.text is None:
-            raise InputError(f"the real table {_NO_TEXT}")
         reference = GaussianPair(ridge=ridge, reduce=reduce)
-        reference.update(real.features, real.text)
+        reference.update(real.features, _text(real))
     reference.mutual_information(debias=debias)
     return replace(pairs, reference=reference, debias=debias)
+
+
+def learned_pairs(
+    real: FeatureTable,
+    fake: FeatureTable,
+    *,
+    learned: Learned | None,
+    learn: Callable[[torch.Tensor, torch.Tensor], Learned],
+) -> Pairs:
+    """Return the generated pairs, and what was learned before or else what the function learns from the real pairs.
+
+    Raises:
+        InputError: a table carries no text, or what the function refuses.
+    """
+    pairs = _pairs(fake)
+    return replace(pairs, learned=learn(real.features, _text(real)) if learned is None else learned)
 
 
 def pairs_in_one_space(fake: FeatureTable, *, seed: int = 0) -> Pairs:
@@ -103,6 +129,12 @@ def pairs_in_one_space(fake: FeatureTable, *, seed: int = 0) -> Pairs:
             "trained for it, such as CLIP."
         )
     return replace(pairs, seed=seed)
+
+
+def _text(real: FeatureTable) -> torch.Tensor:
+    if real.text is None:
+        raise InputError(f"the real table {_NO_TEXT}")
+    return real.text
 
 
 def _pairs(fake: FeatureTable) -> Pairs:
