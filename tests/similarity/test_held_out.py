@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
 import torch
+from small_training import Stop, lines, model, stop_at
 
 from pointwise.errors import InputError
 from pointwise.similarity import held_out as module
@@ -41,29 +41,9 @@ ALL = noisy()
 TRAINED, OUT = (SomePairs(ALL, places) for places in (torch.arange(40), torch.arange(40, 60)))
 
 
-def model(**options):
-    return DualEncoder(FrozenTokens(width=6), FrozenTokens(width=5), **{"points": 2, "dim": 4, "seed": 1, **options})
-
-
-def lines(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
 def plain_loss(model, pairs):
     with torch.no_grad():
         return float(info_nce(model(*pairs).double()))
-
-
-class Stop(Exception):
-    pass
-
-
-def stop_at(step):
-    def progress(line):
-        if line["step"] == step:
-            raise Stop
-
-    return progress
 
 
 # ---- the loss

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
 import torch
+from small_training import Stop, lines, model, stop_at
 
 from pointwise.errors import InputError
 from pointwise.similarity.augment import boxes, cropped
 from pointwise.similarity.gradients import backward
 from pointwise.similarity.inputs import Inputs, Pairs
 from pointwise.similarity.losses import info_nce
-from pointwise.similarity.model import DualEncoder, FrozenTokens
+from pointwise.similarity.model import DualEncoder
 from pointwise.similarity.text import TextTransformer
 from pointwise.similarity.train import Diverged, order_of, schedule, train
 from pointwise.similarity.vision import VisionTransformer
@@ -33,26 +33,6 @@ def correlated(n=64, dtype=torch.float32):
     mask = torch.ones(n, 2, dtype=torch.bool)
     mask[::3, 1] = False
     return Pairs(Inputs(images), Inputs(texts, mask))
-
-
-def model(**options):
-    return DualEncoder(FrozenTokens(width=6), FrozenTokens(width=5), **{"points": 2, "dim": 4, "seed": 1, **options})
-
-
-def lines(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-class Stop(Exception):
-    pass
-
-
-def stop_at(step):
-    def progress(line):
-        if line["step"] == step:
-            raise Stop
-
-    return progress
 
 
 @pytest.mark.parametrize("similarity", ["kme", "wpse", "clip"])
