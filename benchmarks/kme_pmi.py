@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 import pointwise as pw
-from pointwise.similarity.inputs import Inputs, Pairs
-from pointwise.similarity.pmi import _calibration
-from pointwise.similarity.shares import at, copy_keys, shares
+from pointwise.pmi.pmi import _calibration
+from pointwise.pmi.shares import at, copy_keys, shares
 from pointwise.synthetic import Circle, CorrelatedGaussians, DiscreteLatent
+from pointwise.training.inputs import Inputs, Pairs
 
 FRESH = 2000
 

@@ -16,12 +16,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch.nn import functional as F
 
-from pointwise.data.files import atomic_write
-from pointwise.data.images import open_images
+from pointwise._files import atomic_write
 from pointwise.encoders.load import load_encoder, load_text_encoder
 from pointwise.errors import InputError
-from pointwise.similarity.inputs import Inputs
-from pointwise.similarity.tokens import encode_tokens
+from pointwise.items.images import open_images
+from pointwise.tokens.tokens import encode_tokens
+from pointwise.training.inputs import Inputs
 from real_data import clip_art, emoji, stamps
 
 SOURCES = {"emoji": emoji, "clip art": clip_art, "stamps": stamps}

@@ -39,8 +39,8 @@ from torch import nn
 
 import pointwise as pw
 from pmi_laws import ManyScenes, Pictures, Table, circle, discrete, loss, scenes
-from pointwise.similarity.inputs import Inputs
-from pointwise.similarity.model import DualEncoder
+from pointwise.training.inputs import Inputs
+from pointwise.training.model import DualEncoder
 
 LARGE_BATCHES = {"width": 32, "batch": 1 << 20, "steps": 3000, "rates": [0.01]}
 SMALL_BATCHES = {"width": 64, "batch": 128, "steps": 2500, "rates": [0.003]}

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from pointwise.similarity.heads import seeded
-from pointwise.similarity.inputs import Inputs
-from pointwise.similarity.losses import info_nce
+from pointwise.kernels.losses import info_nce
 from pointwise.synthetic import Circle, DiscreteLatent, Scenes
+from pointwise.training.heads import seeded
+from pointwise.training.inputs import Inputs
 
 HIDDEN = 128
 

@@ -31,9 +31,9 @@ import torch
 import pointwise as pw
 from picture_pairs import ALIKE, SOURCES, alike, groups, load_items, split
 from pointwise.score import error_of_mean
-from pointwise.similarity.inputs import Pairs
-from pointwise.similarity.model import DualEncoder, FrozenTokens
-from pointwise.similarity.train import train
+from pointwise.training.inputs import Pairs
+from pointwise.training.model import DualEncoder, FrozenTokens
+from pointwise.training.train import train
 from real_data import CACHE
 
 PROTOCOLS = {

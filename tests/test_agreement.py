@@ -15,8 +15,8 @@ import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from pointwise.agreement import STATISTICS, Agreement, Estimate, agreement
-from pointwise.agreement.rank_statistics import Association, Ranking
+from pointwise._agreement import STATISTICS, Agreement, Estimate, agreement
+from pointwise._agreement.rank_statistics import Association, Ranking
 from pointwise.errors import InputError
 from pointwise.score import Score
 

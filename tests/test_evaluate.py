@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import pointwise
-from pointwise.data.table import FeatureTable
+from pointwise._evaluate import evaluate
 from pointwise.errors import InputError
-from pointwise.evaluate import evaluate
 from pointwise.metrics.registry import METRICS
 from pointwise.summaries.neighborhoods import neighborhoods
 from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
+from pointwise.tables.table import FeatureTable
 
 ALONE = [name for name, row in METRICS.items() if row.of != "pair"]  # that need no texts
 NEAR = [row.name for row in METRICS.values() if row.summary == "neighborhoods"]

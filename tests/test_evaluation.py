@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointwise.data.table import FeatureTable
+from pointwise._evaluate import evaluate
 from pointwise.errors import InputError
-from pointwise.evaluate import evaluate
 from pointwise.evaluation import Evaluation, evaluations_to_json
 from pointwise.metrics.registry import METRICS
 from pointwise.score import Score
+from pointwise.tables.table import FeatureTable
 
 
 def rows(n: int, *, seed: int = 0) -> np.ndarray:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pointwise.data.table import FeatureTable
+from pointwise._evaluate import evaluate
 from pointwise.errors import InputError
-from pointwise.evaluate import evaluate
 from pointwise.failures import drop, invent, memorize, shrink
+from pointwise.tables.table import FeatureTable
 
 
 def table(n: int = 120, *, modes: int = 3, seed: int = 0, dtype: type = np.float64) -> FeatureTable:

@@ -16,10 +16,11 @@ PACKAGE = Path(__file__).parents[1] / "src" / "pointwise"
 ORDER = [
     # 0 the ground
     ["errors"],
-    ["arrays", "products"],
+    ["_arrays", "_products", "_files"],
     ["score"],
     # 1 what is measured
-    ["data", "synthetic"],
+    ["tables", "synthetic"],
+    ["items"],
     # 2 how it is made from images and captions
     ["encoders"],
     ["encoding"],
@@ -27,14 +28,17 @@ ORDER = [
     ["neighbors"],
     ["summaries"],
     # 4 the mathematics, and the training arm
-    ["metrics", "similarity"],
+    ["metrics", "kernels"],
+    ["training"],
+    ["tokens", "_retrieval"],
+    ["pmi"],
     # 5 uses
     ["evaluation"],
     ["provenance"],
-    ["evaluate"],
+    ["_evaluate"],
     ["failures"],
     ["diagnosis"],
-    ["agreement"],
+    ["_agreement"],
     ["judgments"],
     # the door: the public names
     ["pointwise"],
@@ -95,12 +99,12 @@ def test_every_module_imports_only_from_floors_above_its_own():
 
 def test_no_module_is_passed_over():
     seen = {file.relative_to(PACKAGE).as_posix() for file in PACKAGE.rglob("*.py")}
-    assert {"__init__.py", "errors.py", "data/table.py", "metrics/__init__.py"} <= seen
+    assert {"__init__.py", "errors.py", "tables/table.py", "metrics/__init__.py"} <= seen
 
 
 def house(root, module, source):
     """Write a made-up package of four floors, with this source for one of its modules."""
-    for path in ["__init__.py", "score.py", "data/table.py", "metrics/entropy.py", "similarity/losses.py", module]:
+    for path in ["__init__.py", "score.py", "tables/table.py", "metrics/entropy.py", "kernels/losses.py", module]:
         (root / path).parent.mkdir(exist_ok=True)
         (root / path).write_text(source if path == module else "")
     return root
@@ -109,22 +113,26 @@ def house(root, module, source):
 @pytest.mark.parametrize(
     ("module", "source", "target"),
     [
-        ("data/table.py", "import pointwise.metrics.entropy", "pointwise.metrics.entropy"),
-        ("data/table.py", "import os, pointwise.metrics as m", "pointwise.metrics"),
-        ("data/table.py", "from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
-        ("data/table.py", "from pointwise import metrics", "pointwise.metrics"),
-        ("data/table.py", "from ..metrics.entropy import entropy", "pointwise.metrics.entropy.entropy"),
-        ("data/table.py", "from .. import metrics", "pointwise.metrics"),
-        ("data/__init__.py", "from ..metrics import entropy", "pointwise.metrics.entropy"),
-        ("data/table.py", "def f():\n    from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
-        ("data/table.py", "if TYPE_CHECKING:\n    from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
-        ("data/table.py", "try:\n    import pointwise.cli\nexcept ImportError: ...", "pointwise.cli"),
-        ("data/table.py", "from pointwise import FeatureTable", "pointwise"),
-        ("data/table.py", "import pointwise as pw", "pointwise"),
-        ("data/table.py", "from pointwise.attic import box", "pointwise.attic.box"),
-        ("metrics/entropy.py", "from pointwise.similarity import losses", "pointwise.similarity.losses"),
-        ("similarity/losses.py", "from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
-        ("score.py", "from .data import table", "pointwise.data.table"),
+        ("tables/table.py", "import pointwise.metrics.entropy", "pointwise.metrics.entropy"),
+        ("tables/table.py", "import os, pointwise.metrics as m", "pointwise.metrics"),
+        ("tables/table.py", "from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
+        ("tables/table.py", "from pointwise import metrics", "pointwise.metrics"),
+        ("tables/table.py", "from ..metrics.entropy import entropy", "pointwise.metrics.entropy.entropy"),
+        ("tables/table.py", "from .. import metrics", "pointwise.metrics"),
+        ("tables/__init__.py", "from ..metrics import entropy", "pointwise.metrics.entropy"),
+        ("tables/table.py", "def f():\n    from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
+        (
+            "tables/table.py",
+            "if TYPE_CHECKING:\n    from pointwise.metrics import entropy",
+            "pointwise.metrics.entropy",
+        ),
+        ("tables/table.py", "try:\n    import pointwise.cli\nexcept ImportError: ...", "pointwise.cli"),
+        ("tables/table.py", "from pointwise import FeatureTable", "pointwise"),
+        ("tables/table.py", "import pointwise as pw", "pointwise"),
+        ("tables/table.py", "from pointwise.attic import box", "pointwise.attic.box"),
+        ("metrics/entropy.py", "from pointwise.kernels import losses", "pointwise.kernels.losses"),
+        ("kernels/losses.py", "from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
+        ("score.py", "from .tables import table", "pointwise.tables.table"),
         ("__init__.py", "from pointwise.cli import main", "pointwise.cli.main"),
         ("__init__.py", "from .cli import main", "pointwise.cli.main"),
     ],
@@ -140,13 +148,16 @@ def test_an_import_against_the_order_is_found(tmp_path, module, source, target):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("data/table.py", "import numpy as np\nfrom torch import nn\nfrom pointwise_extras import thing"),
-        ("data/table.py", "from pointwise.data.formats import save\nfrom . import formats\nfrom .formats import save"),
+        ("tables/table.py", "import numpy as np\nfrom torch import nn\nfrom pointwise_extras import thing"),
+        (
+            "tables/table.py",
+            "from pointwise.tables.formats import save\nfrom . import formats",
+        ),
         (
             "metrics/entropy.py",
-            "from pointwise.data import FeatureTable\nfrom pointwise import score\nfrom .. import data",
+            "from pointwise.tables import FeatureTable\nfrom pointwise import score\nfrom .. import tables",
         ),
-        ("__init__.py", "from pointwise.score import Score as Score\nfrom .data.table import FeatureTable"),
+        ("__init__.py", "from pointwise.score import Score as Score\nfrom .tables.table import FeatureTable"),
         ("cli/main.py", "import pointwise as pw\nfrom pointwise import FeatureTable"),
     ],
 )

@@ -1,17 +1,24 @@
 """Measures generative models in nats, down to the single sample."""
 
-from pointwise.agreement.agreement import agreement as agreement
-from pointwise.agreement.result import Agreement as Agreement
-from pointwise.agreement.result import Estimate as Estimate
-from pointwise.data.formats import load as load
-from pointwise.data.table import FeatureTable as FeatureTable
-from pointwise.data.table import concat as concat
+from pointwise._agreement.agreement import agreement as agreement
+from pointwise._agreement.result import Agreement as Agreement
+from pointwise._agreement.result import Estimate as Estimate
+from pointwise._evaluate import evaluate as evaluate
+from pointwise._retrieval.probe import linear_probe as linear_probe
+from pointwise._retrieval.retrieval import Retrieval as Retrieval
+from pointwise._retrieval.retrieval import retrieval as retrieval
+from pointwise._retrieval.zero_shot import prompt_ensemble as prompt_ensemble
+from pointwise._retrieval.zero_shot import prompts as prompts
+from pointwise._retrieval.zero_shot import zero_shot as zero_shot
 from pointwise.encoding import encode as encode
 from pointwise.encoding import encode_to as encode_to
 from pointwise.errors import InputError as InputError
 from pointwise.errors import MissingExtra as MissingExtra
-from pointwise.evaluate import evaluate as evaluate
 from pointwise.evaluation import Evaluation as Evaluation
+from pointwise.kernels.functions import clip_similarity as clip_similarity
+from pointwise.kernels.functions import kme_similarity as kme_similarity
+from pointwise.kernels.functions import wpse_similarity as wpse_similarity
+from pointwise.kernels.losses import info_nce as info_nce
 from pointwise.metrics.alignment import clip_score as clip_score
 from pointwise.metrics.alignment import info_nce_score as info_nce_score
 from pointwise.metrics.alignment import mid as mid
@@ -22,25 +29,18 @@ from pointwise.metrics.entropy import entropy as entropy
 from pointwise.metrics.registry import METRICS as METRICS
 from pointwise.neighbors import Neighbors as Neighbors
 from pointwise.neighbors import knn as knn
+from pointwise.pmi.calibration import Calibration as Calibration
+from pointwise.pmi.calibration import pmi_calibration as pmi_calibration
+from pointwise.pmi.pmi import KmePmi as KmePmi
 from pointwise.score import Score as Score
-from pointwise.similarity.calibration import Calibration as Calibration
-from pointwise.similarity.calibration import pmi_calibration as pmi_calibration
-from pointwise.similarity.functions import clip_similarity as clip_similarity
-from pointwise.similarity.functions import kme_similarity as kme_similarity
-from pointwise.similarity.functions import wpse_similarity as wpse_similarity
-from pointwise.similarity.losses import info_nce as info_nce
-from pointwise.similarity.pmi import KmePmi as KmePmi
-from pointwise.similarity.probe import linear_probe as linear_probe
-from pointwise.similarity.retrieval import Retrieval as Retrieval
-from pointwise.similarity.retrieval import retrieval as retrieval
-from pointwise.similarity.zero_shot import prompt_ensemble as prompt_ensemble
-from pointwise.similarity.zero_shot import prompts as prompts
-from pointwise.similarity.zero_shot import zero_shot as zero_shot
 from pointwise.summaries.gaussian import GaussianPair as GaussianPair
 from pointwise.summaries.neighborhoods import Neighborhoods as Neighborhoods
 from pointwise.summaries.neighborhoods import neighborhoods as neighborhoods
 from pointwise.summaries.self_neighbors import SelfNeighbors as SelfNeighbors
 from pointwise.summaries.self_neighbors import self_neighbors as self_neighbors
+from pointwise.tables.formats import load as load
+from pointwise.tables.table import FeatureTable as FeatureTable
+from pointwise.tables.table import concat as concat
 
 __version__ = "0.1.0"
 

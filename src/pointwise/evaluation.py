@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointwise.arrays import Column
-from pointwise.data.files import atomic_write
+from pointwise._arrays import Column
+from pointwise._files import atomic_write
 from pointwise.errors import InputError, MissingExtra
 from pointwise.metrics.registry import METRICS, closest_names
 from pointwise.score import Score

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.arrays import require_same_width
-from pointwise.data.table import FeatureTable
+from pointwise._arrays import require_same_width
 from pointwise.errors import InputError
+from pointwise.tables.table import FeatureTable
 
 
 def drop(table: FeatureTable, modes: Sequence[Any]) -> FeatureTable:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.data.table import FeatureTable
 from pointwise.metrics.entropy import FLOORED
-from pointwise.similarity.pmi import KmePmi
+from pointwise.pmi.pmi import KmePmi
 from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.neighborhoods import Neighborhoods
+from pointwise.tables.table import FeatureTable
 
 
 def about_tables(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pointwise.arrays import Column
+from pointwise._arrays import Column
 from pointwise.errors import InputError
 
 Values = np.ndarray[Any, np.dtype[np.float64]]

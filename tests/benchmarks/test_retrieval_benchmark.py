@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointwise.similarity.inputs import Inputs
+from pointwise.training.inputs import Inputs
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 CODES = [f"{one}{other}a" for one in "bcdfg" for other in "klmnprst"]

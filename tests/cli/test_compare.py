@@ -17,16 +17,16 @@ import pytest
 from PIL import Image
 from rich.cells import cell_len
 
+from pointwise._evaluate import evaluate
 from pointwise.cli import main
 from pointwise.cli.bars import Bars
-from pointwise.data.formats import load
-from pointwise.data.table import FeatureTable
 from pointwise.encoding import encode
-from pointwise.evaluate import evaluate
 from pointwise.evaluation import Evaluation
 from pointwise.metrics.registry import METRICS
 from pointwise.neighbors import Neighbors
 from pointwise.summaries.self_neighbors import SelfNeighbors
+from pointwise.tables.formats import load
+from pointwise.tables.table import FeatureTable
 
 ALONE = [name for name, row in METRICS.items() if row.of != "pair"]  # that need no texts
 
@@ -747,8 +747,8 @@ def test_options_of_mid(pointwise):
         assert (code, err) == (0, "")
         return json.loads(out)["evaluations"][0]["scores"][0]["value"]
 
-    from pointwise.data.formats import load
     from pointwise.summaries.gaussian import GaussianPair
+    from pointwise.tables.formats import load
 
     real, fake = load("real.npz"), load("heeds.npz")
     for options, made in (
@@ -790,7 +790,7 @@ def test_the_variance_that_principal_axes_keep_is_printed(pointwise):
 
 @pytest.mark.usefixtures("paired")
 def test_what_is_learned_from_pairs_is_learned_once_where_it_is_named(pointwise, refused):
-    from pointwise.similarity.pmi import KmePmi
+    from pointwise.pmi.pmi import KmePmi
 
     arguments = ("compare", "real.npz", "heeds.npz", "ignores.npz", "--metrics", "kme_pmi", "--json", "all.json")
     code, out, err = pointwise(*arguments, "--seed", 3)

@@ -12,12 +12,12 @@ import time
 
 import pytest
 
+from pointwise._evaluate import evaluate
 from pointwise.cli import main
 from pointwise.cli.demo import sentences
 from pointwise.cli.digits import digits
-from pointwise.data.formats import load
-from pointwise.evaluate import evaluate
 from pointwise.evaluation import Evaluation
+from pointwise.tables.formats import load
 
 GENERATORS = ["held-out", "model", "dropped", "shrunk", "invented", "copied"]
 

@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 import pointwise as pw
+from pointwise._evaluate import evaluate
 from pointwise.cli import main
 from pointwise.encoding import encode
-from pointwise.evaluate import evaluate
 
 COUNT = 8
 

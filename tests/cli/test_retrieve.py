@@ -11,18 +11,18 @@ import pytest
 import torch
 from PIL import Image
 
+from pointwise._retrieval.retrieval import retrieval
 from pointwise.cli import main
-from pointwise.data.table import FeatureTable
-from pointwise.similarity.calibration import pmi_calibration
-from pointwise.similarity.checkpoint import MODEL
-from pointwise.similarity.inputs import Inputs, Pairs
-from pointwise.similarity.model import DualEncoder, FrozenTokens
-from pointwise.similarity.retrieval import retrieval
-from pointwise.similarity.text import TextTransformer
-from pointwise.similarity.token_file import save_tokens
-from pointwise.similarity.tokenizer import Tokenizer
-from pointwise.similarity.tokens import pixels
-from pointwise.similarity.vision import VisionTransformer
+from pointwise.pmi.calibration import pmi_calibration
+from pointwise.tables.table import FeatureTable
+from pointwise.tokens.token_file import save_tokens
+from pointwise.tokens.tokenizer import Tokenizer
+from pointwise.tokens.tokens import pixels
+from pointwise.training.checkpoint import MODEL
+from pointwise.training.inputs import Inputs, Pairs
+from pointwise.training.model import DualEncoder, FrozenTokens
+from pointwise.training.text import TextTransformer
+from pointwise.training.vision import VisionTransformer
 
 N = 30
 

@@ -12,10 +12,10 @@ from PIL import Image
 
 import pointwise as pw
 from pointwise.cli import main
-from pointwise.similarity.model import DualEncoder
-from pointwise.similarity.token_file import load_tokens
-from pointwise.similarity.tokens import image_inputs, text_inputs
-from pointwise.similarity.train import train
+from pointwise.tokens.token_file import load_tokens
+from pointwise.tokens.tokens import image_inputs, text_inputs
+from pointwise.training.model import DualEncoder
+from pointwise.training.train import train
 
 COUNT = 200
 COLOURS = {"red": (255, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
@@ -162,7 +162,7 @@ def test_heads_are_trained_on_tokens_of_frozen_encoders_which_are_kept(pointwise
     assert model.meta["image_encoder"] == "pixels:8"
     assert model.meta["text_encoder"] == "minilm"
 
-    from pointwise.similarity import make_tokens
+    from pointwise.tokens import make_tokens
 
     monkeypatch.setattr(make_tokens, "encode_tokens", None)  # nothing is encoded again
     assert pointwise(*command, "-o", "run", "--resume")[0] == 0

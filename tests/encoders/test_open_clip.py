@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pointwise.data.digest import sha256_of
 from pointwise.encoders.open_clip import _framing, _load, load_image, load_text
 from pointwise.encoders.packages import import_package, sha256_of_weights
 from pointwise.errors import InputError, MissingExtra
+from pointwise.tables.digest import sha256_of
 
 CPU = torch.device("cpu")
 INSTALLED = find_spec("open_clip") is not None

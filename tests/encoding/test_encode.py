@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pointwise.data.captions import _TABLES
-from pointwise.data.images import open_images
 from pointwise.encoders import load_encoder
 from pointwise.encoding import encode, items, parts
 from pointwise.errors import InputError
+from pointwise.items.captions import _TABLES
+from pointwise.items.images import open_images
 
 
 def png(level: int) -> bytes:

@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 import pointwise as pw
-from pointwise.data.images import Images, open_images
 from pointwise.encoding import encode
 from pointwise.encoding.shards import encode_to
 from pointwise.encoding.target import Target
 from pointwise.errors import InputError
+from pointwise.items.images import Images, open_images
 
 OUTPUTS = ["table.npz", "table.safetensors", "table.parquet", "table", "table.v2/"]
 COUNT, SHARD = 10, 4

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import pointwise as pw
-from pointwise.data.images import open_images
 from pointwise.errors import InputError
+from pointwise.items.images import open_images
 from pointwise.synthetic import Scenes
 from pointwise.synthetic.scene_pictures import _stamp
 

@@ -10,11 +10,11 @@ from typing import Any
 import click
 import numpy as np
 
-from pointwise.agreement import STATISTICS, Estimate
-from pointwise.agreement import agreement as agreement_of
+from pointwise._agreement import STATISTICS, Estimate
+from pointwise._agreement import agreement as agreement_of
+from pointwise._files import atomic_write, require_writable
 from pointwise.cli.agreement_table import print_results
 from pointwise.cli.bars import Bars
-from pointwise.data.files import atomic_write, require_writable
 from pointwise.encoders import load_encoder, load_text_encoder
 from pointwise.errors import InputError
 from pointwise.judgments import SETS, Features, Judgments, Result, differences, load_judgments, results, score

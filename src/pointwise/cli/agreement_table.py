@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from pointwise.agreement import Estimate
+from pointwise._agreement import Estimate
 from pointwise.cli.tables import console
 from pointwise.judgments import Result, differences
 

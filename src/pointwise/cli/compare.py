@@ -9,21 +9,21 @@ from typing import Literal, get_args
 
 import click
 
+from pointwise._evaluate import chosen_metrics, evaluate
+from pointwise._files import atomic_write, require_writable
 from pointwise.cli.bars import Bars
 from pointwise.cli.sources import named, names, read, warn
 from pointwise.cli.tables import NOTE, console, modes_tables, pairs_table, scores_table, shown
-from pointwise.data.files import atomic_write, require_writable
-from pointwise.data.images import is_images
-from pointwise.data.table import FeatureTable
 from pointwise.encoders import load_encoder
 from pointwise.errors import InputError
-from pointwise.evaluate import chosen_metrics, evaluate
 from pointwise.evaluation import Evaluation, evaluations_to_json
+from pointwise.items.images import is_images
 from pointwise.neighbors.knn import on_device
-from pointwise.similarity.pmi import KmePmi
+from pointwise.pmi.pmi import KmePmi
 from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.neighborhoods import Duplicates, require_neighbors, within_depth
 from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
+from pointwise.tables.table import FeatureTable
 
 
 @click.command()

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
+from pointwise._evaluate import evaluate
+from pointwise._files import atomic_write
 from pointwise.cli import digits
 from pointwise.cli.bars import Bars
 from pointwise.cli.sources import named
 from pointwise.cli.tables import NOTE, console, modes_tables, number, scores_table
-from pointwise.data.files import atomic_write
 from pointwise.errors import InputError
-from pointwise.evaluate import evaluate
 from pointwise.evaluation import Evaluation, evaluations_to_json
 from pointwise.neighbors.knn import knn
 from pointwise.summaries.neighborhoods import within_depth

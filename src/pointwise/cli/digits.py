@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointwise.data.table import FeatureTable
 from pointwise.errors import MissingExtra
 from pointwise.failures import drop, invent, memorize, shrink
+from pointwise.tables.table import FeatureTable
 
 DROPPED = (3, 7)
 SHRUNK_TO = 1 / 3

@@ -10,22 +10,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from pointwise.arrays import Column
+from pointwise._arrays import Column
 from pointwise.cli.bars import Bars
 from pointwise.cli.sources import warn
-from pointwise.data.formats import load
-from pointwise.data.images import is_images
 from pointwise.encoders.load import load_encoder
 from pointwise.encoding.items import Items, open_items
 from pointwise.errors import InputError
-from pointwise.similarity.checkpoint import MODEL
-from pointwise.similarity.inputs import Inputs, PointSet, joined
-from pointwise.similarity.model import DualEncoder, FrozenTokens
-from pointwise.similarity.sources import open_pictures
-from pointwise.similarity.split import digests
-from pointwise.similarity.token_file import is_tokens, load_tokens
-from pointwise.similarity.tokens import image_inputs, stack, text_inputs
+from pointwise.items.images import is_images
 from pointwise.summaries.pairs import pairs_in_one_space
+from pointwise.tables.formats import load
+from pointwise.tokens.sources import open_pictures
+from pointwise.tokens.token_file import is_tokens, load_tokens
+from pointwise.tokens.tokens import image_inputs, stack, text_inputs
+from pointwise.training.checkpoint import MODEL
+from pointwise.training.inputs import Inputs, PointSet, joined
+from pointwise.training.model import DualEncoder, FrozenTokens
+from pointwise.training.split import digests
 
 _AT_ONCE = 256  # items whose points are made in one step
 

@@ -11,6 +11,9 @@ import click
 import torch
 from rich.table import Table
 
+from pointwise._files import atomic_write, require_writable
+from pointwise._retrieval.blocks import Similarity
+from pointwise._retrieval.retrieval import Direction, Retrieval, retrieval
 from pointwise.cli.bars import Bars
 from pointwise.cli.gallery import (
     Block,
@@ -24,12 +27,9 @@ from pointwise.cli.gallery import (
     with_distractors,
 )
 from pointwise.cli.tables import console
-from pointwise.data.files import atomic_write, require_writable
 from pointwise.errors import InputError
+from pointwise.pmi.calibration import Calibration, pmi_calibration
 from pointwise.score import Score
-from pointwise.similarity.blocks import Similarity
-from pointwise.similarity.calibration import Calibration, pmi_calibration
-from pointwise.similarity.retrieval import Direction, Retrieval, retrieval
 
 _KS = (1, 5, 10)
 _AT_ONCE = 256

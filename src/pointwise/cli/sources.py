@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 from pointwise.cli.bars import Bars
-from pointwise.data.formats import load
-from pointwise.data.images import is_images
-from pointwise.data.table import FeatureTable
 from pointwise.encoding import encode
 from pointwise.errors import InputError
 from pointwise.evaluation import Evaluation
+from pointwise.items.images import is_images
+from pointwise.tables.formats import load
+from pointwise.tables.table import FeatureTable
 
 
 def read(source: str, *, encoder: str, skip_bad: bool, device: str | None) -> FeatureTable:

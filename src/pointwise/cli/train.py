@@ -17,16 +17,16 @@ from pointwise.cli.training_run import run
 from pointwise.encoders.load import load_encoder, load_text_encoder
 from pointwise.encoding.items import Items
 from pointwise.errors import InputError
-from pointwise.similarity.checkpoint import make_folder, require_folder
-from pointwise.similarity.distributed import first_alone, processes, rank_and_world
-from pointwise.similarity.heads import SIMILARITIES
-from pointwise.similarity.model import DualEncoder, FrozenTokens, Tower
-from pointwise.similarity.sources import Source, pixel_pairs, token_pairs
-from pointwise.similarity.split import room_for
-from pointwise.similarity.text import TextTransformer
-from pointwise.similarity.tokenizer import TOKENIZERS, Tokenizer
-from pointwise.similarity.train import LARGEST_RATE, require_batch
-from pointwise.similarity.vision import VisionTransformer
+from pointwise.tokens.sources import Source, pixel_pairs, token_pairs
+from pointwise.tokens.tokenizer import TOKENIZERS, Tokenizer
+from pointwise.training.checkpoint import make_folder, require_folder
+from pointwise.training.distributed import first_alone, processes, rank_and_world
+from pointwise.training.heads import SIMILARITIES
+from pointwise.training.model import DualEncoder, FrozenTokens, Tower
+from pointwise.training.split import room_for
+from pointwise.training.text import TextTransformer
+from pointwise.training.train import LARGEST_RATE, require_batch
+from pointwise.training.vision import VisionTransformer
 
 _CROP = 0.9  # smallest share of the area of a picture, from scratch
 _SHARE = click.FloatRange(min=0, min_open=True, max=1)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pointwise.data.formats import load
 from pointwise.encoding.items import Items
 from pointwise.errors import InputError
-from pointwise.similarity.inputs import Pairs, SomePairs
-from pointwise.similarity.sources import Source, open_pictures, stored_pairs
-from pointwise.similarity.split import count_copies, keys_of, split
-from pointwise.similarity.token_file import is_tokens, load_tokens
+from pointwise.tables.formats import load
+from pointwise.tokens.sources import Source, open_pictures, stored_pairs
+from pointwise.tokens.token_file import is_tokens, load_tokens
+from pointwise.training.inputs import Pairs, SomePairs
+from pointwise.training.split import count_copies, keys_of, split
 
 Say = Callable[[str], object]
 Make = Callable[[Items, str], Source]

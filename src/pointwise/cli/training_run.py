@@ -15,11 +15,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pointwise._files import atomic_write
 from pointwise.cli.training_pairs import Given
-from pointwise.data.files import atomic_write
-from pointwise.similarity.checkpoint import MODEL
-from pointwise.similarity.model import DualEncoder
-from pointwise.similarity.train import Diverged, train
+from pointwise.training.checkpoint import MODEL
+from pointwise.training.model import DualEncoder
+from pointwise.training.train import Diverged, train
 
 HELD_OUT = "held_out.json"
 _LAST = 50  # steps whose mean is said at the end

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pointwise.data.images import resize
 from pointwise.encoders.inference import inference
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError, MissingExtra
+from pointwise.items.images import resize
 
 _SIDE = 224
 _STRIDE = 32  # the network halves its input five times

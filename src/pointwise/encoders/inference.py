@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pointwise.products import full_precision
+from pointwise._products import full_precision
 
 _PASS_BYTES = {"cpu": 64 << 20, "cuda": 2 << 30}  # on a processor a pass that stays near the cache is the quickest
 _LIVE_AT_ONCE = 4  # inputs and outputs as large as the largest that exist together: residuals, attention's three inputs

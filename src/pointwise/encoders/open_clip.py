@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pointwise.data.digest import sha256_of
 from pointwise.encoders.framing import Framing
 from pointwise.encoders.inference import inference, items_at_once
 from pointwise.encoders.packages import import_package, in_passes, loading, sha256_of_weights
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
+from pointwise.tables.digest import sha256_of
 
 _NAMED = 12  # tags that are listed in a message
 

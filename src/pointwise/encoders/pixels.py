@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.data.images import Images, resize
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
+from pointwise.items.images import Images, resize
 
 _SIDE = 32  # pixels: the default, and the largest that pictures keep by themselves
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pointwise.arrays import Column
-from pointwise.data.captions import read_captions
-from pointwise.data.digest import sha256_of
-from pointwise.data.images import Images, open_images
-from pointwise.data.matching import match_captions
+from pointwise._arrays import Column
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
+from pointwise.items.captions import read_captions
+from pointwise.items.images import Images, open_images
+from pointwise.items.matching import match_captions
+from pointwise.tables.digest import sha256_of
 
 _WIDE = 1 << 30  # bytes of captions in memory that are worth a word
 _CAPTIONS = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".txt")

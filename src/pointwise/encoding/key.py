@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pointwise.data.digest import sha256_of
 from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
+from pointwise.tables.digest import sha256_of
 
 _FORM = "pointwise.encode/1"  # another number where the same encoder and items would make another table
 

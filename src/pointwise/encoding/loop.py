@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.data.images import Images
-from pointwise.data.table import FeatureTable
 from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
 from pointwise.encoding.count import Count
 from pointwise.encoding.items import Items
 from pointwise.encoding.opening import open_source
 from pointwise.encoding.parts import Encoders, Part, checked_batch, encode_part, shards_of
+from pointwise.items.images import Images
+from pointwise.tables.table import FeatureTable
 
 SHARD_ROWS = 1024  # items of a part: what a killed run loses at most
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from pointwise.data.images import Images
 from pointwise.encoders import pixels
 from pointwise.encoders.load import load_encoder, load_text_encoder
 from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
 from pointwise.encoding.items import Items, is_captions, open_items
 from pointwise.encoding.parts import Encoders
 from pointwise.errors import InputError
+from pointwise.items.images import Images
 
 _DEFAULT = "minilm"
 _DUAL = ("transformers", "open_clip")

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pointwise.data.images import Images
-from pointwise.data.table import FeatureTable
 from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
 from pointwise.encoding.count import Count
 from pointwise.encoding.key import differences, key_of
@@ -19,6 +17,8 @@ from pointwise.encoding.parts import Part, checked_batch, encode_part, shards_of
 from pointwise.encoding.target import Target
 from pointwise.encoding.work import Work, clear, held
 from pointwise.errors import InputError
+from pointwise.items.images import Images
+from pointwise.tables.table import FeatureTable
 
 
 class Encoded(NamedTuple):

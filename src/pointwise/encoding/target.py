@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pointwise.data.files import require_writable
-from pointwise.data.formats import load
-from pointwise.data.table import FeatureTable
+from pointwise._files import require_writable
 from pointwise.errors import InputError
+from pointwise.tables.formats import load
+from pointwise.tables.table import FeatureTable
 
 _FILES = (".npz", ".safetensors", ".parquet")
 _SHARD = ".parquet"

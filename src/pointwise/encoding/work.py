@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.data.files import atomic_write
-from pointwise.data.saved import load_arrays, save_arrays
+from pointwise._files import atomic_write
 from pointwise.encoding.lock import LOCK, alone_in
 from pointwise.encoding.parts import Part
 from pointwise.errors import InputError
+from pointwise.tables.saved import load_arrays, save_arrays
 
 MANIFEST = "manifest.json"
 PART = ".part.safetensors"

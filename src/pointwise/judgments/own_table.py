@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from pointwise.data.caption_json import parsed_json
-from pointwise.data.columns import first_line
 from pointwise.errors import InputError
+from pointwise.items.caption_json import parsed_json
 from pointwise.judgments.protocol import Values
 from pointwise.judgments.tree import read_text
 from pointwise.metrics.registry import closest_names
+from pointwise.tables.columns import first_line
 
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _Columns = dict[str, list[Any]]

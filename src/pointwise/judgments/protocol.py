@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from pointwise.data.images import Images
 from pointwise.errors import InputError
+from pointwise.items.images import Images
 
 Rows: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 Values: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from pointwise.agreement import Estimate, agreement
+from pointwise._agreement import Estimate, agreement
 from pointwise.judgments.protocol import Choices, Judgments, Ratings, Rows, Values
 from pointwise.judgments.scoring import Scores
 

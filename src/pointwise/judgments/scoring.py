@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 
-from pointwise.arrays import Array
-from pointwise.data.table import FeatureTable
+from pointwise._arrays import Array
 from pointwise.errors import InputError
 from pointwise.judgments.features import Features
 from pointwise.judgments.protocol import Draw, Judgments, Values
@@ -17,6 +16,7 @@ from pointwise.metrics.registry import METRICS, closest_names
 from pointwise.score import Score
 from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.pairs import Pairs
+from pointwise.tables.table import FeatureTable
 
 REFERENCE_METRIC = "ref_clip_score"
 PUBLISHED = ("mid", "clip_score", REFERENCE_METRIC)

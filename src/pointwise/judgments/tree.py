@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pointwise.data.caption_json import parsed_json
-from pointwise.data.caption_rows import decoded
-from pointwise.data.images import SUFFIXES, Images, Pixels, open_images
 from pointwise.errors import InputError
+from pointwise.items.caption_json import parsed_json
+from pointwise.items.caption_rows import decoded
+from pointwise.items.images import SUFFIXES, Images, Pixels, open_images
 
 Paths = Mapping[str, Path]  # by the name of the file alone
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.arrays import Array, as_features
+from pointwise._arrays import Array, as_features
 from pointwise.errors import InputError
 from pointwise.score import Score, mean_score
 from pointwise.summaries.gaussian import GaussianPair

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.arrays import Array
-from pointwise.data.table import FeatureTable, as_table
+from pointwise._arrays import Array
 from pointwise.errors import InputError, ordinal
 from pointwise.metrics.jackknife import Removal, Side, Terms, standard_error
 from pointwise.neighbors import Neighbors, knn
@@ -17,6 +16,7 @@ from pointwise.neighbors.knn import require_count, require_enough
 from pointwise.score import Score, mean_score
 from pointwise.summaries.neighborhoods import Duplicates
 from pointwise.summaries.self_neighbors import self_neighbors
+from pointwise.tables.table import FeatureTable, as_table
 
 FLOORED = "the smallest positive distance stands in"
 

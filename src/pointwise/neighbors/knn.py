@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.arrays import Array, as_features, require_same_width
+from pointwise._arrays import Array, as_features, require_same_width
 from pointwise.errors import InputError, ordinal
 from pointwise.neighbors import blocked
 

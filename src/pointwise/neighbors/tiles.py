@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
+from pointwise._products import full_precision, product
 from pointwise.errors import InputError
-from pointwise.products import full_precision, product
 
 GROUP = 32  # tiles are padded to a multiple of this, so that rows can be reduced in equal groups
 _WIDTH = 1536  # rows of a tile: 1536 x 1536 float32 is 9 MB, which stays in the last-level cache

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 
-from pointwise.arrays import require_comparable
+from pointwise._arrays import require_comparable
 from pointwise.errors import InputError
 from pointwise.score import Values
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pointwise.arrays import require_comparable
+from pointwise._arrays import require_comparable
 
 _BLOCK_BYTES = 128 << 20  # float64 rows centred at a time; a block is far taller than wide, so that few are stacked
 

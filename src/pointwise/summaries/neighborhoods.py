@@ -11,8 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from pointwise.arrays import Array, require_comparable
-from pointwise.data.table import FeatureTable, as_table
+from pointwise._arrays import Array, require_comparable
 from pointwise.errors import InputError
 from pointwise.neighbors import Neighbors, blocked
 from pointwise.neighbors.knn import (
@@ -24,6 +23,7 @@ from pointwise.neighbors.knn import (
 )
 from pointwise.summaries.dimension import intrinsic_dimension
 from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
+from pointwise.tables.table import FeatureTable, as_table
 
 Duplicates = Literal["raise", "floor", "keep"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]

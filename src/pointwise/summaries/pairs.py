@@ -8,10 +8,10 @@ from typing import Protocol
 
 import torch
 
-from pointwise.data.table import FeatureTable
 from pointwise.errors import InputError
 from pointwise.score import Score, mean_score
 from pointwise.summaries.gaussian import GaussianPair
+from pointwise.tables.table import FeatureTable
 
 _NO_TEXT = "carries no text features; give it text=, one row per sample, or encode it together with its captions."
 

@@ -7,7 +7,7 @@ from collections.abc import Sized
 
 import numpy as np
 
-from pointwise.arrays import Array, Column, as_features, as_numbers
+from pointwise._arrays import Array, Column, as_features, as_numbers
 from pointwise.errors import InputError
 from pointwise.score import Values
 

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 from scipy.special import i0e
 
-from pointwise.arrays import Array
+from pointwise._arrays import Array
 from pointwise.errors import InputError
 from pointwise.score import Values
 from pointwise.synthetic.checks import as_rows, generator, require_between, require_pairs, require_whole

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import rel_entr
 
-from pointwise.arrays import Array, Column, as_numbers
+from pointwise._arrays import Array, Column, as_numbers
 from pointwise.errors import InputError
 from pointwise.score import Values
 from pointwise.synthetic.checks import as_whole_numbers, generator, require_pairs, require_whole

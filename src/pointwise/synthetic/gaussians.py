@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointwise.arrays import Array, as_numbers
+from pointwise._arrays import Array, as_numbers
 from pointwise.errors import InputError
 from pointwise.score import Values
 from pointwise.synthetic.checks import as_rows, generator, require_pairs

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from pointwise.arrays import Column
+from pointwise._arrays import Column
 from pointwise.errors import InputError
 from pointwise.score import Values
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pointwise.arrays import Column
+from pointwise._arrays import Column
 from pointwise.synthetic.scene_sentences import COLOURS, SHAPES
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pointwise.arrays import Column
+from pointwise._arrays import Column
 from pointwise.errors import InputError
 from pointwise.score import Values
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.special import xlogy
 
-from pointwise.arrays import Array, Column
+from pointwise._arrays import Array, Column
 from pointwise.errors import InputError
 from pointwise.score import Values
 from pointwise.synthetic import scene_sentences as sentences

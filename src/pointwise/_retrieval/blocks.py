@@ -1,0 +1,115 @@
+"""Blocks: a matrix of similarities by some of its rows at a time, given whole or by a function that makes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from pointwise._arrays import Array, Column, as_column, as_numbers
+from pointwise.errors import InputError
+
+Similarity: TypeAlias = "Array | Callable[[slice], Array]"
+
+_ENTRIES_AT_ONCE = 1 << 23
+
+
+class Blocks:
+    """The rows of similarities of n items, some at a time, as floating-point tensors on the device they come on.
+
+    Args:
+        similarity: an array [n, ...], or a function from a slice of the n rows to that part of the array, which then is
+            never held as a whole.
+        n: how many rows there are, where similarity is a function.
+
+    Attributes:
+        n: number of rows.
+        shape: of one row.
+
+    Raises:
+        InputError: n is missing or another than that of the array, or there are no rows; on the way, a block that is
+            not what was asked for, or holds NaN or +inf. Minus infinity is allowed: such a pair is ruled out.
+    """
+
+    def __init__(self, similarity: Similarity, *, n: int | None = None) -> None:
+        if callable(similarity):
+            if n is None:
+                raise InputError("similarity is a function, so how many rows it has must be said: give n=.")
+            self._of = similarity
+        else:
+            rows = _length(similarity, "similarity")
+            if n is not None and n != rows:
+                raise InputError(f"similarity has {rows} rows, but n is {n}; leave n out.")
+            n, self._of = rows, lambda some: similarity[some]
+        if n < 1:
+            raise InputError(f"similarity has {n} rows; it must have at least one.")
+        self.n = n
+        self.shape: tuple[int, ...] = ()
+        self.shape = tuple(self._block(slice(0, 1)).shape[1:])
+        if 0 in self.shape:
+            raise InputError(f"similarity has shape {[n, *self.shape]}: there is nothing that its rows are similar to.")
+
+    def require_matrix(self) -> int:
+        """Return the number of columns.
+
+        Raises:
+            InputError: the similarity is not [n, b].
+        """
+        if len(self.shape) != 1:
+            raise InputError(f"similarity has shape {[self.n, *self.shape]}; it must have two dimensions [n, b].")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        step = max(1, _ENTRIES_AT_ONCE // math.prod(self.shape))
+        for start in range(0, self.n, step):
+            rows = slice(start, min(start + step, self.n))
+            yield rows, self._block(rows)
+
+    def _block(self, rows: slice) -> torch.Tensor:
+        with torch.no_grad():
+            block = _as_tensor(self._of(rows))
+        expected = (rows.stop - rows.start, *self.shape)
+        if block.ndim < 2 or block.shape[0] != expected[0] or (self.shape and tuple(block.shape) != expected):
+            raise InputError(
+                f"similarity has shape {list(block.shape)} in rows {rows.start} to {rows.stop - 1}; "
+                f"it must be {list(expected) if self.shape else f'[{expected[0]}, b]'} there."
+            )
+        bad = block.isnan() | block.isposinf()
+        if bad.any():
+            place = [int(i) for i in bad.nonzero()[0]]
+            raise InputError(
+                f"similarity has {float(block[tuple(place)])} in row {rows.start + place[0]}, column {place[1]}; "
+                "values must be finite, or -inf for a pair that is ruled out."
+            )
+        return block
+
+
+def as_groups(values: Array | None, *, name: str, what: str, length: int) -> Column:
+    """Return the group of each row or column (`what`), which are 0 to length - 1 where values is None.
+
+    Raises:
+        InputError: there is not one for each.
+    """
+    if values is None:
+        return np.arange(length)
+    count = _length(values, name)
+    if count != length:
+        raise InputError(f"{name} has {count} values but similarity has {length} {what}; give one for each.")
+    return as_column(values, name=name, length=length)
+
+
+def _length(x: Array, name: str) -> int:
+    try:
+        return len(x)
+    except TypeError:
+        raise InputError(f"{name} has no length (its type is {type(x).__name__}); give an array.") from None
+
+
+def _as_tensor(block: Array) -> torch.Tensor:
+    if isinstance(block, torch.Tensor) and block.is_floating_point():
+        floating: torch.Tensor = block.detach()
+        return floating.float() if floating.dtype.itemsize < 4 else floating
+    return torch.from_numpy(as_numbers(block, name="similarity"))

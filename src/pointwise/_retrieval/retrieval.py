@@ -1,0 +1,274 @@
+"""Retrieval: how early the partner of each item comes among all candidates, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from pointwise._arrays import Array, Column
+from pointwise._retrieval.blocks import Blocks, Similarity, as_groups
+from pointwise._retrieval.ranks import Counts, Ranks, Values, checked_ks
+from pointwise.errors import InputError
+from pointwise.score import Score, error_of_mean, mean_score
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Direction:
+    """Retrieval in one direction: each query against all candidates.
+
+    Args:
+        recall: k -> Score: share of queries with a right candidate among the first k; higher is better.
+        reciprocal_rank: Score of 1 / rank; higher is better.
+        ranks: float64 [q], of the first right candidate of each query, 1 is best.
+        groups: [q], of the queries: those of one group are alike, and count less than as many of different ones.
+        candidates: how many each query is set against.
+        queries: [q], the row, or column, of each query: all but those without a partner.
+        without_partner: how many rows, or columns, have no partner, and so are no queries.
+
+    >>> retrieval(np.eye(8)[::-1], ks=[1]).image_to_text
+    Direction(8 queries, 8 candidates: recall@1 0, reciprocal_rank 0.2..., median_rank 5)
+    """
+
+    recall: Mapping[int, Score]
+    reciprocal_rank: Score
+    ranks: Values
+    groups: Column
+    candidates: int
+    queries: Counts
+    without_partner: int
+
+    @property
+    def median_rank(self) -> float:
+        """The median of the ranks; lower is better, 1 is best."""
+        return float(np.median(self.ranks))
+
+    def median_rank_interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the two order statistics of the ranks that hold the median at this level, whatever law they have.
+
+        Of n independent queries they are those of rank l and n + 1 - l, with the largest l for which a binomial
+        variable of n and ½ is below l with probability (1 - level) / 2 at most. Queries of one group count as so many
+        independent ones as leave the share below the median as uncertain as it is. Where even the extremes do not
+        hold the median at this level, as with fewer than 6 queries at 95 %, the ends are 1 and the number of
+        candidates.
+
+        Raises:
+            InputError: level is not between 0 and 1.
+        """
+        from scipy.stats import binom
+
+        if not 0 < level < 1:
+            raise InputError(f"level is {level}; it must lie strictly between 0 and 1, 0.95 say.")
+        ordered = np.sort(self.ranks)
+        n = len(ordered)
+        independent = _independent(self.ranks <= self.median_rank, self.groups)
+        place = int(binom.ppf((1 - level) / 2, independent, 0.5)) * n // independent
+        if place < 1:
+            return 1.0, float(self.candidates)
+        return float(ordered[place - 1]), float(ordered[n - place])
+
+    def to_dict(self) -> dict[str, float]:
+        """Return {name: value}: recall@k, reciprocal_rank, median_rank."""
+        return {
+            **{f"recall@{k}": score.value for k, score in self.recall.items()},
+            "reciprocal_rank": self.reciprocal_rank.value,
+            "median_rank": self.median_rank,
+        }
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in self.to_dict().items())
+        alone = f" and {self.without_partner} without partner" if self.without_partner else ""
+        return f"Direction({len(self.ranks)} queries{alone}, {self.candidates} candidates: {numbers})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Retrieval:
+    """Retrieval in both directions; rows of the similarity are images and columns texts, or whatever else they are.
+
+    Args:
+        image_to_text: each row against all columns.
+        text_to_image: each column against all rows.
+
+    >>> retrieval(np.eye(3), ks=[1]).to_dict()["image_to_text_recall@1"]
+    1.0
+    """
+
+    image_to_text: Direction
+    text_to_image: Direction
+
+    def to_dict(self) -> dict[str, float]:
+        """Return {name: value} of both, as image_to_text_recall@1."""
+        both = {"image_to_text": self.image_to_text, "text_to_image": self.text_to_image}
+        return {f"{way}_{name}": value for way, found in both.items() for name, value in found.to_dict().items()}
+
+    def __repr__(self) -> str:
+        return f"Retrieval(\n  image_to_text={self.image_to_text},\n  text_to_image={self.text_to_image},\n)"
+
+
+def retrieval(
+    similarity: Similarity,
+    *,
+    groups_x: Array | None = None,
+    groups_y: Array | None = None,
+    ks: Sequence[int] = (1, 5, 10),
+    n: int | None = None,
+) -> Retrieval:
+    r"""How often the partner of an item is among the k candidates that are most similar to it, both ways.
+
+    .. math:: \mathrm{R@}k = \frac1n \sum_i \mathbb 1\{\mathrm{rank}_i \le k\}, \qquad
+              \mathrm{rank}_i = 1 + \#\{j \text{ wrong}: S_{ij} > \max_{j' \text{ right}} S_{ij'}\}
+
+    A share in [0, 1], higher is better. Where an item has several partners (five captions of an image), the first of
+    them counts. Candidates that are equally similar come in random order, and what is given is the exact expectation
+    over it: a similarity that is the same everywhere does as well as chance, not better or worse. With more
+    candidates all of this gets harder: compare like with like.
+
+    An item whose group is on its side alone, as of an image without a text, is nobody's partner: it is a candidate
+    like all others, and no query. How many these are is in the result.
+
+    Intervals are over the queries, with the candidates as they are; queries of one group are taken to be alike. A k
+    beyond the number of candidates is always a hit.
+
+    Args:
+        similarity: [n, b], row i the similarity of image i to each text; or a function from a slice of rows to that
+            part, called twice for each part (once to find the partners, once to rank them), so that nothing of the
+            size of the whole is held. Minus infinity rules a pair out.
+        groups_x: [n], integers or strings; the row number of each if left out.
+        groups_y: [b]; row i and column j belong together where their groups are equal. With several captions of an
+            image it is enough to give here the row of each text's image, and -1 for a text that has none. Column
+            numbers if left out.
+        ks: the numbers of candidates looked at.
+        n: rows, where similarity is a function.
+
+    Returns:
+        Retrieval, with `image_to_text` and `text_to_image`, each with ``recall[k]``, ``reciprocal_rank``, ``ranks``,
+        ``queries``, ``median_rank`` and its interval.
+
+    Raises:
+        InputError: no row has a partner, groups that do not fit, NaN or +inf, a k below 1.
+
+    Reference: the protocol is that of Karpathy and Fei-Fei (2015), https://arxiv.org/abs/1412.2306, section 4.1.
+
+    >>> similarity = [[3.0, 1.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 9.0]]
+    >>> found = retrieval(similarity, ks=[1, 2])
+    >>> found.image_to_text.recall[1].per_sample.tolist(), found.image_to_text.ranks.tolist()
+    ([1.0, 0.0, 1.0], [1.0, 2.0, 1.0])
+    >>> found.text_to_image.recall[1].per_sample.tolist()  # the second text is as near to either of two images
+    [1.0, 0.5, 1.0]
+    >>> retrieval(similarity, groups_y=[0, -1, 2], ks=[1]).image_to_text  # nobody belongs to row 1, nor to column 1
+    Direction(2 queries and 1 without partner, 3 candidates: recall@1 1, reciprocal_rank 1, median_rank 1)
+    """
+    ks = checked_ks(ks)
+    blocks = Blocks(similarity, n=n)
+    b = blocks.require_matrix()
+    if groups_x is None and groups_y is None and b != blocks.n:
+        raise InputError(
+            f"similarity has {blocks.n} rows and {b} columns, so which belong together must be said: "
+            "groups_y= is, for each column, the row that it belongs to."
+        )
+    group_x = as_groups(groups_x, name="groups_x", what="rows", length=blocks.n)
+    group_y = as_groups(groups_y, name="groups_y", what="columns", length=b)
+    code_x, code_y = _codes(group_x, group_y)
+    by_row, by_column = _ranks(blocks, code_x, code_y)
+    return Retrieval(_direction(by_row, code_x, code_y, ks), _direction(by_column, code_y, code_x, ks))
+
+
+def _codes(group_x: Column, group_y: Column) -> tuple[Counts, Counts]:
+    """Both as whole numbers, equal where the groups are."""
+    if group_x.dtype.kind != group_y.dtype.kind:
+        words = {"U": "strings", "i": "integers"}
+        raise InputError(
+            f"the groups of rows are {words[group_x.dtype.kind]} (the first is {group_x[0]!r}) and those of columns "
+            f"{words[group_y.dtype.kind]} ({group_y[0]!r}), so none are equal; give both in the same way."
+        )
+    codes = np.unique(np.concatenate([group_x, group_y]), return_inverse=True)[1]
+    code_x, code_y = codes[: len(group_x)], codes[len(group_x) :]
+    if not np.isin(code_x, code_y).any():
+        raise InputError(
+            f"no row has a column of its group (the first row is of group {group_x[0].item()!r}, the first column of "
+            f"{group_y[0].item()!r}); give rows and columns that belong together the same group."
+        )
+    return code_x, code_y
+
+
+def _ranks(blocks: Blocks, code_x: Counts, code_y: Counts) -> tuple[Ranks, Ranks]:
+    partners = _Partners(code_x, code_y)
+    rows = [np.zeros(blocks.n, dtype=np.int64) for _ in range(3)]
+    columns = [np.zeros(len(code_y), dtype=np.int64) for _ in range(3)]
+    best_of_columns = torch.full((len(code_y),), -torch.inf, dtype=torch.float64)
+    for some, block in blocks:
+        row, column = partners.of(some, block.device)
+        own = block[row, column]
+        best = block.new_full((len(block),), -torch.inf).scatter_reduce(0, row, own, "amax")
+        _count(rows, some, block, best[:, None], row[own == best[row]], dim=1)
+        best_of_columns = best_of_columns.to(block.device).scatter_reduce(0, column, own.double(), "amax")
+    for some, block in blocks:
+        row, column = partners.of(some, block.device)
+        best = best_of_columns.to(block.device, block.dtype)
+        _count(columns, slice(None), block, best, column[block[row, column] == best[column]], dim=0)
+    changed = np.flatnonzero((columns[2] == 0) & np.isin(code_y, code_x))
+    if len(changed):
+        raise InputError(
+            f"similarity gave other values when it was called again, for column {changed[0]} among others; "
+            "it must be the same for the same rows: give the whole array, or make the function exact."
+        )
+    return Ranks(*rows), Ranks(*columns)
+
+
+class _Partners:
+    """The pairs of row and column that belong together, of some rows at a time."""
+
+    def __init__(self, code_x: Counts, code_y: Counts) -> None:
+        self._codes = code_x
+        self._columns = np.argsort(code_y, kind="stable")  # group by group
+        self._size = np.bincount(code_y, minlength=int(code_x.max()) + 1)
+        self._start = np.cumsum(self._size) - self._size
+
+    def of(self, rows: slice, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """The places in these rows, and in all columns, of each pair."""
+        codes = self._codes[rows]
+        size = self._size[codes]
+        row = np.repeat(np.arange(len(codes)), size)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)
+        column = self._columns[self._start[codes][row] + within]
+        return torch.from_numpy(row).to(device), torch.from_numpy(column).to(device)
+
+
+def _count(
+    totals: list[Counts], place: slice, block: torch.Tensor, best: torch.Tensor, right: torch.Tensor, *, dim: int
+) -> None:
+    """Add how many are above the best right one, how many wrong ones equal it, and how many right ones do."""
+    own = torch.bincount(right, minlength=block.shape[1 - dim])
+    above, equal = (block > best).sum(dim=dim), (block == best).sum(dim=dim)
+    for total, counts in zip(totals, (above, equal - own, own), strict=True):
+        total[place] += counts.cpu().numpy()
+
+
+def _direction(ranks: Ranks, own: Counts, others: Counts, ks: Sequence[int]) -> Direction:
+    queries = np.flatnonzero(np.isin(own, others))
+    ranks, groups = ranks.at(queries), own[queries]
+
+    def score(values: Values) -> Score:
+        return mean_score(values, of="pair", groups=groups)
+
+    return Direction(
+        {k: score(ranks.hits(k)) for k in ks},
+        score(ranks.reciprocal()),
+        ranks.expected(),
+        groups,
+        candidates=len(others),
+        queries=queries,
+        without_partner=len(own) - len(queries),
+    )
+
+
+def _independent(below: np.ndarray[Any, np.dtype[np.bool_]], groups: Counts | Column) -> int:
+    """As how many independent queries these say where the median is."""
+    n, share = len(below), float(below.mean())
+    error = error_of_mean(below.astype(np.float64), groups)
+    if not error > 0:
+        return len(np.unique(groups))
+    return max(1, min(n, round(1 + share * (1 - share) / error**2)))

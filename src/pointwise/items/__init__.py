@@ -1,0 +1,1 @@
+"""What is encoded: images and captions, read from the files they come in, and matched."""

@@ -1,0 +1,115 @@
+"""Captions from plain texts: one a line in a .txt, or a .txt beside each image in a folder or archive."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pointwise.errors import InputError
+from pointwise.items.archives import Files, files_of, printable
+from pointwise.items.caption_json import parsed_json
+from pointwise.items.caption_rows import Rows, decoded
+from pointwise.items.images import SUFFIXES
+
+_TEXT_SUFFIXES = (".txt", ".caption")  # the first that an image has counts
+_JSON_FIELDS = ("caption", "text")
+_LARGEST = 1 << 20  # bytes of one file beside an image
+_LARGEST_ALL = 1 << 31  # bytes of all, so that a small archive cannot fill the memory
+_FLICKR = re.compile(r"(?P<name>[^\t]+?\.(?:jpe?g|png))(?:#\d+)?\t", re.IGNORECASE)  # a.jpg#0<tab>caption
+
+
+def read_lines(path: Path) -> Rows:
+    """Return the lines of a .txt, one caption each.
+
+    Where the first line is like those of Flickr8k, ``a.jpg#0``, a tab and a caption, all must be.
+    """
+    lines = re.split("\r\n|\r|\n", decoded(path.read_bytes()))
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines or not _FLICKR.match(lines[0]):
+        return Rows(None, lines, lambda i: f"line {i + 1}")
+    cells = [line.partition("\t") for line in lines]
+    lacking = [i for i, (_, tab, _) in enumerate(cells) if not tab]
+    if lacking:
+        raise InputError(
+            f"its first line is an image, a tab and a caption, but {len(lacking)} of {len(lines)} lines have no tab "
+            f"(first: line {lacking[0] + 1}); write all lines alike."
+        )
+    return Rows(
+        [re.sub(r"#\d+$", "", name) for name, _, _ in cells],
+        [text.strip() for _, _, text in cells],
+        lambda i: f"line {i + 1}",
+    )
+
+
+def read_beside_images(path: Path) -> Rows:
+    """Return the captions of a folder, .zip or .tar that lie beside the images, in files of the same name.
+
+    The caption of ``cat/a.jpg`` is in ``cat/a.txt``, else in ``cat/a.caption``, else it is the field "caption" or
+    "text" of ``cat/a.json``. In archives the name may also end at its first dot, as in webdataset: ``a.txt`` is that
+    of ``a.left.jpg`` too. A row names its image by the path that ``open_images`` has as the id, or, where the
+    image is not there, by the path without suffix. An image without a caption gives no row.
+    """
+    files = files_of(path)
+    images = [name for name in files.names if name.lower().endswith(SUFFIXES)]
+    texts = {stem: name for suffix in reversed(_TEXT_SUFFIXES) for stem, name in _stems(files, suffix)}
+    objects = dict(_stems(files, ".json"))
+
+    found: dict[str, str] = {}  # the image: the file that has its caption
+    for image in images:
+        stems = [posixpath.splitext(image)[0]]
+        if not path.is_dir():
+            stems.append(_key(image))
+        name = next((place[stem] for place in (texts, objects) for stem in stems if stem in place), None)
+        if name is not None:
+            found[image] = name
+    taken = set(found.values())
+    found |= {stem: name for stem, name in texts.items() if name not in taken}
+
+    captions = _read_all(files, set(found.values()))
+    named = sorted(name for name in found if found[name] in captions)
+    if not named:
+        raise InputError(
+            f"it holds {len(images)} images and no captions; files that end in {' or '.join(_TEXT_SUFFIXES)} were "
+            "looked for. A table of captions in it is given by its own path, such as folder/metadata.jsonl."
+        )
+    shared = "" if path.is_dir() else posixpath.commonpath([posixpath.dirname(name) for name in images or named])
+    ids = [printable(name.removeprefix(f"{shared}/") if shared else name) for name in named]
+    return Rows(ids, [captions[found[name]] for name in named], lambda i: printable(found[named[i]]))
+
+
+def _stems(files: Files, suffix: str) -> Iterator[tuple[str, str]]:
+    return ((name[: -len(suffix)], name) for name in files.names if name.lower().endswith(suffix))
+
+
+def _key(name: str) -> str:
+    """The path up to the first dot of its last part: what webdataset knows a sample by."""
+    folder, slash, base = name.rpartition("/")
+    return f"{folder}{slash}{base.partition('.')[0]}"
+
+
+def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
+    """The caption in each of these files; a .json without one is left out."""
+    captions, total = {}, 0
+    for name in files.order:
+        if name not in wanted:
+            continue
+        data = files.read(name, limit=_LARGEST)
+        total += len(data)
+        if total > _LARGEST_ALL:
+            raise InputError(f"its captions unpack to more than {_LARGEST_ALL} bytes; give it in parts.")
+        try:
+            text = _caption_of(data) if name.lower().endswith(".json") else decoded(data)
+        except InputError as error:
+            raise InputError(f"in {printable(name)}, {error}") from None
+        if text is not None:
+            captions[name] = text.strip()
+    return captions
+
+
+def _caption_of(data: bytes) -> str | None:
+    content = parsed_json(decoded(data))
+    fields = content if isinstance(content, dict) else {}
+    return next((fields[field] for field in _JSON_FIELDS if isinstance(fields.get(field), str)), None)

@@ -1,0 +1,304 @@
+"""Images: a folder, a .zip or .tar, or an array of pictures, read one at a time as 8-bit RGB."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import posixpath
+import struct
+import tarfile
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from pointwise._arrays import Column
+from pointwise.errors import InputError
+from pointwise.items.archives import TARS, Files, files_of, printable
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+Content = TypeVar("Content")
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_LARGEST_FILE = 1 << 30  # bytes: nothing that unpacks to more is read, so that a small archive cannot fill the memory
+_BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
+_BROKEN_BYTES = (*_BROKEN, struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError)  # what damaged bytes raise
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Images:
+    """Pictures that are read when asked for: ``images[i]`` is uint8 [h, w, 3], RGB.
+
+    Args:
+        source: where they come from, for messages and provenance.
+        ids: [n], the path of each inside its source with "/" between folders, or its row number.
+        modes: [n], the top folder that each lies in, where there are folders.
+        reading_order: the positions 0..n-1 in the order in which reading all of them is quick.
+
+    How a file becomes RGB: the first frame; EXIF orientation applied; palette and grey spread to RGB; transparent
+    pixels laid over white; CMYK converted without a colour profile; of 16 bits the high 8 kept.
+    """
+
+    source: str
+    _: KW_ONLY
+    ids: Column
+    modes: Column | None
+    reading_order: Sequence[int]
+    _read: Callable[[int], Pixels]
+    _digest: Callable[[int], str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, i: int) -> Pixels:
+        """Return image i, uint8 [h, w, 3].
+
+        Raises:
+            InputError: it cannot be read: damaged, cut short, too large, or of a kind that has no 8-bit RGB form.
+        """
+        return self._read(range(len(self))[i])
+
+    def digest(self, i: int) -> str:
+        """Return the SHA-256 of image i as it is kept: of its file, not decoded, or of its shape and bytes in an array.
+
+        Where image i is read next, it is decoded from the very bytes that were hashed, whatever became of its file.
+
+        Raises:
+            InputError: its bytes cannot be read.
+
+        >>> images = open_images(np.array([0, 255, 0], dtype=np.uint8).reshape(3, 1, 1))
+        >>> images.digest(0) == images.digest(1), images.digest(0) == images.digest(2)
+        (False, True)
+        """
+        return self._digest(range(len(self))[i])
+
+    def __repr__(self) -> str:
+        modes = "" if self.modes is None else f", {len(np.unique(self.modes))} modes"
+        return f"Images({len(self)} from {self.source}{modes})"
+
+
+def open_images(source: str | Path | Pixels) -> Images:
+    """Open a folder, a .zip or .tar (also compressed), or an array of images, without decoding any yet.
+
+    Files with an image suffix count, at any depth, sorted by path; others, hidden ones and ``__MACOSX`` are left out.
+    The top folder that a file lies in is its mode; where all files lie directly in the source there are no modes.
+    The folders that all images of an archive share are its wrapping: neither a mode nor part of the ids. Archives are
+    read in memory and never unpacked to disk.
+
+    Args:
+        source: a path, or an array: uint8 [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1]; in a file, .npy.
+
+    Raises:
+        InputError: the source cannot be read, holds no images, holds some in sub-folders and some beside them, is an
+            array of another kind, or is an archive with a member that points outside of it.
+
+    >>> import numpy as np
+    >>> images = open_images(np.zeros((5, 8, 8), dtype=np.uint8))
+    >>> len(images), images[0].shape
+    (5, (8, 8, 3))
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, "an array")
+    path = Path(source)
+    name = path.name.lower()
+    if not os.path.exists(path):  # False also where it may not be asked
+        raise InputError(f"{source} does not exist; give a folder, a .zip or .tar of images, or an .npy of them.")
+    if os.path.isdir(path) or name.endswith((".zip", *TARS)):
+        return _from_files(files_of(path))
+    if name.endswith(".npy"):
+        return _from_npy(path)
+    if name.endswith(SUFFIXES):
+        raise InputError(f"{source} is a single image; give the folder, .zip or .tar that holds the images.")
+    raise InputError(
+        f"{source} is not a source of images; give a folder, a .zip, a .tar ({', '.join(TARS)}), "
+        "or an .npy of uint8 [n, h, w, 3]."
+    )
+
+
+def is_images(source: str | Path) -> bool:
+    """Say whether this path holds images rather than a table of features.
+
+    A folder does unless the first of its folders that holds either kind of file holds .parquet shards; a .zip, a .tar
+    and an image file do; an .npy does if it is uint8 [n, h, w, 3] or grey [n, h, w]. A path that cannot be read is no
+    image source.
+    """
+    path = Path(source)
+    name = path.name.lower()
+    if os.path.isdir(path):
+        for _, _, files in os.walk(path):
+            suffixes = {Path(file).suffix.lower() for file in files if not file.startswith(".")}
+            if ".parquet" in suffixes:
+                return False
+            if not suffixes.isdisjoint(SUFFIXES):
+                return True
+        return True
+    if name.endswith(".npy"):
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except _BROKEN:
+            return False
+        return bool(array.dtype == np.uint8 and array.ndim in (3, 4))
+    return os.path.exists(path) and name.endswith((".zip", *TARS, *SUFFIXES))
+
+
+def resize(image: Pixels, *, height: int, width: int) -> Pixels:
+    """Return the whole picture at this size by Pillow's bicubic filter, which antialiases what it shrinks."""
+    from PIL import Image
+
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _from_files(files: Files) -> Images:
+    path, packed = files.source, not files.source.is_dir()
+    names = [name for name in files.names if name.lower().endswith(SUFFIXES)]
+    shared = posixpath.commonpath([posixpath.dirname(name) for name in names]) if names and packed else ""
+    row = {name: i for i, name in enumerate(names)}
+    order = [row[name] for name in files.order if name in row]
+
+    def content(i: int) -> bytes:
+        with files.open(names[i]) as stream:
+            return _unpacked(stream) if packed else stream.read()
+
+    to_hash, to_read = _same(content)
+
+    def read(i: int) -> Pixels:
+        with _naming(path, names[i]):
+            return _decode(io.BytesIO(to_read(i)))
+
+    def digest(i: int) -> str:
+        with _naming(path, names[i]):
+            return hashlib.sha256(to_hash(i)).hexdigest()
+
+    return _named(path, [posixpath.relpath(name, shared) if shared else name for name in names], order, read, digest)
+
+
+def _from_npy(path: Path) -> Images:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except _BROKEN as error:
+        raise InputError(
+            f"{path} cannot be read as an .npy array: {_reason(error)}. Write it again with numpy.save."
+        ) from None
+    return _from_array(array, str(path))
+
+
+def _from_array(array: Any, source: str) -> Images:
+    found = f"{source} holds {array.dtype} {list(array.shape)}"
+    if array.dtype != np.uint8:
+        raise InputError(f"{found}; images must be uint8 [n, h, w, 3], 0 black and 255 white: scale, round, convert.")
+    if array.ndim == 4 and array.shape[1] == 3 and array.shape[3] not in (1, 3):
+        raise InputError(f"{found}; the colours must come last, [n, h, w, 3]: write x.transpose(0, 2, 3, 1).")
+    if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in (1, 3)):
+        raise InputError(f"{found}; images must be [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1].")
+    if 0 in array.shape:
+        raise InputError(f"{found}: there are no pixels in it; give at least one image of at least one pixel.")
+    count, height, width = array.shape[:3]
+    to_hash, to_read = _same(lambda i: np.array(array[i]))
+
+    def read(i: int) -> Pixels:
+        return np.array(np.broadcast_to(to_read(i).reshape(height, width, -1), (height, width, 3)))
+
+    def digest(i: int) -> str:
+        return hashlib.sha256(f"{array.shape[1:]} ".encode() + to_hash(i).tobytes()).hexdigest()
+
+    return Images(source, ids=np.arange(count), modes=None, reading_order=range(count), _read=read, _digest=digest)
+
+
+def _same(content: Callable[[int], Content]) -> tuple[Callable[[int], Content], Callable[[int], Content]]:
+    """What gives the content of an image to be hashed, and what gives it to be read: the same if that comes next."""
+    kept: dict[int, Content] = {}
+
+    def to_hash(i: int) -> Content:
+        kept.clear()
+        kept[i] = content(i)
+        return kept[i]
+
+    def to_read(i: int) -> Content:
+        return kept.pop(i) if i in kept else content(i)
+
+    return to_hash, to_read
+
+
+def _named(
+    path: Path,
+    names: Sequence[str],
+    order: Sequence[int],
+    read: Callable[[int], Pixels],
+    digest: Callable[[int], str],
+) -> Images:
+    """Images of files: their paths inside the source are their ids, the top folders their modes."""
+    if not names:
+        raise InputError(f"{path} holds no images; files with these suffixes were looked for: {', '.join(SUFFIXES)}.")
+    loose = [name for name in names if "/" not in name]
+    if 0 < len(loose) < len(names):
+        raise InputError(
+            f"{path} holds {len(loose)} images beside its sub-folders (the first is {loose[0]}) and "
+            f"{len(names) - len(loose)} in them. Sub-folders are modes: put every image into one, or none."
+        )
+    ids = [printable(name) for name in names]
+    modes = None if loose else np.asarray([name.split("/")[0] for name in ids])
+    return Images(str(path), ids=np.asarray(ids), modes=modes, reading_order=order, _read=read, _digest=digest)
+
+
+@contextmanager
+def _naming(source: Path, name: str) -> Iterator[None]:
+    """Turn whatever a damaged file raises into an InputError that names it."""
+    from PIL import Image
+
+    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+    try:
+        yield
+    except (*_BROKEN_BYTES, *bombs) as error:
+        size = f"more pixels than the {Image.MAX_IMAGE_PIXELS} taken as safe: " if isinstance(error, bombs) else ""
+        raise InputError(
+            f"{source}: {name} cannot be read as an image: {size}{_reason(error)}. "
+            "Mend or remove it, or go on without such files: --skip-bad, or skip_bad=True."
+        ) from None
+
+
+def _reason(error: BaseException) -> str:
+    if type(error).__name__ == "UnidentifiedImageError":  # it names an object in memory
+        return "it is in no format that Pillow knows, or its beginning is damaged"
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def _unpacked(stream: Any) -> bytes:
+    data: bytes = stream.read(_LARGEST_FILE + 1)
+    if len(data) > _LARGEST_FILE:
+        raise ValueError(f"it unpacks to more than {_LARGEST_FILE} bytes")
+    return data
+
+
+def _decode(stream: Any) -> Pixels:
+    from PIL import Image, ImageOps
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata does not concern the pixels
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(stream) as image:
+            return np.array(_as_rgb(ImageOps.exif_transpose(image), png=image.format == "PNG"))
+
+
+def _as_rgb(image: Image.Image, *, png: bool) -> Image.Image:
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or (png and image.mode == "I"):  # older releases of Pillow say I for 16 bits
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its pixels have 32 bits (mode {image.mode}), so black and white are not known")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")

@@ -1,0 +1,252 @@
+"""The similarities of contrastive models: KME, whose value can be pointwise mutual information, WPSE and CLIP."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import torch
+
+from pointwise._arrays import Array, as_numbers
+from pointwise._products import full_precision
+from pointwise.errors import InputError
+from pointwise.kernels import fused
+
+ENGINES = {"auto": fused.log_kernel_sum, "blocked": fused.log_kernel_sum}
+
+Scale: TypeAlias = "float | torch.Tensor"
+
+_LOG2_E = 1 / math.log(2)
+
+
+def kme_similarity(
+    x: Array,
+    y: Array,
+    *,
+    log_wx: Array | None = None,
+    log_wy: Array | None = None,
+    scale: Scale,
+    engine: str = "auto",
+) -> torch.Tensor:
+    r"""KME: the log of the inner product of two weighted point sets under a Gaussian kernel; higher is more alike.
+
+    .. math:: S(x, y) = \log \sum_{ij} w_i w'_j \, k(x_i, y_j), \qquad k(f, g) = \exp(-\tfrac{s}{2} \|f - g\|^2)
+
+    On the unit sphere k is exp(s (f·g - 1)), and one point of weight 1 is CLIP with scale s, less s. Off the sphere k
+    stays the Gaussian kernel. A similarity learned by symmetric InfoNCE estimates, in nats, pointwise mutual
+    information plus a constant.
+
+    Differentiable once, in points, log-weights and scale. Memory is that of the inputs, their gradients, the result and
+    a block of a few megabytes. bfloat16 and float16 are widened to float32, float64 stays. Neither
+    autocast nor TF32 is used, whatever the program allows.
+
+    Args:
+        x: points [n, m, d].
+        y: points [b, l, d].
+        log_wx: [n, m], natural logarithms of weights; -inf leaves a point out. None: -log m for each.
+        log_wy: [b, l]; None: -log l.
+        scale: s = 1 / sigma^2 > 0, a number or a tensor of one.
+        engine: "auto" or "blocked".
+
+    Returns:
+        S [n, b] in nats, float32 or float64.
+
+    Raises:
+        InputError: shapes or devices do not fit, a value is NaN or infinite, a sample has no point of positive weight,
+            or scale or engine is not one of those allowed.
+
+    Reference: Yoshida et al. (2025), https://arxiv.org/abs/2510.15508.
+
+    >>> x = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+    >>> kme_similarity(x, x[:, :1], scale=2.0)  # log (1/2 + exp(-2)/2)
+    tensor([[-0.5662]])
+    """
+    if engine not in ENGINES:
+        raise InputError(f"engine is {engine!r}; it must be one of {', '.join(map(repr, ENGINES))}.")
+    f, g = _in_one_space(_as_points(x, "x", 3), _as_points(y, "y", 3))
+    s = _as_scale(scale, "scale", f)
+    u = _log_weights(log_wx, "log_wx", f) - s / 2 * f.square().sum(dim=2)
+    v = _log_weights(log_wy, "log_wy", g) - s / 2 * g.square().sum(dim=2)
+    if f.shape[1] == g.shape[1] == 1:
+        with full_precision(f.device):
+            return (s * f[:, 0]) @ g[:, 0].t() + u + v.t()
+    return ENGINES[engine](f * (s * _LOG2_E), g, u * _LOG2_E, v * _LOG2_E) / _LOG2_E
+
+
+def wpse_similarity(
+    x: Array,
+    y: Array,
+    *,
+    wx: Array | None = None,
+    wy: Array | None = None,
+    scale: Scale,
+    linear: float = 0.667,
+    gaussian: float = 0.333,
+    sigma: float = 0.5,
+) -> torch.Tensor:
+    r"""WPSE: the inner product of two point sets with signed weights under a linear and a Gaussian kernel.
+
+    .. math:: S(x, y) = \frac{s}{m l} \sum_{ij} w_i w'_j \Big[ a_1\, x_i \cdot y_j
+              + a_2 \exp\Big(-\frac{\|x_i - y_j\|^2}{2 \sigma^2}\Big) \Big]
+
+    Higher is more alike. The Gaussian kernel is exact, where the official code draws random features. Differentiable
+    once, in points, weights and scale; memory and precision are as those of kme_similarity.
+
+    Args:
+        x: points [n, m, d].
+        y: points [b, l, d].
+        wx: [n, m], weights of any sign; None: 1 for each. A point of weight 0 still counts in m.
+        wy: [b, l].
+        scale: s > 0, a number or a tensor of one.
+        linear: a1.
+        gaussian: a2.
+        sigma: width of the Gaussian kernel.
+
+    Returns:
+        S [n, b], float32 or float64.
+
+    Raises:
+        InputError: shapes or devices do not fit, a value is NaN or infinite, or scale or sigma is not positive.
+
+    Reference: Uesaka et al. (2025), https://arxiv.org/abs/2404.19228, with the defaults of its code.
+
+    >>> x = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+    >>> wpse_similarity(x, x[:, :1], wx=torch.tensor([[1.0, -1.0]]), scale=2.0)
+    tensor([[0.9939]])
+    """
+    f, g = _in_one_space(_as_points(x, "x", 3), _as_points(y, "y", 3))
+    s = _as_scale(scale, "scale", f)
+    for name, number in (("linear", linear), ("gaussian", gaussian)):
+        if not math.isfinite(number):
+            raise InputError(f"{name} is {number}; it must be a finite number.")
+    steep = 1 / float(_as_scale(sigma, "sigma", f).detach()) ** 2
+    w, of_y = _weights(wx, "wx", f), _weights(wy, "wy", g)
+    with full_precision(f.device):
+        means = [(weights.unsqueeze(1) @ points).squeeze(1) for weights, points in ((w, f), (of_y, g))]
+        similar = linear * means[0] @ means[1].t()
+    if gaussian:
+        u, v = (-steep / 2 * _LOG2_E * points.square().sum(dim=2) for points in (f, g))
+        similar = similar + gaussian * fused.kernel_sum(f * (steep * _LOG2_E), g, u, v, w, of_y)
+    return similar * (s / (f.shape[1] * g.shape[1]))
+
+
+def clip_similarity(x: Array, y: Array, *, scale: Scale) -> torch.Tensor:
+    r"""CLIP: the scaled inner product of one vector of each, taken as they are; higher is more alike.
+
+    .. math:: S(x, y) = s \, x \cdot y, \qquad s = 1 / \tau
+
+    It is the cosine over the temperature where the vectors have unit length; they are not scaled here.
+
+    Args:
+        x: [n, d].
+        y: [b, d].
+        scale: s > 0, a number or a tensor of one.
+
+    Returns:
+        S [n, b], float32 (also of bfloat16 and float16) or float64.
+
+    Raises:
+        InputError: shapes or devices do not fit, a value is NaN or infinite, or scale is not positive.
+
+    Reference: Radford et al. (2021), https://arxiv.org/abs/2103.00020, figure 3.
+
+    >>> clip_similarity(torch.eye(2), torch.eye(2), scale=5.0)
+    tensor([[5., 0.],
+            [0., 5.]])
+    """
+    f, g = _in_one_space(_as_points(x, "x", 2), _as_points(y, "y", 2))
+    s = _as_scale(scale, "scale", f)
+    with full_precision(f.device):
+        return (s * f) @ g.t()
+
+
+def _as_points(x: Array, name: str, ndim: int) -> torch.Tensor:
+    points = _as_floating(x, name)
+    shape = {2: "one vector per sample [samples, d]", 3: "point sets [samples, points, d]"}[ndim]
+    if points.ndim != ndim:
+        advice = "; for one point each give x[:, None]".replace("x", name) if (ndim, points.ndim) == (3, 2) else ""
+        raise InputError(f"{name} has shape {list(points.shape)}; it must be {shape}{advice}.")
+    if 0 in points.shape[1:]:
+        raise InputError(f"{name} has shape {list(points.shape)}; it must be {shape} with at least one of each.")
+    return points
+
+
+def _as_floating(x: Array, name: str) -> torch.Tensor:
+    """A torch tensor keeps its graph; what is not one is read as float64. Less than float32 is widened to it."""
+    tensor = x if isinstance(x, torch.Tensor) else torch.from_numpy(as_numbers(x, name=name))
+    if tensor.is_complex():
+        raise InputError(f"{name} holds complex values ({tensor.dtype}); only real numbers are allowed.")
+    if not tensor.is_floating_point():
+        return tensor.double()
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+def _in_one_space(f: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    if f.shape[-1] != g.shape[-1]:
+        raise InputError(f"x has points of {f.shape[-1]} dimensions but y of {g.shape[-1]}; both must be in one space.")
+    if f.device != g.device:
+        raise InputError(f"x is on {f.device} but y on {g.device}; move both to one device.")
+    _require_finite(f, "x")
+    _require_finite(g, "y")
+    dtype = torch.promote_types(f.dtype, g.dtype)
+    return f.to(dtype), g.to(dtype)
+
+
+@torch.no_grad()
+def _require_finite(points: torch.Tensor, name: str) -> None:
+    # NaN and inf survive a sum: nearly always it alone tells that there are none.
+    if torch.isfinite(points.sum()) or torch.isfinite(points).all():
+        return
+    bad = (~torch.isfinite(points)).flatten(1).any(dim=1).nonzero().flatten()
+    raise InputError(
+        f"{name} has NaN or inf in {len(bad)} of {len(points)} samples; the first is sample {int(bad[0])}. "
+        "Every value must be finite, those of points without weight too."
+    )
+
+
+def _as_scale(scale: Scale, name: str, like: torch.Tensor) -> torch.Tensor:
+    number = torch.as_tensor(scale, dtype=like.dtype, device=like.device)
+    if number.numel() != 1:
+        raise InputError(f"{name} has shape {list(number.shape)}; it must be one number.")
+    value = float(number.detach())
+    if not 0 < value < math.inf:
+        raise InputError(f"{name} is {value:g}; it must be a finite number above zero.")
+    return number.reshape(())
+
+
+def _log_weights(log_w: Array | None, name: str, points: torch.Tensor) -> torch.Tensor:
+    if log_w is None:
+        return points.new_full(points.shape[:2], -math.log(points.shape[1]))
+    weights = _weights_like(log_w, name, points)
+    largest = weights.detach().amax(dim=1)  # NaN if one is, and -inf if all are
+    bad = (~torch.isfinite(largest)).nonzero().flatten()
+    if len(bad):
+        first = int(bad[0])
+        if largest[first] == -math.inf:
+            raise InputError(
+                f"{name} is -inf for every point of {int((largest == -math.inf).sum())} of {len(weights)} samples; "
+                f"the first is sample {first}. Each needs a point of positive weight: leave such samples out."
+            )
+        raise InputError(f"{name} has NaN or +inf in sample {first}; a log-weight must be a number or -inf.")
+    return weights
+
+
+def _weights(w: Array | None, name: str, points: torch.Tensor) -> torch.Tensor:
+    if w is None:
+        return points.new_ones(points.shape[:2])
+    weights = _weights_like(w, name, points)
+    bad = (~torch.isfinite(weights.detach())).any(dim=1).nonzero().flatten()
+    if len(bad):
+        raise InputError(f"{name} has NaN or inf in sample {int(bad[0])}; a weight must be a finite number.")
+    return weights
+
+
+def _weights_like(w: Array, name: str, points: torch.Tensor) -> torch.Tensor:
+    weights = _as_floating(w, name)
+    if weights.shape != points.shape[:2]:
+        raise InputError(
+            f"{name} has shape {list(weights.shape)}; it must be {list(points.shape[:2])}, one for each point."
+        )
+    if weights.device != points.device:
+        raise InputError(f"{name} is on {weights.device} but its points on {points.device}; move both to one device.")
+    return weights.to(points.dtype)

@@ -1,0 +1,226 @@
+"""Sums of kernels over all pairs of points of two sets, block by block: no n x b x m x l array is made, either way.
+
+Both functions can be differentiated once. What they keep for it are their inputs and the [n, b] result; the backward
+pass makes each block again. Exponents are in base two: on CPUs PyTorch's exp2 is four times as quick as its exp, and
+results that underflow slow it down far less.
+
+Another engine is a module with the same two functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+
+from pointwise._products import full_precision, product
+from pointwise.errors import InputError
+
+_ROWS, _COLUMNS = 512, 2560  # of a block: 5 MB of float32 stay in a CPU's cache, and the products are large enough
+_ROWS_ON_GPU, _COLUMNS_ON_GPU = 8192, 8192
+_LANES = 32  # samples side by side from which on PyTorch takes their maxima by vector instructions
+_LOG_TWO = math.log(2)
+
+Part: TypeAlias = "tuple[slice, slice]"  # some of the samples, some of their points
+Gradients: TypeAlias = "tuple[torch.Tensor | None, ...]"
+
+
+def log_kernel_sum(x: torch.Tensor, y: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    r""":math:`\log_2 \sum_{ij} 2^{x_i \cdot y_j + u_i + v_j}` of each pair of samples, [n, b].
+
+    Args:
+        x: [n, m, d], float32 or float64, as all others are then.
+        y: [b, l, d].
+        u: [n, m]; -inf leaves a point out.
+        v: [b, l]; likewise.
+    """
+    result: torch.Tensor = _LogKernelSum.apply(x, y, u, v)  # type: ignore[no-untyped-call]
+    return result
+
+
+def kernel_sum(
+    x: torch.Tensor, y: torch.Tensor, u: torch.Tensor, v: torch.Tensor, wx: torch.Tensor, wy: torch.Tensor
+) -> torch.Tensor:
+    r""":math:`\sum_{ij} w_i w'_j 2^{x_i \cdot y_j + u_i + v_j}` of each pair of samples, [n, b]; weights have any sign.
+
+    Args:
+        x: [n, m, d], float32 or float64, as all others are then.
+        y: [b, l, d].
+        u: [n, m], such that no exponent is above zero by more than rounding.
+        v: [b, l]; likewise.
+        wx: [n, m].
+        wy: [b, l].
+    """
+    result: torch.Tensor = _KernelSum.apply(x, y, u, v, wx, wy)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _LogKernelSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        total = x.new_full((len(x), len(y)), -math.inf)
+        with full_precision(x.device):
+            for columns in _columns(y):
+                points, offsets = _points_first(y[columns]), _points_first(v[columns])
+                for rows in _rows(x):
+                    block = _exponents(x[rows], points, offsets, len(y[columns]))
+                    above = u[rows].unsqueeze(2)
+                    peak = (_largest(block) + above).amax(dim=1, keepdim=True)
+                    peak.masked_fill_(peak == -math.inf, 0.0)  # all are left out: the sum is 0, its logarithm -inf
+                    block.sub_((peak - above).unsqueeze(2)).exp2_()
+                    partial = block.flatten(1, 2).sum(dim=1).log2_().add_(peak.squeeze(1))
+                    here = total[rows[0], columns[0]]
+                    here.copy_(torch.logaddexp2(here, partial))
+        ctx.save_for_backward(x, y, u, v, total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Gradients:
+        _refuse_second_derivatives()
+        x, y, u, v, total = ctx.saved_tensors
+        total = total.masked_fill(total == -math.inf, 0.0)
+
+        def share(block: torch.Tensor, rows: Part, columns: Part) -> None:
+            pairs = rows[0], columns[0]
+            block.sub_((total[pairs].unsqueeze(1) - u[rows].unsqueeze(2)).unsqueeze(2)).exp2_()
+            block.mul_(grad[pairs][:, None, None])
+
+        factors = x, y, torch.ones_like(u), torch.ones_like(v)
+        return _gradients((x, y, v), factors, share, ctx.needs_input_grad)
+
+
+class _KernelSum(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        u: torch.Tensor,
+        v: torch.Tensor,
+        wx: torch.Tensor,
+        wy: torch.Tensor,
+    ) -> torch.Tensor:
+        total = x.new_zeros(len(x), len(y))
+        with full_precision(x.device):
+            for columns in _columns(y):
+                points, offsets, weights = (_points_first(table[columns]) for table in (y, v, wy))
+                for rows in _rows(x):
+                    block = _exponents(x[rows], points, offsets, len(y[columns]))
+                    block.add_(u[rows][:, :, None, None]).exp2_()
+                    over_x = (wx[rows].unsqueeze(1) @ block.flatten(2)).squeeze(1) * weights
+                    total[rows[0], columns[0]] += over_x.view(len(block), -1, block.shape[3]).sum(dim=1)
+        ctx.save_for_backward(x, y, u, v, wx, wy)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Gradients:
+        _refuse_second_derivatives()
+        x, y, u, v, wx, wy = ctx.saved_tensors
+
+        def kernel(block: torch.Tensor, rows: Part, columns: Part) -> None:
+            block.add_(u[rows][:, :, None, None]).exp2_()
+            block.mul_(grad[rows[0], columns[0]][:, None, None])
+
+        of_x, of_y, of_u, of_v, of_wx, of_wy = ctx.needs_input_grad
+        factors = x * wx.unsqueeze(2), y * wy.unsqueeze(2), wx, wy
+        dx, dy, dwx, dwy = _gradients((x, y, v), factors, kernel, (of_x, of_y, of_u or of_wx, of_v or of_wy))
+        return (
+            None if dx is None else dx * (wx * _LOG_TWO).unsqueeze(2),
+            None if dy is None else dy * (wy * _LOG_TWO).unsqueeze(2),
+            None if dwx is None else dwx * wx * _LOG_TWO,
+            None if dwy is None else dwy * wy * _LOG_TWO,
+            dwx,
+            dwy,
+        )
+
+
+def _refuse_second_derivatives() -> None:
+    # PyTorch's own once_differentiable lets them be silently zero where the gradient that comes in is a constant.
+    if torch.is_grad_enabled():
+        raise InputError(
+            "similarities of point sets can be differentiated once, and create_graph=True asks for second derivatives; "
+            "leave it out, or write the sum over all pairs of points out in torch operations."
+        )
+
+
+def _gradients(
+    made_of: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    factors: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
+    fill: Callable[[torch.Tensor, Part, Part], None],
+    needed: tuple[bool, ...],
+) -> Gradients:
+    """For each point of x, the sums of q p and of q w over all points of y; for each point of y, those over x.
+
+    Args:
+        made_of: x, y and v, which blocks of exponents are made of.
+        factors: p of x and of y, each [samples, points, d], and w of x and of y.
+        fill: turns a block of exponents, of these rows and columns, into q.
+        needed: which of the sums of q p_y, q p_x, q w_y, q w_x are wanted; the others are None.
+    """
+    x, y, v = made_of
+    p_x, p_y, w_x, w_y = factors
+    sums = [torch.zeros_like(like) if need else None for like, need in zip(factors, needed, strict=True)]
+    dx, dy, du, dv = sums
+    with full_precision(x.device):
+        for columns in _columns(y):
+            count = len(y[columns])
+            points, offsets, p, w = (_points_first(table[columns]) for table in (y, v, p_y, w_y))
+            for rows in _rows(x):
+                block = _exponents(x[rows], points, offsets, count)
+                fill(block, rows, columns)
+                q = block.view(-1, len(points))
+                if dx is not None:
+                    dx[rows] += product(q, p.t()).view(dx[rows].shape)
+                if du is not None:
+                    du[rows] += (q @ w).view(du[rows].shape)
+                if dy is not None:
+                    dy[columns] += _samples_first(product(q.t(), p_x[rows].flatten(0, 1).t()), count)
+                if dv is not None:
+                    dv[columns] += _samples_first(w_x[rows].flatten() @ q, count)
+    return tuple(sums)
+
+
+def _exponents(some: torch.Tensor, points: torch.Tensor, offsets: torch.Tensor, count: int) -> torch.Tensor:
+    """The x . y + v of some samples of x and count of y: [samples of x, their points, points of y, samples of y]."""
+    return product(some.flatten(0, 1), points, offsets).view(*some.shape[:2], -1, count)
+
+
+def _largest(block: torch.Tensor) -> torch.Tensor:
+    """The maximum over the last dimension but one; halves are compared whole where the last one is short."""
+    while block.shape[3] < _LANES and block.shape[2] > 1:
+        half = (block.shape[2] + 1) // 2
+        block = torch.maximum(block[:, :, :half], block[:, :, -half:])
+    return block.amax(dim=2)
+
+
+def _points_first(part: torch.Tensor) -> torch.Tensor:
+    """Samples [b, l, ...] as rows [l b, ...]: side by side lie the same points of all samples, which sums go across."""
+    return part.transpose(0, 1).flatten(0, 1)
+
+
+def _samples_first(rows: torch.Tensor, count: int) -> torch.Tensor:
+    """Undo points_first for this number of samples."""
+    return rows.view(-1, count, *rows.shape[1:]).transpose(0, 1)
+
+
+def _rows(x: torch.Tensor) -> list[Part]:
+    return _parts(x, _ROWS if x.device.type == "cpu" else _ROWS_ON_GPU, side_by_side=1)
+
+
+def _columns(y: torch.Tensor) -> list[Part]:
+    return _parts(y, _COLUMNS if y.device.type == "cpu" else _COLUMNS_ON_GPU, side_by_side=_LANES)
+
+
+def _parts(table: torch.Tensor, size: int, *, side_by_side: int) -> list[Part]:
+    """A table in parts of about so many points, but at least so many samples; points are split where they must."""
+    n, m = table.shape[:2]
+    samples = _even(n, max(side_by_side, size // m))
+    points = _even(m, max(1, size // max(samples, 1)))
+    return [(slice(a, a + samples), slice(i, i + points)) for a in range(0, n, samples) for i in range(0, m, points)]
+
+
+def _even(total: int, most: int) -> int:
+    """The length of pieces, of this length at most, that are as even as can be."""
+    return max(1, math.ceil(total / max(1, math.ceil(total / most))))

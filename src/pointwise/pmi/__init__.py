@@ -1,0 +1,1 @@
+"""Pointwise mutual information learned from pairs: KmePmi and its constant."""

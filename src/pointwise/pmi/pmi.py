@@ -1,0 +1,302 @@
+"""KmePmi: the pointwise mutual information of pairs, by a similarity that is learned from other pairs."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pointwise._arrays import Array, as_features
+from pointwise.errors import InputError
+from pointwise.pmi.calibration import Calibration, pmi_calibration
+from pointwise.pmi.shares import Keys, at, copy_keys, require_varied, shares
+from pointwise.score import Score, mean_score
+from pointwise.training.canonical import CanonicalAxes, canonical_axes
+from pointwise.training.inputs import Inputs, Pairs
+from pointwise.training.model import DualEncoder, FrozenTokens, load_model, save_model
+from pointwise.training.train import train
+
+_POINTS, _MOST_AXES = 4, 64
+_STEPS, _EVERY, _WARMUP, _BATCH = 300, 10, 50, 256
+_RATE, _DECAY = 2e-3, 0.1
+_STRENGTH = 0.5  # of the relation that training starts with, in those of a Gaussian
+_NOISE = 0.1  # by which points differ at first, in sizes of an axis
+_SMALLEST = 0.3  # size of an axis without correlation, for the noise
+
+_AT_ONCE = 32  # pairs, of which all similarities are computed to take the diagonal
+_ARRAYS = ("pmi", "rows", "columns")
+
+Progress = Callable[[str, int, int], object]
+
+
+class KmePmi:
+    r"""Pointwise mutual information by a learned similarity, in nats: what `GaussianPair` is without a Gaussian.
+
+    .. math:: \mathrm{PMI}(x, y) = S(x, y) - c, \qquad S = \log \sum_{ij} w_i w'_j\, e^{s (f_i \cdot g_j - 1)}
+
+    S is learned by `KmePmi.fit` from pairs of rows, or by ``pointwise train`` before; c comes from pairs that were not
+    trained on. Higher is better: more likely together than apart.
+
+    Args:
+        model: takes one row of features for each image and text.
+        calibration: its constant, and how far it is from PMI.
+
+    Reference: Yoshida et al. (2025), KME-CLIP. https://arxiv.org/abs/2510.15508
+
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(120, 2))
+    >>> learned = KmePmi.fit(x[:, :1], x[:, :1] + 0.3 * x[:, 1:])
+    >>> score = learned.pmi([[0.5], [0.5]], [[0.5], [-1.5]])  # a pair that fits, and one that does not
+    >>> bool(score.per_sample[0] > 0 > score.per_sample[1])
+    True
+    """
+
+    def __init__(self, model: DualEncoder, calibration: Calibration) -> None:
+        self.model = model
+        self.calibration = calibration
+        self._wide = _wide(model)
+
+    @classmethod
+    def fit(cls, x: Array, y: Array, *, seed: int = 0, progress: Progress | None = None) -> KmePmi:
+        """Learn from pairs; seconds to a minute on a processor, the same for the same seed on one machine.
+
+        70 % of the pairs are trained on; 15 % choose the axes that rows are seen on and the step at which training
+        stops; 15 % give the constant. Copies are on one side: rows that are equal to the bit go together with all of
+        theirs, unless a side has few values, such as classes: each stands in more than five pairs on average, and of x
+        there are fewer than 50.
+
+        Args:
+            x: [n, dx], image features, on the device to train on.
+            y: [n, dy], row by row the texts that belong to them; any other encoder, any other width.
+            seed: of the split, the first weights and the order of the pairs; from 0 to 2^63 - 1.
+            progress: called with (what is under way, steps done, steps in all).
+
+        Raises:
+            InputError: fewer than 100 pairs, a side that does not vary or whose squares overflow, pairs so connected
+                by copies that they cannot be split, or a seed out of range.
+        """
+        pairs = _as_pairs(x, y)
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+            raise InputError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1.")
+        seed = int(seed)
+        for name, side in zip("xy", pairs, strict=True):
+            require_varied(side.x[:, 0], name)
+        keys = copy_keys(pairs)
+        places = shares(pairs.n, keys, seed=seed)
+        training, choosing, unseen = map(pairs.rows, places)
+        found = canonical_axes(_sides(training), _sides(choosing), most=_MOST_AXES)
+        model = DualEncoder(found.x, found.y, points=_POINTS, dim=len(found.correlations) + 1, seed=seed)
+        model.to(pairs.images.x.device)
+        _start(model, found.correlations, seed)
+
+        def told(line: Any) -> None:
+            if progress is not None:
+                progress("learning kme_pmi", int(line["step"]), _STEPS)
+
+        with tempfile.TemporaryDirectory() as folder:
+            train(
+                model,
+                training,
+                folder,
+                steps=_STEPS,
+                batch_size=min(_BATCH, training.n),
+                learning_rate=_RATE,
+                weight_decay=_DECAY,
+                warmup=_WARMUP,
+                held_out=choosing,
+                held_out_every=_EVERY,
+                checkpoint_every=_STEPS,
+                seed=seed,
+                progress=told,
+            )
+        model.meta["trained_on"] = training.n
+        return cls(model, _calibration(model, unseen, at(keys, places[2])))
+
+    @classmethod
+    def calibrated(cls, model: DualEncoder, x: Array, y: Array) -> KmePmi:
+        """Return the PMI of a model that ``pointwise train`` made of a table, with the constant of other pairs.
+
+        Items with a row in common, which `fit` would not split, are no unpaired items.
+
+        Args:
+            model: from `DualEncoder.load`, say; it takes one token for each item.
+            x: [n, dx], image features that it was not trained on, from the same encoder.
+            y: [n, dy], row by row the texts that belong to them.
+
+        Raises:
+            InputError: fewer than 3 pairs, widths that are not those of the model, or a model of pictures.
+        """
+        pairs = _as_pairs(x, y)
+        _require_rows(model, pairs)
+        return cls(model, _calibration(model, pairs, copy_keys(pairs)))
+
+    def pmi(self, x: Array, y: Array) -> Score:
+        """Return the pointwise mutual information of each pair, in nats; higher is better, below 0 less than chance.
+
+        The standard error is that of independent pairs; the error of the constant, ``calibration.constant_error``,
+        moves all pairs together and is not in it.
+
+        Args:
+            x: [m, dx].
+            y: [m, dy], row by row the partners of x.
+
+        Raises:
+            InputError: the lengths or widths differ, or there are no pairs.
+        """
+        pairs = _as_pairs(x, y)
+        _require_rows(self.model, pairs)
+        parts = [
+            _similarity(self._wide, some, some).diagonal()
+            for start in range(0, pairs.n, _AT_ONCE)
+            for some in [pairs.rows(torch.arange(start, min(start + _AT_ONCE, pairs.n)))]
+        ]
+        return mean_score(torch.cat(parts).cpu().numpy() - self.calibration.constant, of="pair")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write model and calibration to one .safetensors file, whole or not at all; `DualEncoder.load` reads it too.
+
+        Raises:
+            InputError: the path cannot be written.
+        """
+        said = {field.name: getattr(self.calibration, field.name) for field in dataclasses.fields(Calibration)}
+        score = said.pop("mutual_information")
+        arrays = {"pmi": score.per_sample, "rows": said.pop("rows"), "columns": said.pop("columns")}
+        more = {name: torch.from_numpy(arrays[name]) for name in _ARRAYS}
+        save_model(self.model, path, more=more, words={"kme_pmi": {**said, "standard_error": score.standard_error}})
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> KmePmi:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file cannot be read, or holds something else; a model alone has no constant.
+        """
+        model, more, words = load_model(path, device=device)
+        if "kme_pmi" not in words:
+            raise InputError(
+                f"{path} holds a model without its constant; it comes from pairs that the model was not trained on, by "
+                "KmePmi.calibrated(DualEncoder.load(path), x, y)."
+            )
+        said = dict(words["kme_pmi"])
+        try:
+            pmi, rows, columns = (more[name].cpu().numpy() for name in _ARRAYS)
+            score = Score(float(pmi.mean()), per_sample=pmi, of="pair", standard_error=said.pop("standard_error"))
+            calibration = Calibration(mutual_information=score, rows=rows, columns=columns, **said)
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{path} holds a constant that this version cannot read ({error}); learn it again."
+            ) from None
+        return KmePmi(model.eval(), calibration)
+
+    def __repr__(self) -> str:
+        dx, dy = _columns(self.model)
+        return f"KmePmi({dx} + {dy} columns, {self.model.points} points of {self.model.dim}, {self.calibration})"
+
+
+def _as_pairs(x: Array, y: Array) -> Pairs:
+    left, right = as_features(x, name="x"), as_features(y, name="y")
+    if len(left) != len(right):
+        raise InputError(f"x has {len(left)} rows and y has {len(right)}; row i of one belongs to row i of the other.")
+    if len(left) == 0:
+        raise InputError("x and y have no rows; give at least one pair.")
+    return Pairs(Inputs(left[:, None]), Inputs(right[:, None].to(left.device)))
+
+
+def _sides(pairs: Pairs) -> tuple[Tensor, Tensor]:
+    return pairs.images.x[:, 0].double(), pairs.texts.x[:, 0].double()
+
+
+@torch.no_grad()
+def _start(model: DualEncoder, correlations: Tensor, seed: int) -> None:
+    """Give the heads what is nearly the relation of Gaussians with these correlations, at some of its strength.
+
+    Its cross term is the sum over axes of c / (1 - c^2) z z'. With points along (a z sqrt(c / (1 - c^2)), 1), the same
+    axes on both sides, the similarity has a^2 s times that, as long as points stay near the centre; training takes it
+    from there. Points of noise alone would have to unlearn it, with pairs that are too few.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    size = (correlations / (1 - correlations.square())).sqrt().float().cpu()
+    r, d, m = len(size), model.dim, _POINTS
+    reach = math.sqrt(_STRENGTH / float(model.scale.detach()))
+    projection = torch.zeros(m, 2 * r + 1, d)
+    projection[:, :r, :r] = torch.diag(reach * size)
+    projection[:, r, r] = 1.0
+    noise = _NOISE / math.sqrt(d) * torch.randn(m, r + 1, d, generator=generator)
+    noise[:, :r] *= reach * size.clamp_min(_SMALLEST)[:, None]
+    projection[:, : r + 1] += noise
+    for head in (model.image_head, model.text_head):
+        head.projection.copy_(projection)
+
+
+def _wide(model: DualEncoder) -> DualEncoder:
+    """The same in float64, so that no value depends, but for rounding, on which others it is computed with."""
+    return copy.deepcopy(model).double().eval()
+
+
+@torch.no_grad()
+def _similarity(model: DualEncoder, images: Pairs, texts: Pairs) -> Tensor:
+    device = model.log_scale.device
+    found: Tensor = model(images.images.to(device), texts.texts.to(device))
+    return found
+
+
+def _calibration(model: DualEncoder, pairs: Pairs, keys: Keys) -> Calibration:
+    """The calibration on pairs that were not trained on; those with a key in common are no unpaired items."""
+    wide, numbers = _wide(model), [np.unique(key, return_inverse=True)[1] for key in keys]
+    items = pairs.n * (pairs.n - 1)
+    # Copies count as zeros in the mean over all items but pairs; so the rest counts for more.
+    more = math.log(items / (items - copies)) if (copies := _copies(numbers)) < items else 0.0
+
+    def similarity(rows: slice) -> Tensor:
+        places = np.arange(rows.start, rows.stop)
+        block = _similarity(wide, pairs.rows(torch.from_numpy(places)), pairs)
+        for number in numbers:
+            alike = number[rows, None] == number
+            alike[np.arange(len(places)), places] = False
+            block[torch.from_numpy(alike).to(block.device)] = -math.inf
+        block += more
+        block.diagonal(offset=rows.start).sub_(more)
+        return block
+
+    return pmi_calibration(similarity, n=pairs.n)
+
+
+def _copies(numbers: list[np.ndarray[Any, np.dtype[np.int64]]]) -> int:
+    """How many items off the diagonal are of pairs with a number in common."""
+
+    def alike(*some: np.ndarray[Any, np.dtype[np.int64]]) -> int:
+        counts = np.unique(np.stack(some), axis=1, return_counts=True)[1]
+        return int((counts * (counts - 1)).sum())
+
+    return sum(map(alike, numbers)) - (alike(*numbers) if len(numbers) == 2 else 0)
+
+
+def _columns(model: DualEncoder) -> tuple[int, int]:
+    """How many columns the rows of each side have."""
+    dx, dy = (
+        tower.settings["columns"] if isinstance(tower, CanonicalAxes) else tower.width
+        for tower in (model.image, model.text)
+    )
+    return dx, dy
+
+
+def _require_rows(model: DualEncoder, pairs: Pairs) -> None:
+    if not all(isinstance(tower, FrozenTokens | CanonicalAxes) for tower in (model.image, model.text)):
+        raise InputError(
+            "this model takes pictures or token ids, and not rows of features; give one that pointwise train made of a "
+            "table with text features."
+        )
+    dx, dy, wanted = pairs.images.x.shape[2], pairs.texts.x.shape[2], _columns(model)
+    if (dx, dy) != wanted:
+        raise InputError(
+            f"these pairs have {dx} + {dy} columns but those learned from have {wanted[0]} + {wanted[1]}; all must "
+            "come from the same two encoders."
+        )

@@ -1,0 +1,1 @@
+"""What is measured: feature tables and the files they come from."""

@@ -1,0 +1,251 @@
+"""Tables as .parquet, one file or a folder of shards: the form that pandas, polars and DuckDB read too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from pointwise._arrays import Column
+from pointwise.errors import InputError
+from pointwise.tables.columns import FOR_IMAGES, arrays_of, first_line, meta_from_json, meta_to_json
+from pointwise.tables.table import FeatureTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NAMES = {"ids": "id", "modes": "mode", "captions": "caption", "features": "features", "text": "text"}
+_MATRICES = ("features", "text")
+_META = b"pointwise.meta"
+_ROW_GROUP_BYTES = 1 << 27  # large enough to read fast, small enough to hold a few
+_ROW_GROUP_ROWS = 1 << 17
+_BATCH_ROWS = 1 << 14
+
+
+class _Shard(NamedTuple):
+    path: Path
+    rows: int
+    types: dict[str, str]  # of the columns that a table has
+    meta: dict[str, Any]
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Return the columns of one .parquet file: features and, where they are there, text, id, mode and caption."""
+    return _read([path], folder=False)
+
+
+def read_folder(folder: Path) -> dict[str, Any]:
+    """Return the columns of all .parquet files in a folder, in the order of their names."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".parquet" and path.name[0] not in "._")
+    if not paths:
+        raise InputError(f"the folder holds no .parquet files. {FOR_IMAGES}")
+    return _read(paths, folder=True)
+
+
+def write(table: FeatureTable, file: BinaryIO) -> None:
+    """Write every column as .parquet: id, mode, caption, features and text (fixed-size lists); meta with the schema."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays = arrays_of(table)
+    plain = [_NAMES[name] for name in arrays if name not in _MATRICES]
+    schema = pa.schema(
+        [(_NAMES[name], _type_of(arrays[name])) for name in _NAMES if name in arrays],
+        metadata={_META: meta_to_json(table)} if table.meta else None,
+    )
+    bytes_a_row = sum(arrays[name].itemsize * arrays[name].shape[1] for name in _MATRICES if name in arrays)
+    step = max(1, min(_ROW_GROUP_ROWS, _ROW_GROUP_BYTES // bytes_a_row))
+    with pq.ParquetWriter(file, schema, use_dictionary=plain, write_statistics=plain) as writer:
+        for start in range(0, max(1, len(table)), step):
+            parts = [_to_arrow(name, arrays[name][start : start + step]) for name in _NAMES if name in arrays]
+            writer.write_table(pa.table(parts, schema=schema), row_group_size=step)
+
+
+def _type_of(array: Column) -> pa.DataType:
+    import pyarrow as pa
+
+    if array.ndim == 2:
+        return pa.list_(pa.from_numpy_dtype(array.dtype), array.shape[1])
+    return pa.string() if array.dtype.kind == "U" else pa.int64()
+
+
+def _to_arrow(name: str, array: Column) -> pa.Array:
+    import pyarrow as pa
+
+    if array.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), array.shape[1])
+    try:
+        return pa.array(array.tolist(), type=_type_of(array))
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{name} holds {error.object!r}, which is not valid Unicode and cannot be kept in .parquet; write .npz."
+        ) from None
+
+
+def _read(paths: list[Path], *, folder: bool) -> dict[str, Any]:
+    shards = []
+    for path in paths:
+        with _naming(path, folder=folder):
+            shards.append(_open(path))
+    first = shards[0]
+    for shard in shards[1:]:
+        if shard.types != first.types:
+            raise InputError(
+                f"its shards differ: {first.path.name} has {_listed(first.types)}, but {shard.path.name} has "
+                f"{_listed(shard.types)}; all must have the same columns, types and dimensions."
+            )
+    rows = sum(shard.rows for shard in shards)
+    columns: dict[str, Any] = {name: _empty(rows, type_) for name, type_ in first.types.items()}
+    start = 0
+    for shard in shards:
+        with _naming(shard.path, folder=folder):
+            for batch_start, batch in _batches(shard):
+                _put(columns, batch, start=start + batch_start, rows=rows)
+        start += shard.rows
+    for name in _MATRICES:
+        if name in columns and columns[name] is None:
+            raise InputError(
+                f"it has no rows, and {name} are lists without a fixed size: their dimension is not known."
+            )
+    return columns | {"meta": _shared(shards)}
+
+
+def _put(columns: dict[str, Any], batch: dict[str, Any], *, start: int, rows: int) -> None:
+    """Put the values of a batch where they belong, rows start, start + 1, ... of all."""
+    for name, part in batch.items():
+        if name not in _MATRICES:
+            columns[name].extend(part)
+            continue
+        if columns[name] is None:
+            columns[name] = np.empty((rows, part.shape[1]), dtype=part.dtype)
+        if part.shape[1] != columns[name].shape[1]:
+            raise InputError(
+                f"column {name} has lists of {part.shape[1]} values where those before have {columns[name].shape[1]}; "
+                "all must be equally long."
+            )
+        columns[name][start : start + len(part)] = part
+
+
+@contextmanager
+def _naming(shard: Path, *, folder: bool) -> Iterator[None]:
+    """Say which file of a folder an error is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"in {shard.name}, {error}" if folder else str(error)) from None
+
+
+def _open(path: Path) -> _Shard:
+    """Read what the file says of itself: rows, types, meta."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, rows = file.schema_arrow, file.metadata.num_rows
+            names = schema.names
+            held = sum(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"it is cut short or not a .parquet file ({first_line(error)}); write it again.") from None
+    twice = sorted({name for name in names if names.count(name) > 1 and name in _NAMES.values()})
+    if twice:
+        raise InputError(f"it has column {twice[0]} {names.count(twice[0])} times; keep one.")
+    if "features" not in names:
+        raise InputError(
+            f"it has no column features; it has {', '.join(names) or 'none'}. "
+            "Give it a column features of lists of numbers, all equally long."
+        )
+    types = {name: _kind(schema.field(column).type, column) for name, column in _NAMES.items() if column in names}
+    if rows != held:
+        raise InputError(f"it is damaged: it announces {rows} rows and its row groups hold {held}.")
+    meta = (schema.metadata or {}).get(_META)
+    return _Shard(path, rows, types, {} if meta is None else meta_from_json(meta))
+
+
+def _kind(type_: pa.DataType, column: str) -> str:
+    """The type of a column in words in which shards are compared: float[64], float[], integers, strings."""
+    import pyarrow.types as kinds
+
+    if column in _MATRICES:
+        lists = kinds.is_list(type_) or kinds.is_large_list(type_) or kinds.is_fixed_size_list(type_)
+        if (
+            lists
+            and getattr(type_, "list_size", 0) >= 0
+            and (kinds.is_floating(type_.value_type) or kinds.is_integer(type_.value_type))
+        ):
+            return f"{np.dtype(type_.value_type.to_pandas_dtype())}[{getattr(type_, 'list_size', '')}]"
+        raise InputError(
+            f"column {column} has type {type_}; it must hold lists of numbers; rename it if it is something else."
+        )
+    plain = type_.value_type if kinds.is_dictionary(type_) else type_
+    if kinds.is_string(plain) or kinds.is_large_string(plain):
+        return "strings"
+    if kinds.is_integer(plain):
+        return "integers"
+    raise InputError(f"column {column} has type {type_}; it must hold integers or strings.")
+
+
+def _batches(shard: _Shard) -> Iterator[tuple[int, dict[str, Any]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    start = 0
+    try:
+        with pq.ParquetFile(shard.path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[_NAMES[name] for name in shard.types]):
+                if start + len(batch) > shard.rows:
+                    break
+                if len(batch) == 0:
+                    continue
+                yield start, {name: _values(batch.column(_NAMES[name]), name, start) for name in shard.types}
+                start += len(batch)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"it is cut short or damaged ({first_line(error)}); write it again.") from None
+    if start != shard.rows:
+        raise InputError(f"it is damaged: it announces {shard.rows} rows and holds others.")
+
+
+def _values(column: pa.Array, name: str, start: int) -> Any:
+    """The values of one column of a batch that begins at row start: a matrix, or a list."""
+    _refuse_nulls(column, name, start, 1)
+    if name not in _MATRICES:
+        return column.to_pylist()
+    lengths = column.value_lengths().to_numpy(zero_copy_only=False)
+    odd = np.flatnonzero(lengths != lengths[0])
+    if len(odd):
+        raise InputError(
+            f"column {name} has a list of {lengths[odd[0]]} values in row {start + odd[0]}, and of {lengths[0]} "
+            "before; all must be equally long."
+        )
+    flat = column.flatten()
+    _refuse_nulls(flat, name, start, int(lengths[0]))
+    return flat.to_numpy().reshape(len(column), int(lengths[0]))
+
+
+def _refuse_nulls(values: pa.Array, name: str, start: int, per_row: int) -> None:
+    if values.null_count:
+        row = start + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0]) // per_row
+        raise InputError(
+            f"column {_NAMES[name]} has no value (null) in row {row}; fill in or drop the rows without one."
+        )
+
+
+def _empty(rows: int, kind: str) -> Any:
+    """What the values of a column are put into: a list, or None for a matrix until its first rows are there."""
+    if kind.endswith("]"):
+        dtype, _, width = kind.removesuffix("]").partition("[")
+        return np.empty((0, int(width)), dtype=dtype) if rows == 0 and width else None
+    return np.empty(0, dtype=np.int64) if rows == 0 and kind == "integers" else []
+
+
+def _shared(shards: list[_Shard]) -> dict[str, Any]:
+    """The meta in which all shards agree, as concat keeps it."""
+    first, *others = shards
+    return {key: value for key, value in first.meta.items() if all(other.meta.get(key) == value for other in others)}
+
+
+def _listed(types: dict[str, str]) -> str:
+    return ", ".join(f"{_NAMES[name]} {kind}" for name, kind in types.items())

@@ -1,0 +1,198 @@
+"""FeatureTable: the rows that are measured, and what is known of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+
+from pointwise._arrays import Array, Column, as_column, as_features
+from pointwise.errors import InputError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureTable:
+    """One row per sample: its features, and optionally its condition, id, mode and caption.
+
+    Args:
+        features: [n, d], the embedding of each sample. NumPy, torch or anything with ``__dlpack__``;
+            float16, float32 and float64 are kept as they are. Not copied: do not write to the array afterwards.
+        text: [n, e], the embedding of the condition (a prompt, say) that each row was made from or belongs to.
+        ids: n integers or strings that name the rows.
+        modes: n integers or strings: the class, cluster or group of each row.
+        captions: n strings.
+        meta: what is known of the whole table (encoder, preprocessing, source); must be writable as JSON.
+
+    Raises:
+        InputError: a column has another length, features are not a finite numeric 2-D array.
+
+    >>> import numpy as np
+    >>> table = FeatureTable(np.eye(3), modes=["a", "b", "b"])
+    >>> len(table), table.dim, len(table[table.modes == "b"])
+    (3, 3, 2)
+    """
+
+    features: torch.Tensor
+    _: KW_ONLY
+    text: torch.Tensor | None = None
+    ids: Column | None = None
+    modes: Column | None = None
+    captions: Column | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        features = as_features(self.features)
+        n = len(features)
+        fill: dict[str, Any] = {"features": features, "meta": _as_meta(self.meta)}
+        if self.text is not None:
+            fill["text"] = as_features(self.text, name="text")
+            if len(fill["text"]) != n:
+                raise InputError(
+                    f"text has {len(fill['text'])} rows but features has {n}; give one text row per sample."
+                )
+        for name in ("ids", "modes", "captions"):
+            column = getattr(self, name)
+            if column is not None:
+                fill[name] = as_column(column, name=name, length=n)
+                fill[name].flags.writeable = False
+        if "captions" in fill and fill["captions"].dtype.kind != "U":
+            raise InputError(f"captions holds integers ({fill['captions'][0]} in row 0); it must hold strings.")
+        for name, value in fill.items():
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def dim(self) -> int:
+        """Number of feature columns, d."""
+        return self.features.shape[1]
+
+    def __getitem__(self, rows: Array | slice | Sequence[int]) -> FeatureTable:
+        """Return the rows chosen by a boolean mask of length n, by indices, or by a slice, in that order."""
+        chosen = self._positions(rows)
+        index = torch.from_numpy(chosen).to(self.features.device)
+        return FeatureTable(
+            self.features[index],
+            text=None if self.text is None else self.text[index],
+            ids=None if self.ids is None else self.ids[chosen],
+            modes=None if self.modes is None else self.modes[chosen],
+            captions=None if self.captions is None else self.captions[chosen],
+            meta=self.meta,
+        )
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the features (type, shape, bytes), equal for equal features from anywhere."""
+        digest = hashlib.sha256(f"{self.features.dtype} {tuple(self.features.shape)}".encode())
+        digest.update(self.features.cpu().numpy().data.cast("B") if self.features.numel() else b"")
+        return digest.hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the table to a .npy, .npz, .safetensors or .parquet file, whole or not at all.
+
+        Raises:
+            InputError: the suffix is not one of these, the format cannot hold a column, or the path cannot be written.
+        """
+        from pointwise.tables.formats import save
+
+        save(self, path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        columns: dict[str, Any] = {"text": self.text, "ids": self.ids, "modes": self.modes, "captions": self.captions}
+        return partial(FeatureTable, meta=dict(self.meta), **columns), (
+            self.features,
+        )  # a mapping proxy is not pickled
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self)} x {self.dim} {str(self.features.dtype).removeprefix('torch.')}"]
+        if self.modes is not None:
+            parts.append(f"{len(np.unique(self.modes))} modes")
+        if self.text is not None:
+            parts.append(f"text {self.text.shape[1]}")
+        parts += [name for name in ("ids", "captions") if getattr(self, name) is not None]
+        return f"FeatureTable({', '.join(parts)})"
+
+    def _positions(self, rows: Array | slice | Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        n = len(self)
+        if isinstance(rows, slice):
+            return np.arange(n)[rows].copy()  # torch takes no negative strides
+        if isinstance(rows, torch.Tensor):
+            rows = rows.cpu().numpy()
+        chosen = np.asarray(rows)
+        if chosen.ndim != 1:
+            raise InputError(
+                f"rows are chosen by a 1-D mask, indices or a slice; got shape {chosen.shape}. "
+                "For a single row i write table[i : i + 1]."
+            )
+        if chosen.dtype == bool:
+            if len(chosen) != n:
+                raise InputError(f"the mask has {len(chosen)} entries but the table has {n} rows.")
+            return np.flatnonzero(chosen)
+        if len(chosen) and chosen.dtype.kind not in "iu":
+            raise InputError(f"rows are chosen by booleans or integers; got {chosen.dtype}.")
+        chosen = chosen.astype(np.int64)
+        outside = chosen[(chosen < -n) | (chosen >= n)]
+        if len(outside):
+            raise InputError(f"row {outside[0]} does not exist: the table has {n} rows.")
+        return np.where(chosen < 0, chosen + n, chosen)
+
+
+def as_table(x: FeatureTable | Array, *, name: str = "features") -> FeatureTable:
+    """Return x itself if it is a table, else the table with the array x as features."""
+    return x if isinstance(x, FeatureTable) else FeatureTable(as_features(x, name=name))
+
+
+def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """Return the rows of all tables, one after the other; meta is kept where all agree.
+
+    Raises:
+        InputError: no tables, different numbers of columns, or a column that only some of them carry.
+
+    >>> import numpy as np
+    >>> len(concat([FeatureTable(np.eye(3)), FeatureTable(np.ones((2, 3)))]))
+    5
+    """
+    tables = list(tables)
+    if not tables:
+        raise InputError("concat got no tables; give it a list of at least one.")
+    dims = [table.dim for table in tables]
+    if len(set(dims)) > 1:
+        raise InputError(f"the tables have {dims} feature columns; all must have the same number.")
+    columns: dict[str, Any] = {}
+    for name in ("text", "ids", "modes", "captions"):
+        parts = [getattr(table, name) for table in tables]
+        present = [part for part in parts if part is not None]
+        if not present:
+            continue
+        if len(present) < len(parts):
+            lacking = next(i for i, part in enumerate(parts) if part is None)
+            raise InputError(f"table {lacking} has no {name} but others do; give {name} to all tables or to none.")
+        if name == "text":
+            widths = [part.shape[1] for part in present]
+            if len(set(widths)) > 1:
+                raise InputError(f"the tables have {widths} text columns; all must have the same number.")
+            columns[name] = torch.cat(present)
+        elif len({part.dtype.kind for part in present}) > 1:
+            raise InputError(f"{name} are integers in some tables and strings in others; use one of the two.")
+        else:
+            columns[name] = np.concatenate(present)
+    first = tables[0].meta
+    shared = {key: value for key, value in first.items() if all(table.meta.get(key) == value for table in tables)}
+    return FeatureTable(torch.cat([table.features for table in tables]), meta=shared, **columns)
+
+
+def _as_meta(meta: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    try:
+        return MappingProxyType(json.loads(json.dumps(dict(meta or {}), allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"meta must be writable as JSON ({error}); keep plain strings, numbers, lists and dicts in it."
+        ) from None

@@ -1,0 +1,1 @@
+"""Token features of frozen encoders, made once and kept on disk."""

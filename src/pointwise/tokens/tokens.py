@@ -1,0 +1,164 @@
+"""From pictures and texts to what a model of pairs takes: token features of frozen encoders, or pixels and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pointwise.encoders.load import load_encoder, load_text_encoder
+from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
+from pointwise.errors import InputError
+from pointwise.items.images import resize
+from pointwise.tokens.tokenizer import Tokenizer
+from pointwise.training.inputs import Inputs
+from pointwise.training.model import DualEncoder, FrozenTokens
+
+T = TypeVar("T")
+
+AT_ONCE = 32
+_LARGEST_HALF = 65504.0
+
+
+def has_tokens(encoder: Encoder | TextEncoder) -> bool:
+    """Say whether an encoder gives a feature for each token, by ``encode_tokens``, rather than one for each item."""
+    return hasattr(encoder, "encode_tokens")
+
+
+def encode_tokens(
+    encoder: Encoder | TextEncoder, items: Iterable[Any], *, progress: Callable[[int], object] | None = None
+) -> Inputs:
+    """Return the tokens of pictures or texts: float16 [n, t, h], float32 where one does not fit; and their mask.
+
+    An encoder with the method ``encode_tokens(items) -> (tokens [b, t, h], mask [b, t])`` gives these; of any other the
+    features of an item are its one token.
+
+    Raises:
+        InputError: the encoder does not return a token of one width for each item, or one that is not finite.
+    """
+    parts: list[Inputs] = []
+    done = 0
+    for some in _batched(items, AT_ONCE):
+        parts.append(_checked(encoder, some))
+        done += len(some)
+        if progress is not None:
+            progress(done)
+    return stack(parts)
+
+
+def stack(parts: Sequence[Inputs]) -> Inputs:
+    """Return all items of several parts, padded to the longest.
+
+    >>> stack([Inputs(torch.ones(1, 2, 4)), Inputs(torch.ones(1, 3, 4))]).mask
+    tensor([[ True,  True, False],
+            [ True,  True,  True]])
+    """
+    longest = max((part.x.shape[1] for part in parts), default=0)
+    masks = [torch.ones(part.x.shape[:2], dtype=torch.bool) if part.mask is None else part.mask for part in parts]
+    padded = [F.pad(mask, (0, longest - mask.shape[1])) for mask in masks]
+    return Inputs(
+        torch.cat([F.pad(part.x, (0, 0, 0, longest - part.x.shape[1])) for part in parts]),
+        None if all(bool(mask.all()) for mask in padded) else torch.cat(padded),
+    )
+
+
+def pixels(pictures: Iterable[Pixels], *, image_size: int) -> Inputs:
+    """Return pictures, resized whole, as a `VisionTransformer` takes them: uint8 [n, 3, image_size, image_size]."""
+    resized = [resize(picture, height=image_size, width=image_size) for picture in pictures]
+    return Inputs(torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous())
+
+
+def image_inputs(model: DualEncoder, pictures: Sequence[Pixels], *, encoder: Encoder | None = None) -> Inputs:
+    """Return pictures, uint8 [h, w, 3] each, as a model takes them.
+
+    Args:
+        model: says by its meta which encoder makes its tokens, or by its tower at what size it sees pictures.
+        pictures: n of them.
+        encoder: instead of that which ``model.meta["image_encoder"]`` names.
+
+    Raises:
+        InputError: the model does not know its encoder, or the encoder is not the one that it was trained with.
+        MissingExtra: the package that the encoder needs is not installed.
+    """
+    if not isinstance(model.image, FrozenTokens):
+        return pixels(pictures, image_size=int(model.image.settings["image_size"] or 0))
+    encoder = encoder or load_encoder(_encoder_of(model, "image"), device=model.log_scale.device)
+    return _same_as_trained(model, "image", encoder, encode_tokens(encoder, pictures))
+
+
+def text_inputs(model: DualEncoder, texts: Sequence[str], *, encoder: TextEncoder | None = None) -> Inputs:
+    """Return texts as a model takes them; see `image_inputs`."""
+    if not isinstance(model.text, FrozenTokens):
+        tokenizer = Tokenizer(model.meta["tokenizer"], context=int(model.text.settings["context"] or 0))
+        return tokenizer(texts)
+    encoder = encoder or load_text_encoder(_encoder_of(model, "text"), device=model.log_scale.device)
+    return _same_as_trained(model, "text", encoder, encode_tokens(encoder, texts))
+
+
+def _encoder_of(model: DualEncoder, side: str) -> str:
+    name: str | None = model.meta.get(f"{side}_encoder")
+    if name is None:
+        raise InputError(
+            f"this model takes tokens of {side}s that it was given without the name of their encoder; give the encoder "
+            f"they are made with, or the tokens themselves to model.{side}_points."
+        )
+    return name
+
+
+def _same_as_trained(model: DualEncoder, side: str, encoder: Encoder | TextEncoder, tokens: Inputs) -> Inputs:
+    tower = model.image if side == "image" else model.text
+    if tokens.x.shape[2] != tower.width:
+        raise InputError(
+            f"encoder {encoder.name!r} gives tokens of {tokens.x.shape[2]} features for {side}s, but the model was "
+            f"trained with tokens of {tower.width}; give the encoder that it was trained with"
+            f"{_named(model.meta.get(f'{side}_encoder'))}."
+        )
+    then, now = model.meta.get(f"{side}_encoder_meta", {}).get("weights_sha256"), encoder.meta.get("weights_sha256")
+    if then is not None and now is not None and then != now:
+        raise InputError(
+            f"encoder {encoder.name!r} has other weights ({str(now)[:12]}...) than that which the model was trained "
+            f"with ({str(then)[:12]}...); give the same, or train the model again."
+        )
+    return tokens
+
+
+def _named(name: str | None) -> str:
+    return f", {name!r}" if name else ""
+
+
+def _checked(encoder: Encoder | TextEncoder, items: Sequence[Any]) -> Inputs:
+    made: Any = encoder
+    tokens, mask = made.encode_tokens(items) if has_tokens(encoder) else (made.encode(items)[:, None], None)
+    if tokens.ndim != 3 or len(tokens) != len(items) or (mask is not None and mask.shape != tokens.shape[:2]):
+        raise InputError(
+            f"encoder {encoder.name!r} returned tokens of shape {tuple(tokens.shape)} and a mask of shape "
+            f"{None if mask is None else tuple(mask.shape)} for {len(items)} items; they must be [{len(items)}, t, h] "
+            f"and [{len(items)}, t]."
+        )
+    mask = None if mask is None else mask.detach().cpu().bool()
+    tokens = tokens.detach().cpu() if mask is None else tokens.detach().cpu().masked_fill(~mask[:, :, None], 0)
+    if not bool(tokens.isfinite().all()) or not (mask is None or bool(mask.any(1).all())):
+        raise InputError(
+            f"encoder {encoder.name!r} returned tokens with NaN or inf, or an item without tokens; take another "
+            "encoder or precision."
+        )
+    return Inputs(_half(tokens), mask)
+
+
+def _half(tokens: Tensor) -> Tensor:
+    return tokens.half() if float(tokens.abs().amax()) <= _LARGEST_HALF else tokens.float()
+
+
+def _batched(items: Iterable[T], size: int) -> Iterable[list[T]]:
+    some: list[T] = []
+    for item in items:
+        some.append(item)
+        if len(some) == size:
+            yield some
+            some = []
+    if some:
+        yield some

@@ -1,0 +1,1 @@
+"""Models of pairs and how they are trained."""
