@@ -16,6 +16,8 @@ PACKAGE = Path(__file__).parents[1] / "src" / "pointwise"
 ORDER = [
     # 0 the ground
     ["errors"],
+    ["_types"],
+    ["_options"],
     ["_arrays", "_products", "_files"],
     ["score"],
     # 1 what is measured
