@@ -94,7 +94,7 @@ def linear_probe(train: FeatureTable, test: FeatureTable, *, seed: int = 0) -> L
     right = [int((made == labels[aside]).sum()) for made in predictions]
     strength = _STRENGTHS[int(np.argmax(right))]
     (predicted,), converged = fit(np.arange(len(labels)), (strength,), x_test)
-    accuracy = mean_score((predicted == truth).astype(np.float64), of="pair", modes=truth, ids=test.ids)
+    accuracy = mean_score((predicted == truth).astype(np.float64), of="pair", kind="share", modes=truth, ids=test.ids)
     return LinearProbe(accuracy, predicted, strength, converged)
 
 

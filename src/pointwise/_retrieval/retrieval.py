@@ -13,7 +13,7 @@ from pointwise._arrays import Array, Column
 from pointwise._retrieval.blocks import Blocks, Similarity, as_groups
 from pointwise._retrieval.ranks import Counts, Ranks, Values, checked_ks
 from pointwise.errors import InputError
-from pointwise.score import Score, error_of_mean, mean_score
+from pointwise.score import Score, mean_score
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -251,12 +251,9 @@ def _direction(ranks: Ranks, own: Counts, others: Counts, ks: Sequence[int]) -> 
     queries = np.flatnonzero(np.isin(own, others))
     ranks, groups = ranks.at(queries), own[queries]
 
-    def score(values: Values) -> Score:
-        return mean_score(values, of="pair", groups=groups)
-
     return Direction(
-        {k: score(ranks.hits(k)) for k in ks},
-        score(ranks.reciprocal()),
+        {k: mean_score(ranks.hits(k), of="pair", kind="share", groups=groups) for k in ks},
+        mean_score(ranks.reciprocal(), of="pair", groups=groups),
         ranks.expected(),
         groups,
         candidates=len(others),
@@ -268,7 +265,7 @@ def _direction(ranks: Ranks, own: Counts, others: Counts, ks: Sequence[int]) -> 
 def _independent(below: np.ndarray[Any, np.dtype[np.bool_]], groups: Counts | Column) -> int:
     """As how many independent queries these say where the median is."""
     n, share = len(below), float(below.mean())
-    error = error_of_mean(below.astype(np.float64), groups)
+    error = mean_score(below.astype(np.float64), of="pair", groups=groups).standard_error
     if not error > 0:
         return len(np.unique(groups))
     return max(1, min(n, round(1 + share * (1 - share) / error**2)))

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from pointwise._agreement import STATISTICS, Estimate
+from pointwise._agreement import STATISTICS
 from pointwise._agreement import agreement as agreement_of
 from pointwise._files import atomic_write, require_writable
 from pointwise.cli.agreement_table import print_results
@@ -22,6 +22,7 @@ from pointwise.judgments.features import encode_judgments
 from pointwise.judgments.own_table import read_own_table
 from pointwise.judgments.results import percent
 from pointwise.judgments.scoring import PUBLISHED, REFERENCE_METRIC, Scores, checked
+from pointwise.score import Score
 
 _OWN = "own"
 _ENCODER = "transformers:openai/clip-vit-base-patch32"
@@ -230,7 +231,7 @@ def _row(row: Result) -> dict[str, Any]:
     }
 
 
-def _numbers(estimate: Estimate) -> dict[str, float | None]:
+def _numbers(estimate: Score) -> dict[str, float | None]:
     """In hundredths of the statistic; null where an end of the interval is not known."""
     low, high = (None if math.isnan(end) else end for end in estimate.interval())
     return {"value": estimate.value, "low": low, "high": high}

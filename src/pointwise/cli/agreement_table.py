@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from pointwise._agreement import Estimate
 from pointwise.cli.tables import console
 from pointwise.judgments import Result, differences
+from pointwise.score import Score
 
 _LABELS = {
     "kendall_b": "Kendall τ-b",
@@ -55,6 +55,6 @@ def _label(statistic: str) -> str:
     return _LABELS.get(statistic, statistic)
 
 
-def _cells(estimate: Estimate) -> tuple[str, str]:
+def _cells(estimate: Score) -> tuple[str, str]:
     low, high = estimate.interval()
     return f"{estimate.value:.2f}", f"{low:.2f} to {high:.2f}"

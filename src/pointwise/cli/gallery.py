@@ -17,7 +17,7 @@ from pointwise.encoders.load import load_encoder
 from pointwise.encoding.items import Items, open_items
 from pointwise.errors import InputError
 from pointwise.items.images import is_images
-from pointwise.summaries.pairs import pairs_in_one_space
+from pointwise.summaries.pairs import require_one_space
 from pointwise.tables.formats import load
 from pointwise.tokens.sources import open_pictures
 from pointwise.tokens.token_file import is_tokens, load_tokens
@@ -69,7 +69,7 @@ def of_table(source: str, *, one_space: bool) -> Gallery:
     if len(table) == 0:
         raise InputError(f"the table {source} has no rows, and so nothing to find.")
     if one_space:
-        pairs_in_one_space(table)
+        require_one_space(table)
     names = {"image_encoder": table.meta.get("encoder"), "text_encoder": table.meta.get("text_encoder")}
     return _by_id(
         Gallery(

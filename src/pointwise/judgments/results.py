@@ -8,9 +8,10 @@ from itertools import combinations
 
 import numpy as np
 
-from pointwise._agreement import Estimate, agreement
+from pointwise._agreement import agreement
 from pointwise.judgments.protocol import Choices, Judgments, Ratings, Rows, Values
 from pointwise.judgments.scoring import Scores
+from pointwise.score import Score
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Result:
 
     metric: str
     statistic: str
-    estimate: Estimate
+    estimate: Score
     n: int
     published: float | None = None
 
@@ -54,23 +55,19 @@ def results(
     return measure(judged, scores, level=level, resamples=resamples, seed=seed)
 
 
-def percent(estimate: Estimate) -> Estimate:
+def percent(estimate: Score) -> Score:
     """Return 100 times an estimate, as numbers of judgment sets are published."""
-    return Estimate(100 * estimate.value, 100 * estimate.resampled, level=estimate.level, null=100 * estimate.null)
+    return estimate.scaled(100)
 
 
-def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Estimate]]:
+def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Score]]:
     """Return (statistic, metric, other metric, estimate of the first less the second) for each two metrics."""
     return [
         (
             one.statistic,
             one.metric,
             other.metric,
-            Estimate(
-                one.estimate.value - other.estimate.value,
-                one.estimate.resampled - other.estimate.resampled,
-                level=one.estimate.level,
-            ),
+            one.estimate.difference(other.estimate),
         )
         for one, other in combinations(rows, 2)
         if one.statistic == other.statistic
@@ -115,7 +112,7 @@ def _choices(judged: Judgments, scores: Scores, *, level: float, resamples: int,
         for category, rows in [*parts, ("", np.ones(len(right), dtype=bool))]:
             statistic = "accuracy" + (f" {category}" if category else "") + (f", {variant}" if variant else "")
             resampled = _means(right[rows], images[rows], int(images.max()) + 1, resamples, seed)
-            estimate = Estimate(float(right[rows].mean()), resampled, level=level, null=0.5)
+            estimate = Score(float(right[rows].mean()), draws=resampled, null=0.5)
             published = judged.published.get((name, statistic))
             found.append(Result(name, statistic, percent(estimate), int(rows.sum()), published))
     return found

@@ -11,7 +11,8 @@ import torch
 from pointwise._retrieval.blocks import Blocks, Similarity
 from pointwise._retrieval.ranks import Values
 from pointwise.errors import InputError
-from pointwise.score import Rows, Score, mean_score
+from pointwise.score import Score
+from pointwise.terms import Terms
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -141,17 +142,15 @@ def pmi_calibration(similarity: Similarity, *, n: int | None = None) -> Calibrat
     # (Efron and Stein 1981).
     chance = (row_noise**2 + column_noise**2) / (2 * n)
 
-    def error(some: Rows) -> float:
-        values = (pmi - influence)[some]
-        return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-
     bound = math.log(n) + float(
         np.mean(sums.paired - (np.logaddexp(sums.rows, sums.paired) + np.logaddexp(sums.columns, sums.paired)) / 2)
     )
     return Calibration(
         constant,
         constant_error=math.sqrt(max(float(influence.var(ddof=1)) / n - chance, chance)),
-        mutual_information=mean_score(pmi, of="pair", error=error),
+        mutual_information=Score(
+            float(pmi.mean()), per_sample=pmi, of="pair", terms=Terms("generated", pmi - influence)
+        ),
         rows=rows,
         columns=columns,
         row_noise=row_noise,

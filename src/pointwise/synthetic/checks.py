@@ -8,8 +8,8 @@ from collections.abc import Sized
 import numpy as np
 
 from pointwise._arrays import Array, Column, as_features, as_numbers
+from pointwise._types import Floats as Values
 from pointwise.errors import InputError
-from pointwise.score import Values
 
 
 def generator(n: int, seed: int, *, stream: int = 0) -> np.random.Generator:

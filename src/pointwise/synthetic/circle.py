@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import i0e
 
 from pointwise._arrays import Array
+from pointwise._types import Floats as Values
 from pointwise.errors import InputError
-from pointwise.score import Values
 from pointwise.synthetic.checks import as_rows, generator, require_between, require_pairs, require_whole
 
 _LARGEST_KAPPA = 1e6  # beyond it NumPy draws a wrapped normal in the place of the von Mises law

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.special import rel_entr
 
 from pointwise._arrays import Array, Column, as_numbers
+from pointwise._types import Floats as Values
 from pointwise.errors import InputError
-from pointwise.score import Values
 from pointwise.synthetic.checks import as_whole_numbers, generator, require_pairs, require_whole
 
 

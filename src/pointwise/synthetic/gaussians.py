@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pointwise._arrays import Array, as_numbers
+from pointwise._types import Floats as Values
 from pointwise.errors import InputError
-from pointwise.score import Values
 from pointwise.synthetic.checks import as_rows, generator, require_pairs
 
 

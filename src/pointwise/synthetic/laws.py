@@ -10,8 +10,8 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from pointwise._arrays import Column
+from pointwise._types import Floats as Values
 from pointwise.errors import InputError
-from pointwise.score import Values
 
 
 @dataclass(frozen=True, eq=False)

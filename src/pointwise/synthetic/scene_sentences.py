@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pointwise._arrays import Column
+from pointwise._types import Floats as Values
 from pointwise.errors import InputError
-from pointwise.score import Values
 
 # Every shape, every size and the word for no shape have two forms, equally likely; colours and places have one.
 FORMS = 2

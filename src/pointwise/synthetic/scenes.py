@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import xlogy
 
 from pointwise._arrays import Array, Column
+from pointwise._types import Floats as Values
 from pointwise.errors import InputError
-from pointwise.score import Values
 from pointwise.synthetic import scene_sentences as sentences
 from pointwise.synthetic.checks import as_whole_numbers, generator, require_between, require_pairs, require_whole
 from pointwise.synthetic.scene_pictures import SMALLEST_CELL, Pixels, paint

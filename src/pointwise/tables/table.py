@@ -95,6 +95,10 @@ class FeatureTable:
         digest.update(self.features.cpu().numpy().data.cast("B") if self.features.numel() else b"")
         return digest.hexdigest()
 
+    def text_fingerprint(self) -> str | None:
+        """Return the fingerprint of the text features, None where there are none."""
+        return None if self.text is None else FeatureTable(self.text).fingerprint()
+
     def save(self, path: str | Path) -> None:
         """Write the table to a .npy, .npz, .safetensors or .parquet file, whole or not at all.
 
