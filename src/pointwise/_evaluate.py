@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise._arrays import Array, require_comparable
+from pointwise._arrays import Array, on_device, require_comparable
 from pointwise.errors import InputError
 from pointwise.evaluation import Evaluation, Key
 from pointwise.metrics.registry import METRICS, Metric, closest_names
-from pointwise.neighbors.knn import on_device, require_engine
+from pointwise.neighbors.passes import sweep_named
 from pointwise.pmi.pmi import KmePmi
 from pointwise.provenance import about_copies, about_learned, about_left_out, about_pairs, about_tables, provenance_of
 from pointwise.score import Score
@@ -69,7 +69,7 @@ def evaluate(
         duplicates: what a k-th neighbour at distance zero does to a log term: "raise" an error, "floor" (the
             smallest positive distance stands in, and a warning counts them), or "keep" -inf.
         device: "cpu" or "cuda"; None keeps the data where it is.
-        engine: of the neighbour search: "auto" or "blocked". All give the same neighbours.
+        engine: of the neighbour search: "auto" or "torch". All give the same neighbours.
         seed: of the rows that kid and cmmd choose from large tables, of the texts that r_precision draws, and of what
             kme_pmi learns.
         within_real: the real half from an earlier comparison (`Neighborhoods.within_real`, or `self_neighbors`).
@@ -101,7 +101,7 @@ def evaluate(
     chosen = chosen_metrics(metrics, learned=learned is not None)
     checked_options(k, cover, dimension, duplicates)
     _require_seed(seed)
-    require_engine(engine)
+    sweep_named(engine)
     require_comparable(real.features, fake.features)
     require_mid_options(reference_pairs, ridge=ridge, reduce=reduce, debias=debias)
     x, y = on_device(real.features, fake.features, device=device)

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import click
 
+from pointwise._arrays import on_device
 from pointwise._evaluate import chosen_metrics, evaluate
 from pointwise._files import atomic_write, require_writable
 from pointwise.cli.bars import Bars
@@ -18,7 +19,6 @@ from pointwise.encoders import load_encoder
 from pointwise.errors import InputError
 from pointwise.evaluation import Evaluation, evaluations_to_json
 from pointwise.items.images import is_images
-from pointwise.neighbors.knn import on_device
 from pointwise.pmi.pmi import KmePmi
 from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.neighborhoods import Duplicates, require_neighbors, within_depth

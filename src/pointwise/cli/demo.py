@@ -17,7 +17,7 @@ from pointwise.cli.sources import named
 from pointwise.cli.tables import NOTE, console, modes_tables, number, scores_table
 from pointwise.errors import InputError
 from pointwise.evaluation import Evaluation, evaluations_to_json
-from pointwise.neighbors.knn import knn
+from pointwise.neighbors import knn
 from pointwise.summaries.neighborhoods import within_depth
 from pointwise.summaries.self_neighbors import self_neighbors
 

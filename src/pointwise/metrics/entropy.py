@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from pointwise._arrays import Array
+from pointwise._options import whole_number
 from pointwise.errors import InputError, ordinal
 from pointwise.metrics.jackknife import Removal, Side, Terms, standard_error
 from pointwise.neighbors import Neighbors, knn
-from pointwise.neighbors.knn import require_count, require_enough
+from pointwise.neighbors.search import require_enough
 from pointwise.score import Score, mean_score
 from pointwise.summaries.neighborhoods import Duplicates
 from pointwise.summaries.self_neighbors import self_neighbors
@@ -49,7 +50,7 @@ def entropy(x: FeatureTable | Array, *, k: int = 5, duplicates: Duplicates = "ra
     (0.7, 0.7)
     """
     table = as_table(x, name="x")
-    require_count(k, name="k")
+    whole_number(k, "k")
     require_enough(len(table), k, name="x", without_self=True)
     terms = log_density_terms(
         self_neighbors(table, min(k + 1, len(table) - 1)).neighbors,
@@ -94,7 +95,7 @@ def cross_entropy(
     0.7
     """
     queries, reference = as_table(x, name="x"), as_table(y, name="y")
-    require_count(k, name="k")
+    whole_number(k, "k")
     require_enough(len(reference), k, name="y", without_self=False)
     terms = log_density_terms(
         knn(queries.features, reference.features, min(k + 1, len(reference))),

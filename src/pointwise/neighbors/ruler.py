@@ -33,7 +33,7 @@ class Ruler:
     def first_partners(self, partner: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
         """The distances of each row of x to at least the first `count` of its partners; inf for the others."""
         distances = torch.full(partner.shape, torch.inf, dtype=torch.float64, device=partner.device)
-        at_once = max(1, self._at_once // int(count.max()))
+        at_once = max(1, self._at_once // max(1, int(count.max())))
         for start, counts in zip(range(0, len(partner), at_once), count.split(at_once), strict=True):
             some = partner[start : start + at_once, : int(counts.max())]
             differences = self._gathered(some.flatten())

@@ -11,18 +11,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from pointwise._arrays import Array, require_comparable
+from pointwise._arrays import Array, on_device, require_comparable
+from pointwise._options import whole_number
 from pointwise.errors import InputError
-from pointwise.neighbors import Neighbors, blocked
-from pointwise.neighbors.knn import (
-    as_neighbors,
-    on_device,
-    require_count,
-    require_engine,
-    require_enough,
-)
+from pointwise.neighbors import Neighbors
+from pointwise.neighbors.passes import across, prepare, sweep_named, within
+from pointwise.neighbors.search import as_neighbors, require_enough
 from pointwise.summaries.dimension import intrinsic_dimension
-from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
+from pointwise.summaries.self_neighbors import SelfNeighbors
 from pointwise.tables.table import FeatureTable, as_table
 
 Duplicates = Literal["raise", "floor", "keep"]
@@ -120,7 +116,7 @@ def neighborhoods(
         dimension: "ambient" (d), "intrinsic" (TwoNN on the real table), or a positive number.
         duplicates: what a k-th neighbour at distance zero does to a log term: "raise", "floor" or "keep".
         within_real: the real half, from `self_neighbors` or an earlier result; refused if the real table is another.
-        engine: "auto" or "blocked".
+        engine: "auto" or "torch".
         device: "cpu" or "cuda"; None keeps the data where it is.
         progress: called with (what is under way, steps done, steps in all).
 
@@ -135,42 +131,33 @@ def neighborhoods(
     """
     real, fake = as_table(real, name="real"), as_table(fake, name="fake")
     ks = checked_options(k, cover, dimension, duplicates)
-    require_engine(engine)
     require_comparable(real.features, fake.features)
     require_neighbors(real, ks, cover, name="the real table")
     require_neighbors(fake, ks, cover, name="the generated table")
+    x, y = on_device(real.features, fake.features, device=device)
+    prepared_x = prepare(x, sweep=sweep_named(engine))
+    prepared_y = prepare(y, like=prepared_x)
+    columns = [k - 1 for k in ks]
     if within_real is None:
-        within_real = self_neighbors(
-            real,
-            within_depth(len(real), ks, cover),
-            engine=engine,
-            device=device,
-            progress=_named(progress, "real neighbours"),
-        )
+        of_real = within(prepared_x, within_depth(len(real), ks, cover), progress=_named(progress, "real neighbours"))
+        within_real, radii_x = SelfNeighbors(real.fingerprint(), as_neighbors(of_real)), of_real.distances[:, columns]
     else:
         within_real.require_match(real, within_depth(len(real), ks, cover))
-    within_fake = self_neighbors(
-        fake,
-        within_depth(len(fake), ks, cover),
-        engine=engine,
-        device=device,
-        progress=_named(progress, "generated neighbours"),
-    )
-    x, y = on_device(real.features, fake.features, device=device)
-    columns = [k - 1 for k in ks]
-    crossing = blocked.across(
-        x,
-        y,
+        radii_x = torch.from_numpy(within_real.neighbors.distances[:, columns]).to(x.device)
+    of_fake = within(prepared_y, within_depth(len(fake), ks, cover), progress=_named(progress, "generated neighbours"))
+    crossing = across(
+        prepared_x,
+        prepared_y,
         min(max(ks) + 1, len(real), len(fake)),
-        radii_x=torch.from_numpy(within_real.neighbors.distances[:, columns]).to(x.device),
-        radii_y=torch.from_numpy(within_fake.neighbors.distances[:, columns]).to(x.device),
+        radii_x=radii_x,
+        radii_y=of_fake.distances[:, columns],
         progress=_named(progress, "real and generated"),
     )
     return Neighborhoods(
         real=real,
         fake=fake,
         within_real=within_real,
-        within_fake=within_fake,
+        within_fake=SelfNeighbors(fake.fingerprint(), as_neighbors(of_fake)),
         real_to_fake=as_neighbors(crossing.of_x),
         fake_to_real=as_neighbors(crossing.of_y),
         fake_in_real_balls=crossing.y_in_balls_of_x.cpu().numpy(),
@@ -204,8 +191,8 @@ def checked_options(k: int | Sequence[int], cover: int, dimension: str | float, 
     if not ks:
         raise InputError("k is empty; give one number of neighbours or several, 5 or (3, 5, 10) say.")
     for value in ks:
-        require_count(value, name="k")
-    require_count(cover, name="cover")
+        whole_number(value, "k")
+    whole_number(cover, "cover")
     if duplicates not in get_args(Duplicates):
         raise InputError(f"duplicates is {duplicates!r}; it must be 'raise', 'floor' or 'keep'.")
     number = isinstance(dimension, int | float | np.integer | np.floating) and not isinstance(dimension, bool)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import torch
 
-from pointwise._arrays import Array
+from pointwise._arrays import Array, on_device
+from pointwise._options import whole_number
 from pointwise.errors import InputError
-from pointwise.neighbors import Neighbors, blocked
-from pointwise.neighbors.knn import as_neighbors, on_device, require_count, require_engine, require_enough
+from pointwise.neighbors import Neighbors
+from pointwise.neighbors.passes import prepare, sweep_named, within
+from pointwise.neighbors.search import as_neighbors, require_enough
 from pointwise.tables.saved import load_arrays, save_arrays
 from pointwise.tables.table import FeatureTable, as_table
 
@@ -95,7 +97,7 @@ def self_neighbors(
         x: table or array [n, d].
         k: neighbours of each row, at most n - 1. A comparison needs cover times its largest k, and one
             more where there is one.
-        engine: "auto" or "blocked".
+        engine: "auto" or "torch".
         device: "cpu" or "cuda"; None keeps the data where it is.
         progress: called with (tiles done, tiles in all).
 
@@ -107,9 +109,8 @@ def self_neighbors(
     [[1], [0], [1]]
     """
     table = as_table(x)
-    require_engine(engine)
-    require_count(k, name="k")
+    whole_number(k, "k")
     require_enough(len(table), k, name="the table", without_self=True)
     (features,) = on_device(table.features, device=device)
-    found = as_neighbors(blocked.within(features, k, progress=progress))
-    return SelfNeighbors(table.fingerprint(), found)
+    nearest = within(prepare(features, sweep=sweep_named(engine)), k, progress=progress)
+    return SelfNeighbors(table.fingerprint(), as_neighbors(nearest))

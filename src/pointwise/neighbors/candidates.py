@@ -1,4 +1,4 @@
-"""The nearest candidates of each row, kept while tiles go by."""
+"""The nearest candidates of each row, kept while tiles of torch go by."""
 
 from __future__ import annotations
 
@@ -6,36 +6,56 @@ import math
 
 import torch
 
-from pointwise.neighbors.marks import marked
+from pointwise.neighbors.sweep import Offers
 
 _GROUP = 8  # columns that are first looked at by their best member alone
 _MANY = 3  # times the depth: with more newcomers per row than this, sorting beats scattering
+_WORD = 8  # bytes of a mask that are looked at as one integer
 
 
-class Nearest:
+class Candidates:
     """The `depth` closest partners seen so far of every row, in no order."""
 
     def __init__(self, rows: int, depth: int, *, like: torch.Tensor) -> None:
         self.depth = depth
-        self.closeness = torch.full((rows, depth), -math.inf, dtype=like.dtype, device=like.device)
-        self.partners = torch.full((rows, depth), -1, dtype=torch.int64, device=like.device)
+        self._closeness = torch.full((rows, depth), -math.inf, dtype=like.dtype, device=like.device)
+        self._partners = torch.full((rows, depth), -1, dtype=torch.int64, device=like.device)
 
-    def offer(self, rows: slice, closeness: torch.Tensor, first_partner: int) -> None:
+    def see(self, rows: slice, closeness: torch.Tensor, first_partner: int) -> None:
         """Show these rows a tile [rows, columns], maybe a transposed view; its columns are partners from here on."""
+        if self.depth == 0:
+            return
         values, columns = self._newcomers(rows, closeness)
-        values = torch.cat([self.closeness[rows], values], dim=1)
-        partners = torch.cat([self.partners[rows], columns + first_partner], dim=1)
-        self.closeness[rows], best = values.topk(self.depth, dim=1, sorted=False)
-        self.partners[rows] = partners.gather(1, best)
+        values = torch.cat([self._closeness[rows], values], dim=1)
+        partners = torch.cat([self._partners[rows], columns + first_partner], dim=1)
+        self._closeness[rows], best = values.topk(self.depth, dim=1, sorted=False)
+        self._partners[rows] = partners.gather(1, best)
+
+    def offers(self, count: int) -> Offers:
+        """The candidates of the first `count` rows; what was not kept was never closer than the last that was."""
+        closeness = self._closeness[:count]
+        beyond = closeness.amin(dim=1) if self.depth else closeness.new_empty(0)
+        return Offers(self._partners[:count], closeness, beyond)
 
     def _newcomers(self, rows: slice, closeness: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What of a tile may be among the best: all that beats the worst kept, or where that is much, its best."""
-        if self.partners[rows.start, 0] >= 0:
-            worst_kept = self.closeness[rows].amin(dim=1, keepdim=True)
-            row, column = marked(closeness > worst_kept)
+        if self._partners[rows.start, 0] >= 0:
+            worst_kept = self._closeness[rows].amin(dim=1, keepdim=True)
+            row, column = set_entries(closeness > worst_kept)
             if len(row) <= _MANY * self.depth * len(closeness):
                 return _lined_up(closeness, row, column)
         return _largest(closeness, self.depth)
+
+
+def set_entries(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of the set entries of a mask [n, m] that hardly has any, row by row; m is a multiple of 8.
+
+    Looking at eight entries as one integer finds the few that are set several times sooner than `nonzero` does.
+    """
+    words = mask.contiguous().view(torch.int64)
+    row, word = words.nonzero(as_tuple=True)
+    hit, byte = words[row, word][:, None].view(torch.bool).nonzero(as_tuple=True)
+    return row[hit], word[hit] * _WORD + byte
 
 
 def _largest(tile: torch.Tensor, depth: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,8 +67,8 @@ def _largest(tile: torch.Tensor, depth: int) -> tuple[torch.Tensor, torch.Tensor
     rows, columns = tile.shape
     groups = columns // _GROUP
     if groups < 2 * depth:
-        values, found = tile.topk(min(depth, columns), dim=1, sorted=False)
-        return values, found
+        values, places = tile.topk(min(depth, columns), dim=1, sorted=False)
+        return values, places
     # Column c belongs to group c % groups, so that maxima run along contiguous memory, in either layout.
     folded = tile.unflatten(1, (_GROUP, groups))
     best = folded.amax(dim=1) if tile.is_contiguous() else tile.t().unflatten(0, (_GROUP, groups)).amax(dim=0).t()
