@@ -228,7 +228,7 @@ def test_rows_far_out_do_not_drown_the_others(far):
 @pytest.mark.parametrize("scale", [1e155, 1e-150, 1e305])
 def test_squares_that_do_not_fit_are_refused(scale):
     x = np.random.default_rng(10).normal(size=(30, 3)) * scale
-    with pytest.raises(pw.InputError, match=r"the features span up to .* Rescale them"):
+    with pytest.raises(pw.InputError, match=r"the features lie up to .* Rescale them"):
         pw.knn(x, x, 2, exclude_self=True)
     with pytest.raises(pw.InputError, match="between 1e-140 and 1e"):
         pw.evaluate(x, x * 1.1, metrics=["precision"])

@@ -1,31 +1,57 @@
-"""How many balls around the points of one table hold each point of another."""
+"""Distances by exact subtraction in float64, and how many balls around one table's rows hold each row of another."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 
-from pointwise.neighbors.ruler import Ruler
+_BYTES_AT_ONCE = 1 << 21  # of differences: small enough for the cache
 
 
+def measure(x: torch.Tensor, y: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+    """|x_i - y_j| for pairs of rows, float64 [n]: the only way in which a distance that is kept comes about.
+
+    All differences are summed as rows of one matrix, so that equal pairs get equal distances to the last bit. The
+    room for them is kept from step to step: fresh memory costs more than the arithmetic.
+    """
+    distances = torch.empty(len(i), dtype=torch.float64, device=x.device)
+    at_once = min(len(i), max(1, _BYTES_AT_ONCE // (8 * x.shape[1])))
+    left, right = (table.new_empty(at_once, table.shape[1]) for table in (x, y))
+    differences = torch.empty_like(right, dtype=torch.float64)
+    for start in range(0, len(i), at_once or 1):
+        some = slice(start, start + at_once)
+        count = len(i[some])
+        torch.index_select(x, 0, i[some], out=left[:count])
+        torch.index_select(y, 0, j[some], out=right[:count])
+        differences[:count].copy_(right[:count]).sub_(left[:count])
+        torch.linalg.vector_norm(differences[:count], dim=1, out=distances[some])
+    return distances
+
+
+@dataclass
 class Balls:
     """Closed balls |c - p| <= radius, several around each centre, and for every point the number that hold it.
 
-    A sweep need not look at pairs of less closeness than `outside`, which is sure; it shows the others to `count`.
+    A sweep need not look at pairs of less closeness than `outside`, which no ball holds; it has the others counted.
     """
 
-    def __init__(
-        self, ruler: Ruler, radii: torch.Tensor, outside: torch.Tensor, inside: torch.Tensor, points: int
-    ) -> None:
-        self.radii, self.outside, self.inside = radii, outside, inside  # float64 [n, number of radii]
-        self.counts = torch.zeros(points, radii.shape[1], dtype=torch.int64, device=radii.device)
-        self._ruler = ruler  # from centres to points
+    centres: torch.Tensor
+    points: torch.Tensor
+    radii: torch.Tensor  # float64 [n, number of radii], as the two that follow
+    outside: torch.Tensor  # whatever has less closeness lies outside
+    inside: torch.Tensor  # whatever has more lies inside
+    counts: torch.Tensor = field(init=False)  # int64 [m, number of radii]
+
+    def __post_init__(self) -> None:
+        shape = len(self.points), self.radii.shape[1]
+        self.counts = torch.zeros(shape, dtype=torch.int64, device=self.radii.device)
 
     def count(self, centre: torch.Tensor, point: torch.Tensor, closeness: torch.Tensor) -> None:
         """Count these pairs, each shown once; one that neither edge decides is measured."""
         for column in range(self.radii.shape[1]):
             within = closeness > self.inside[centre, column]
             at_edge = (~within & (closeness >= self.outside[centre, column])).nonzero().squeeze(1)
-            if len(at_edge):
-                distances = self._ruler.pairs(centre[at_edge], point[at_edge])
-                within[at_edge] = distances <= self.radii[centre[at_edge], column]
+            distances = measure(self.centres, self.points, centre[at_edge], point[at_edge])
+            within[at_edge] = distances <= self.radii[centre[at_edge], column]
             self.counts[:, column] += torch.bincount(point[within], minlength=len(self.counts))

@@ -23,8 +23,6 @@ class Candidates:
 
     def see(self, rows: slice, closeness: torch.Tensor, first_partner: int) -> None:
         """Show these rows a tile [rows, columns], maybe a transposed view; its columns are partners from here on."""
-        if self.depth == 0:
-            return
         values, columns = self._newcomers(rows, closeness)
         values = torch.cat([self._closeness[rows], values], dim=1)
         partners = torch.cat([self._partners[rows], columns + first_partner], dim=1)
@@ -34,17 +32,19 @@ class Candidates:
     def offers(self, count: int) -> Offers:
         """The candidates of the first `count` rows; what was not kept was never closer than the last that was."""
         closeness = self._closeness[:count]
-        beyond = closeness.amin(dim=1) if self.depth else closeness.new_empty(0)
-        return Offers(self._partners[:count], closeness, beyond)
+        return Offers(self._partners[:count], closeness, closeness.amin(dim=1))
 
     def _newcomers(self, rows: slice, closeness: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What of a tile may be among the best: all that beats the worst kept, or where that is much, its best."""
-        if self._partners[rows.start, 0] >= 0:
-            worst_kept = self._closeness[rows].amin(dim=1, keepdim=True)
-            row, column = set_entries(closeness > worst_kept)
-            if len(row) <= _MANY * self.depth * len(closeness):
-                return _lined_up(closeness, row, column)
-        return _largest(closeness, self.depth)
+        first, many = bool(self._partners[rows.start, 0] < 0), _MANY * self.depth * len(closeness)
+        if not first:
+            row, column = set_entries(closeness > self._closeness[rows].amin(dim=1, keepdim=True))
+        if first or len(row) > many:
+            row, column = set_entries(closeness > _below_best(closeness, self.depth))
+        if len(row) <= many:
+            return _lined_up(closeness, row, column)
+        values, columns = closeness.topk(min(self.depth, closeness.shape[1]), dim=1, sorted=False)
+        return values, columns
 
 
 def set_entries(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,24 +58,17 @@ def set_entries(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return row[hit], word[hit] * _WORD + byte
 
 
-def _largest(tile: torch.Tensor, depth: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The `depth` largest entries of each row of a tile, and their columns.
+def _below_best(tile: torch.Tensor, depth: int) -> torch.Tensor:
+    """Of each row of a tile, a value that at least its `depth` best entries exceed, and few others.
 
-    Only the `depth` groups of columns with the best members can hold one of the `depth` best, so one maximum over
-    groups, which runs at memory speed, leaves few columns to sort through.
+    The best of as many groups of columns exceed it; maxima over groups run at memory speed.
     """
-    rows, columns = tile.shape
-    groups = columns // _GROUP
+    groups = tile.shape[1] // _GROUP
     if groups < 2 * depth:
-        values, places = tile.topk(min(depth, columns), dim=1, sorted=False)
-        return values, places
+        return tile.new_tensor(-math.inf)
     # Column c belongs to group c % groups, so that maxima run along contiguous memory, in either layout.
-    folded = tile.unflatten(1, (_GROUP, groups))
-    best = folded.amax(dim=1) if tile.is_contiguous() else tile.t().unflatten(0, (_GROUP, groups)).amax(dim=0).t()
-    chosen = best.topk(depth, dim=1, sorted=False).indices  # [rows, depth]
-    survivors = folded.gather(2, chosen[:, None, :].expand(rows, _GROUP, depth)).flatten(1)
-    values, place = survivors.topk(depth, dim=1, sorted=False)
-    return values, place.div(depth, rounding_mode="floor").mul_(groups).add_(chosen.gather(1, place % depth))
+    best = tile.unflatten(1, (_GROUP, groups)).amax(dim=1)
+    return torch.nextafter(best.topk(depth, dim=1).values[:, -1:], tile.new_tensor(-math.inf))
 
 
 def _lined_up(tile: torch.Tensor, row: torch.Tensor, column: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from pointwise.neighbors.bound import Bound
+from pointwise.neighbors.balls import measure
 from pointwise.neighbors.frame import Frame
-from pointwise.neighbors.ruler import Ruler
 from pointwise.neighbors.sweep import Offers, Placed
 
 _PAIRS_AT_ONCE = 1 << 20  # in float64, all of which may turn out to be ties
+_UNIT = 2.0**-53  # of rounding
 _ROWS_AT_ONCE = 512  # converted to float64 at a time
 
 
@@ -21,18 +21,19 @@ def certified_nearest(
     A row is certain when no partner that was not measured has the closeness that every partner within the distance of
     the k-th would have. That is a proof whatever was measured; how much is, decides only how often it succeeds.
     """
-    depth = offers.partners.shape[1]
     close, order = offers.closeness.double().sort(dim=1, descending=True)
     partner = offers.partners.gather(1, order)
     # The k best candidates lie within about this distance, and what lies as near may have this much less closeness.
     kth = close[:, k - 1 : k]
     about = (-2 * kth).clamp_min_(0).sqrt_() / placed.frame.scale
-    measured = (close >= kth - (placed.highest(about) - placed.lowest(about))).sum(dim=1)
-    # Columns are measured by blocks of rows, so some more than counted here may be: it does no harm.
-    distance = Ruler(x, y).first_partners(partner.clamp_min(0), measured).masked_fill_(close == -torch.inf, torch.inf)
-    distance, partner = _by_distance_then_index(distance, partner)
-    left = close.gather(1, measured.clamp_max(depth - 1)[:, None]).squeeze(1)
-    unmeasured = torch.where(measured < depth, left, -torch.inf).maximum(offers.beyond)
+    measured = close >= kth - (placed.highest(about) - placed.lowest(about))
+    row, column = measured.nonzero(as_tuple=True)
+    distance = torch.full(close.shape, torch.inf, dtype=torch.float64, device=x.device)
+    distance[row, column] = measure(x, y, row, partner[row, column])
+    unmeasured = close.masked_fill(measured, -torch.inf).amax(dim=1).maximum(offers.beyond)
+    partner, order = partner.sort(dim=1)  # of equal distances the smaller index comes first
+    distance, order = distance.gather(1, order).sort(dim=1, stable=True)
+    partner = partner.gather(1, order)
     uncertain = (unmeasured >= placed.lowest(distance[:, k - 1 : k]).squeeze(1)).nonzero().squeeze(1)
     distance, partner = distance[:, :k], partner[:, :k]
     if len(uncertain):
@@ -52,23 +53,21 @@ def _nearest_in_float64(
     distances = torch.empty(len(rows), k, dtype=torch.float64, device=x.device)
     indices = torch.empty(len(rows), k, dtype=torch.int64, device=x.device)
     at_once = max(1, _PAIRS_AT_ONCE // len(y))
-    bound = Bound.of(x.shape[1], storing=torch.float64, summing=torch.float64)
-    ruler = Ruler(x, y)
     for start in range(0, len(rows), at_once):
         some = rows[start : start + at_once]
         a = frame.place(x[some])
-        norms = torch.linalg.vector_norm(a, dim=1, keepdim=True)
+        placed = Placed(frame, torch.linalg.vector_norm(a, dim=1, keepdim=True), x.shape[1], _UNIT, _UNIT)
         close = torch.empty(len(some), len(y), dtype=torch.float64, device=x.device)
         for first in range(0, len(y), _ROWS_AT_ONCE):
             b = frame.place(y[first : first + _ROWS_AT_ONCE])
             torch.addmm(-b.square().sum(dim=1) / 2, a, b.t(), out=close[:, first : first + len(b)])
-        close -= norms**2 / 2
+        close -= placed.norms**2 / 2
         if exclude_self:
             close[torch.arange(len(some), device=x.device), some] = -torch.inf
         best = close.topk(k, dim=1, sorted=False).indices
-        reach = ruler.pairs(some.repeat_interleave(k), best.flatten()).view(-1, k).amax(dim=1, keepdim=True)
-        row, partner = (close >= bound.lowest(norms, reach * frame.scale)).nonzero(as_tuple=True)
-        distance = ruler.pairs(some[row], partner)
+        reach = measure(x, y, some.repeat_interleave(k), best.flatten()).view(-1, k).amax(dim=1, keepdim=True)
+        row, partner = (close >= placed.lowest(reach)).nonzero(as_tuple=True)
+        distance = measure(x, y, some[row], partner)
         order = torch.argsort(distance, stable=True)  # within a row, partners come in ascending order already
         order = order[torch.argsort(row[order], stable=True)]
         partner, distance = partner[order], distance[order]
@@ -76,9 +75,3 @@ def _nearest_in_float64(
         take = (count.cumsum(0) - count)[:, None] + torch.arange(k, device=x.device)
         distances[start : start + len(some)], indices[start : start + len(some)] = distance[take], partner[take]
     return distances, indices
-
-
-def _by_distance_then_index(distance: torch.Tensor, partner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    partner, order = partner.sort(dim=1)
-    distance, again = distance.gather(1, order).sort(dim=1, stable=True)
-    return distance, partner.gather(1, again)

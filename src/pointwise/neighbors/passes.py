@@ -11,15 +11,12 @@ from pointwise._options import one_of
 from pointwise._types import Steps
 from pointwise.neighbors.balls import Balls
 from pointwise.neighbors.certify import certified_nearest
-from pointwise.neighbors.frame import Extent, Frame
-from pointwise.neighbors.ruler import Ruler
+from pointwise.neighbors.frame import Frame
 from pointwise.neighbors.sweep import Sweep
 from pointwise.neighbors.sweep_torch import TorchSweep
 
 # The engines of the search by name.
 SWEEPS: dict[str, Sweep[Any]] = {"auto": TorchSweep(), "torch": TorchSweep()}
-
-_SPARE = 8  # candidates beyond k: with them nearly every row is certain at once, as the k-th and k+8-th rarely tie
 
 
 def sweep_named(engine: str) -> Sweep[Any]:
@@ -51,12 +48,9 @@ class Prepared:
     never more than one.
     """
 
-    def __init__(self, table: torch.Tensor, sweep: Sweep[Any], extent: Extent, frame: Frame) -> None:
-        self.table, self.sweep, self.extent, self.frame = table, sweep, extent, frame
+    def __init__(self, table: torch.Tensor, sweep: Sweep[Any], own: Frame, frame: Frame) -> None:
+        self.table, self.sweep, self.own, self.frame = table, sweep, own, frame
         self._placed: Any = None
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def placed(self, frame: Frame) -> Any:
         """The sweep's copy of the table in this frame."""
@@ -76,26 +70,27 @@ def prepare(table: torch.Tensor, *, sweep: Sweep[Any] | None = None, like: Prepa
     Raises:
         InputError: squares of distances do not fit into float64.
     """
-    sweep = like.sweep if like else sweep or SWEEPS["auto"]
-    extent = Extent.of(table)
-    frame = like.frame if like and like.frame.suits(table, extent) else Frame.of(table, extent)
-    return Prepared(table, sweep, extent, frame)
+    own = Frame.of(table)
+    if like is None:
+        return Prepared(table, sweep or SWEEPS["auto"], own, own)
+    return Prepared(table, like.sweep, own, like.frame if like.frame.suits(table, own) else own)
 
 
 @torch.no_grad()
 def within(x: Prepared, k: int, *, progress: Steps | None = None) -> Nearest:
     """The k nearest other rows of every row of x."""
     placed = x.placed(x.frame)
-    offers = x.sweep.within(placed, k + _SPARE, progress)
+    offers = x.sweep.within(placed, k, progress)
     return Nearest(*certified_nearest(x.table, x.table, placed, offers, k, exclude_self=True))
 
 
 @torch.no_grad()
 def nearest(x: Prepared, y: Prepared, k: int, *, progress: Steps | None = None) -> Nearest:
     """The k nearest rows of y of every row of x."""
-    placed_x, placed_y = _together(x, y)
-    offers, _ = x.sweep.across(placed_x, placed_y, k + _SPARE, 0, None, progress)
-    return Nearest(*certified_nearest(x.table, y.table, placed_x, offers, k, exclude_self=False))
+    frame = x.frame.holding(y.own)
+    placed = x.placed(frame)
+    offers, _ = x.sweep.across(placed, y.placed(frame), k, None, progress)
+    return Nearest(*certified_nearest(x.table, y.table, placed, offers, k, exclude_self=False))
 
 
 @torch.no_grad()
@@ -118,22 +113,16 @@ def across(
         radii_y: float64 [m, number of radii], of the balls around y in which x are counted.
         progress: called with (steps done, steps in all).
     """
-    placed_x, placed_y = _together(x, y)
+    frame = x.frame.holding(y.own)
+    placed_x, placed_y = x.placed(frame), y.placed(frame)
     balls = (
-        Balls(Ruler(x.table, y.table), radii_x, placed_x.lowest(radii_x), placed_x.highest(radii_x), len(y)),
-        Balls(Ruler(y.table, x.table), radii_y, placed_y.lowest(radii_y), placed_y.highest(radii_y), len(x)),
+        Balls(x.table, y.table, radii_x, placed_x.lowest(radii_x), placed_x.highest(radii_x)),
+        Balls(y.table, x.table, radii_y, placed_y.lowest(radii_y), placed_y.highest(radii_y)),
     )
-    of_x, of_y = x.sweep.across(placed_x, placed_y, k + _SPARE, k + _SPARE, balls, progress)
+    of_x, of_y = x.sweep.across(placed_x, placed_y, k, balls, progress)
     return Crossing(
         Nearest(*certified_nearest(x.table, y.table, placed_x, of_x, k, exclude_self=False)),
         Nearest(*certified_nearest(y.table, x.table, placed_y, of_y, k, exclude_self=False)),
         balls[0].counts,
         balls[1].counts,
     )
-
-
-def _together(x: Prepared, y: Prepared) -> tuple[Any, Any]:
-    """Both tables in the frame of x, or where that holds not all, in one of the same origin that does."""
-    extent = x.extent.joined(y.extent)
-    frame = x.frame if x.frame.holds(extent) else x.frame.scaled(extent)
-    return x.placed(frame), y.placed(frame)
