@@ -203,7 +203,7 @@ def test_values_that_are_not_finite():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "quantum"}, "engine is 'quantum'; it must be one of 'auto', 'blocked'"),
+        ({"engine": "quantum"}, "engine is 'quantum'; it must be one of 'auto', 'torch'"),
         ({"device": "banana"}, "device 'banana' cannot be used"),
         ({"device": "meta"}, "device is 'meta'; distances are refined in float64, which needs 'cpu' or 'cuda'"),
         ({"seed": -1}, "seed is -1; it must be a whole number of at least 0"),

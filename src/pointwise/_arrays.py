@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.dlpack import from_dlpack
 
+from pointwise._options import usable_device
 from pointwise.errors import InputError
 
 Array: TypeAlias = Any  # NumPy, torch, or anything with __dlpack__
@@ -85,6 +86,15 @@ def as_numbers(x: Array, *, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         InputError: x is not an array of real numbers.
     """
     return _as_floating(_as_tensor(x, name), name).detach().cpu().double().numpy()
+
+
+def on_device(*tensors: torch.Tensor, device: str | torch.device | None) -> list[torch.Tensor]:
+    """All tensors on the device, or on the first one's where none is named, ready for arithmetic."""
+    target = usable_device(tensors[0].device if device is None else device)
+    if target is None or target.type not in ("cpu", "cuda"):
+        raise InputError(f"device is {str(target)!r}; distances are refined in float64, which needs 'cpu' or 'cuda'.")
+    # float32 holds float16 exactly and is converted many times sooner.
+    return [tensor.to(target, torch.float32 if tensor.dtype == torch.float16 else None) for tensor in tensors]
 
 
 def _is_integer(item: Any) -> bool:

@@ -13,7 +13,7 @@ from pointwise.cli.tables import NOTE, console, modes_tables, scores_table
 from pointwise.demo import digits
 from pointwise.demo.findings import findings
 from pointwise.errors import InputError
-from pointwise.neighbors.knn import knn
+from pointwise.neighbors import knn
 from pointwise.reference.reference import Reference
 
 _SHOWN = (

@@ -12,7 +12,7 @@ from pointwise._options import whole_number
 from pointwise._types import Array, Integers
 from pointwise.errors import InputError, ordinal
 from pointwise.neighbors import Neighbors, knn
-from pointwise.neighbors.knn import require_enough
+from pointwise.neighbors.search import require_enough
 from pointwise.score import Score, mean_score
 from pointwise.summaries.neighborhoods import Duplicates
 from pointwise.tables.table import FeatureTable, as_table

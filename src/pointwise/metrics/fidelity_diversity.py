@@ -18,7 +18,6 @@ from pointwise.score import Score, mean_score
 from pointwise.summaries.neighborhoods import Neighborhoods
 from pointwise.terms import Removal, Side, Terms
 
-
 _OWN = 0.2  # how much of a row's own flip counts, beside the mean over rows
 
 
@@ -239,7 +238,8 @@ def _near_enough(hoods: Neighborhoods, side: Side, j: int, wide: int) -> Terms:
 
 
 def _smoothed(values: Floats) -> Floats:
-    return values.mean() + _OWN * (values - values.mean())
+    mean = float(values.mean())
+    return mean + _OWN * (values - mean)
 
 
 def _next_distance(neighbors: Neighbors, k: int) -> Floats:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pointwise.neighbors import Neighbors
-from pointwise.neighbors.knn import on_device
+from pointwise._arrays import on_device
+from pointwise.neighbors.passes import Nearest
 from pointwise.pmi.pmi import KmePmi
 from pointwise.reference.options import Options
 from pointwise.summaries.gaussian import GaussianPair
@@ -48,9 +48,11 @@ def _on_device(of: Callable[[Any], torch.Tensor]) -> Callable[[Any, Reference, O
     return lambda half, reference, options: of(half).device == reference.features(options.device).device
 
 
-def _neighbors_fit(half: Neighbors, reference: Reference, options: Options) -> bool:
+def _neighbors_fit(half: Nearest, reference: Reference, options: Options) -> bool:
     rows, widest = len(reference.table), options.cover * max(options.ks)
-    return half.depth >= depth_within(rows, options.ks, options.cover) and widest < rows  # else too few rows are said
+    deep = half.distances.shape[1] >= depth_within(rows, options.ks, options.cover)
+    here = half.distances.device == reference.features(options.device).device
+    return deep and here and widest < rows  # else it is said that there are too few rows
 
 
 def _kernel(kernel: Kernel) -> Half:
@@ -98,11 +100,13 @@ HALVES: Mapping[str, Half] = MappingProxyType(
     {
         "neighborhoods": Half(
             make=lambda reference, options: neighbors_within_real(
-                reference.features(options.device), options.ks, options.cover, progress=reference.progress
+                reference.prepared(options), options.ks, options.cover, progress=reference.progress
             ),
             fits=_neighbors_fit,
-            store=lambda half: ({"distances": half.distances, "indices": half.indices}, {}),
-            restore=lambda arrays, words, reference: Neighbors(**arrays),
+            store=lambda half: ({"distances": half.distances.cpu().numpy(), "indices": half.indices.cpu().numpy()}, {}),
+            restore=lambda arrays, words, reference: Nearest(
+                *(torch.from_numpy(arrays[name]) for name in Nearest._fields)
+            ),
         ),
         "moments": Half(
             make=lambda reference, options: set_moments(reference.features(options.device)),

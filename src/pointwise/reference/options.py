@@ -10,7 +10,7 @@ import torch
 
 from pointwise._options import number, one_of, whole_number
 from pointwise.errors import InputError
-from pointwise.neighbors.knn import require_engine
+from pointwise.neighbors.passes import sweep_named
 from pointwise.summaries.neighborhoods import DUPLICATES, Duplicates
 
 
@@ -48,7 +48,7 @@ class Options:
                 raise InputError(
                     f"dimension is {dimension!r}; it must be 'ambient', 'intrinsic' or a positive number."
                 ) from None
-        require_engine(engine)
+        sweep_named(engine)
         return Options(
             ks=tuple(dict.fromkeys(whole_number(value, "k") for value in ks)),
             cover=whole_number(cover, "cover"),

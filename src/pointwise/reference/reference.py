@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from pointwise._arrays import on_device
 from pointwise._types import Array, Progress
 from pointwise.errors import InputError
-from pointwise.neighbors.knn import on_device
+from pointwise.neighbors.passes import Prepared, prepare, sweep_named
 from pointwise.pmi.pmi import KmePmi
 from pointwise.reference.halves import HALVES
 from pointwise.reference.options import Options
@@ -69,6 +70,7 @@ class Reference:
         self.ridge, self.reduce = ridge, reduce
         (pairs or GaussianPair(ridge=ridge, reduce=reduce)).require_plain(debias=debias)
         self._features: dict[str, torch.Tensor] = {}
+        self._prepared: dict[str, Prepared] = {}
         self._halves: dict[str, Any] = {} if kept is None else _taken(kept, self)
         if pairs is not None:
             self._halves["gaussian_pair"] = pairs
@@ -107,6 +109,13 @@ class Reference:
         if key not in self._features:
             (self._features[key],) = on_device(self.table.features, device=device)
         return self._features[key]
+
+    def prepared(self, options: Options) -> Prepared:
+        """Return the features as the search takes them, placed once for all generators."""
+        key = f"{options.device} {options.engine}"
+        if key not in self._prepared:
+            self._prepared[key] = prepare(self.features(options.device), sweep=sweep_named(options.engine))
+        return self._prepared[key]
 
     def half(self, name: str, options: Options) -> Any:
         """Return what a summary takes of the real side alone: that which is here, or a new one if it does not fit."""

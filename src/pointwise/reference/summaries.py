@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pointwise._arrays import require_comparable
+from pointwise._arrays import on_device, require_comparable
 from pointwise._types import Array
 from pointwise.metrics.registry import Summary
-from pointwise.neighbors.knn import on_device
 from pointwise.reference.options import Options
 from pointwise.reference.reference import Reference, as_reference
 from pointwise.summaries.kernels import Kernel, KernelSums, kernel_sums
@@ -37,7 +36,7 @@ def generated_side(reference: Reference, fake: FeatureTable, options: Options) -
 
 def _neighborhoods(reference: Reference, fake: Generated, options: Options) -> Neighborhoods:
     return neighborhoods_of(
-        reference.features(options.device),
+        reference.prepared(options),
         reference.half("neighborhoods", options),
         fake.features,
         ks=options.ks,

@@ -12,8 +12,9 @@ import torch
 
 from pointwise._types import Integers, Progress, Steps
 from pointwise.errors import InputError
-from pointwise.neighbors import Neighbors, blocked
-from pointwise.neighbors.knn import as_neighbors, require_enough
+from pointwise.neighbors import Neighbors
+from pointwise.neighbors.passes import Nearest, Prepared, across, prepare, within
+from pointwise.neighbors.search import as_neighbors, require_enough
 from pointwise.summaries.dimension import intrinsic_dimension
 from pointwise.terms import Side
 
@@ -91,8 +92,8 @@ class Neighborhoods:
 
 
 def neighborhoods_of(
-    real: torch.Tensor,
-    within_real: Neighbors,
+    real: Prepared,
+    within_real: Nearest,
     fake: torch.Tensor,
     *,
     ks: tuple[int, ...],
@@ -101,28 +102,27 @@ def neighborhoods_of(
     duplicates: Duplicates,
     progress: Progress | None = None,
 ) -> Neighborhoods:
-    """Find who is near whom between checked features on one device, given the neighbours within the real ones.
+    """Find who is near whom between prepared real rows and checked generated ones on the same device.
 
     Raises:
         InputError: the generated table has too few rows, or the intrinsic dimension cannot be estimated.
     """
-    n, m = len(real), len(fake)
+    n, m = len(real.table), len(fake)
     require_neighbors(m, ks, cover, name="the generated table")
-    within_fake = as_neighbors(
-        blocked.within(fake, depth_within(m, ks, cover), progress=_named(progress, "generated neighbours"))
-    )
+    generated = prepare(fake, like=real)  # placed once, for both passes
+    within_fake = within(generated, depth_within(m, ks, cover), progress=_named(progress, "generated neighbours"))
     columns = [k - 1 for k in ks]
-    crossing = blocked.across(
+    crossing = across(
         real,
-        fake,
+        generated,
         min(max(ks) + 1, n, m),
-        radii_x=torch.from_numpy(within_real.distances[:, columns]).to(real.device),
-        radii_y=torch.from_numpy(within_fake.distances[:, columns]).to(real.device),
+        radii_x=within_real.distances[:, columns],
+        radii_y=within_fake.distances[:, columns],
         progress=_named(progress, "real and generated"),
     )
     return Neighborhoods(
-        within_real=within_real,
-        within_fake=within_fake,
+        within_real=as_neighbors(within_real),
+        within_fake=as_neighbors(within_fake),
         real_to_fake=as_neighbors(crossing.of_x),
         fake_to_real=as_neighbors(crossing.of_y),
         fake_in_real_balls=crossing.y_in_balls_of_x.cpu().numpy(),
@@ -130,22 +130,22 @@ def neighborhoods_of(
         ks=ks,
         k=ks[0] if len(ks) == 1 else None,
         cover=cover,
-        dimension=_as_dimension(dimension, real.shape[1], within_real),
+        dimension=_as_dimension(dimension, fake.shape[1], within_real),
         duplicates=duplicates,
     )
 
 
 def neighbors_within_real(
-    real: torch.Tensor, ks: Sequence[int], cover: int, *, progress: Progress | None = None
-) -> Neighbors:
+    real: Prepared, ks: Sequence[int], cover: int, *, progress: Progress | None = None
+) -> Nearest:
     """Find the neighbours within the real table that a comparison needs.
 
     Raises:
         InputError: it has too few rows.
     """
-    require_neighbors(len(real), ks, cover, name="the real table")
-    depth = depth_within(len(real), ks, cover)
-    return as_neighbors(blocked.within(real, depth, progress=_named(progress, "real neighbours")))
+    require_neighbors(len(real.table), ks, cover, name="the real table")
+    depth = depth_within(len(real.table), ks, cover)
+    return within(real, depth, progress=_named(progress, "real neighbours"))
 
 
 def depth_within(rows: int, ks: Sequence[int], cover: int) -> int:
@@ -163,11 +163,12 @@ def require_neighbors(rows: int, ks: Sequence[int], cover: int, *, name: str) ->
     require_enough(rows, cover * max(ks), name=name, without_self=True, product=product)
 
 
-def _as_dimension(dimension: str | float, columns: int, within_real: Neighbors) -> float:
+def _as_dimension(dimension: str | float, columns: int, within_real: Nearest) -> float:
     if dimension == "intrinsic":
-        if len(within_real) < 3:
-            raise InputError(f"dimension='intrinsic' needs at least 3 real rows; there are {len(within_real)}.")
-        return intrinsic_dimension(within_real.distances)
+        rows = len(within_real.distances)
+        if rows < 3:
+            raise InputError(f"dimension='intrinsic' needs at least 3 real rows; there are {rows}.")
+        return intrinsic_dimension(within_real.distances.cpu().numpy())
     return float(columns if dimension == "ambient" else dimension)
 
 

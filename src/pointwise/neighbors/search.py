@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
 
-from pointwise._arrays import Array, as_features, require_same_width
+from pointwise._arrays import as_features, on_device, require_same_width
+from pointwise._options import whole_number
+from pointwise._types import Array, Floats, Integers
 from pointwise.errors import InputError, ordinal
-from pointwise.neighbors import blocked
-
-ENGINES = ("auto", "blocked")
+from pointwise.neighbors.passes import Nearest, nearest, prepare, sweep_named, within
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +26,8 @@ class Neighbors:
     (2, 2, [1, 0])
     """
 
-    distances: np.ndarray[Any, np.dtype[np.float64]]
-    indices: np.ndarray[Any, np.dtype[np.int64]]
+    distances: Floats
+    indices: Integers
 
     def __len__(self) -> int:
         return len(self.distances)
@@ -61,7 +59,7 @@ def knn(
         k: neighbours per query, from 1 to m, or to m - 1 with exclude_self.
         exclude_self: queries and reference are the same rows, and row i is no neighbour of itself. It is left out by
             its index, so copies of it elsewhere still count.
-        engine: "auto" or "blocked".
+        engine: "auto" or "torch".
         device: "cpu" or "cuda"; None keeps the data where it is.
 
     Returns:
@@ -77,12 +75,12 @@ def knn(
     """
     x, y = as_features(queries, name="queries"), as_features(reference, name="reference")
     require_same_width(x, y, names=("queries", "reference"))
-    require_engine(engine)
-    require_count(k, name="k")
+    whole_number(k, "k")
     if len(x) == 0:
         raise InputError("queries has 0 rows; there is nothing to find neighbours of. Give at least one row.")
     require_enough(len(y), k, name="reference", without_self=exclude_self)
     x, y = on_device(x, y, device=device)
+    prepared = prepare(y, sweep=sweep_named(engine))
     if exclude_self:
         if not (x is y or torch.equal(x, y)):
             raise InputError(
@@ -90,40 +88,13 @@ def knn(
                 f"({tuple(y.shape)}) must be the same rows; they are not. "
                 "Pass the same array twice, or exclude_self=False."
             )
-        return as_neighbors(blocked.within(x, k))
-    return as_neighbors(blocked.nearest(x, y, k))
+        return as_neighbors(within(prepared, k))
+    return as_neighbors(nearest(prepare(x, like=prepared), prepared, k))
 
 
-def as_neighbors(found: blocked.Found) -> Neighbors:
-    """The result of an engine as NumPy arrays."""
-    distances, indices = found
-    return Neighbors(distances.contiguous().cpu().numpy(), indices.contiguous().cpu().numpy())
-
-
-def on_device(*tensors: torch.Tensor, device: str | torch.device | None) -> list[torch.Tensor]:
-    """All tensors on the device, or on the first one's where none is named, ready for arithmetic."""
-    try:
-        target = tensors[0].device if device is None else torch.device(device)
-        if target.type not in ("cpu", "cuda"):
-            raise InputError(
-                f"device is {str(target)!r}; distances are refined in float64, which needs 'cpu' or 'cuda'."
-            )
-        # float32 holds float16 exactly and is converted many times sooner.
-        return [tensor.to(target, torch.float32 if tensor.dtype == torch.float16 else None) for tensor in tensors]
-    except (RuntimeError, AssertionError):
-        raise InputError(f"device {str(device)!r} cannot be used here; use 'cpu', or 'cuda' on a GPU.") from None
-
-
-def require_engine(engine: str) -> None:
-    """Raise an InputError unless the engine is known."""
-    if engine not in ENGINES:
-        raise InputError(f"engine is {engine!r}; it must be one of {', '.join(map(repr, ENGINES))}.")
-
-
-def require_count(value: int, *, name: str) -> None:
-    """Raise an InputError unless value is an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InputError(f"{name} is {value!r}; it must be a whole number of at least 1.")
+def as_neighbors(nearest: Nearest) -> Neighbors:
+    """What a pass gave, as NumPy arrays."""
+    return Neighbors(*(tensor.contiguous().cpu().numpy() for tensor in nearest))
 
 
 def require_enough(rows: int, k: int, *, name: str, without_self: bool, product: str = "") -> None:
