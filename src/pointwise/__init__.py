@@ -38,9 +38,9 @@ from pointwise.summaries.neighborhoods import Neighborhoods as Neighborhoods
 from pointwise.summaries.neighborhoods import neighborhoods as neighborhoods
 from pointwise.summaries.self_neighbors import SelfNeighbors as SelfNeighbors
 from pointwise.summaries.self_neighbors import self_neighbors as self_neighbors
-from pointwise.tables.formats import load as load
 from pointwise.tables.table import FeatureTable as FeatureTable
 from pointwise.tables.table import concat as concat
+from pointwise.tables.table import load as load
 
 __version__ = "0.1.0"
 

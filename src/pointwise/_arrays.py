@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.dlpack import from_dlpack
 
+from pointwise._types import Array as Array
+from pointwise._types import Column as Column
+from pointwise._types import Floats
 from pointwise.errors import InputError
-
-Array: TypeAlias = Any  # NumPy, torch, or anything with __dlpack__
-Column: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 _LARGEST_EXACT_INTEGER = 2**53
 _CHECKED_AT_ONCE = 1 << 24  # values looked at in one step, so that the check of a large table stays small
@@ -78,7 +78,7 @@ def as_column(values: Sequence[Any] | Array, *, name: str, length: int) -> Colum
     )
 
 
-def as_numbers(x: Array, *, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def as_numbers(x: Array, *, name: str) -> Floats:
     """Return x, of any shape and on any device, as float64 in NumPy; NaN and inf are let through.
 
     Raises:

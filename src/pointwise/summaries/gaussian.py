@@ -13,7 +13,7 @@ import torch
 from pointwise._arrays import Array, as_features
 from pointwise.errors import InputError
 from pointwise.score import Score, mean_score
-from pointwise.tables.saved import load_arrays, save_arrays
+from pointwise.tables.tensors import load_arrays, save_arrays
 
 _Fit = tuple[tuple[torch.Tensor, torch.Tensor] | None, torch.Tensor, torch.Tensor, torch.Tensor]
 Matrix: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"

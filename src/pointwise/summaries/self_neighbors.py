@@ -12,8 +12,8 @@ from pointwise._arrays import Array
 from pointwise.errors import InputError
 from pointwise.neighbors import Neighbors, blocked
 from pointwise.neighbors.knn import as_neighbors, on_device, require_count, require_engine, require_enough
-from pointwise.tables.saved import load_arrays, save_arrays
 from pointwise.tables.table import FeatureTable, as_table
+from pointwise.tables.tensors import load_arrays, save_arrays
 
 _KIND = "self_neighbors"
 
