@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from pointwise.errors import InputError
-from pointwise.items.caption_json import parsed_json
-from pointwise.items.caption_rows import decoded
 from pointwise.items.images import SUFFIXES, Images, Pixels, open_images
+from pointwise.tables.text import decoded, parse_json
 
 Paths = Mapping[str, Path]  # by the name of the file alone
 
@@ -103,7 +102,7 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        return parsed_json(text)
+        return parse_json(text)
     except InputError as error:
         raise InputError(f"{path} cannot be read: {error}") from None
 

@@ -1,50 +1,24 @@
-"""Captions from plain texts: one a line in a .txt, or a .txt beside each image in a folder or archive."""
+"""Captions in a file beside each image of a folder or archive."""
 
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from pointwise.errors import InputError
 from pointwise.items.archives import Files, files_of, printable
-from pointwise.items.caption_json import parsed_json
-from pointwise.items.caption_rows import Rows, decoded
+from pointwise.items.caption_checks import Unchecked
 from pointwise.items.images import SUFFIXES
+from pointwise.tables.text import decoded, parse_json
 
 _TEXT_SUFFIXES = (".txt", ".caption")  # the first that an image has counts
 _JSON_FIELDS = ("caption", "text")
 _LARGEST = 1 << 20  # bytes of one file beside an image
 _LARGEST_ALL = 1 << 31  # bytes of all, so that a small archive cannot fill the memory
-_FLICKR = re.compile(r"(?P<name>[^\t]+?\.(?:jpe?g|png))(?:#\d+)?\t", re.IGNORECASE)  # a.jpg#0<tab>caption
 
 
-def read_lines(path: Path) -> Rows:
-    """Return the lines of a .txt, one caption each.
-
-    Where the first line is like those of Flickr8k, ``a.jpg#0``, a tab and a caption, all must be.
-    """
-    lines = re.split("\r\n|\r|\n", decoded(path.read_bytes()))
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if not lines or not _FLICKR.match(lines[0]):
-        return Rows(None, lines, lambda i: f"line {i + 1}")
-    cells = [line.partition("\t") for line in lines]
-    lacking = [i for i, (_, tab, _) in enumerate(cells) if not tab]
-    if lacking:
-        raise InputError(
-            f"its first line is an image, a tab and a caption, but {len(lacking)} of {len(lines)} lines have no tab "
-            f"(first: line {lacking[0] + 1}); write all lines alike."
-        )
-    return Rows(
-        [re.sub(r"#\d+$", "", name) for name, _, _ in cells],
-        [text.strip() for _, _, text in cells],
-        lambda i: f"line {i + 1}",
-    )
-
-
-def read_beside_images(path: Path) -> Rows:
+def read_beside_images(path: Path) -> Unchecked:
     """Return the captions of a folder, .zip or .tar that lie beside the images, in files of the same name.
 
     The caption of ``cat/a.jpg`` is in ``cat/a.txt``, else in ``cat/a.caption``, else it is the field "caption" or
@@ -77,7 +51,7 @@ def read_beside_images(path: Path) -> Rows:
         )
     shared = "" if path.is_dir() else posixpath.commonpath([posixpath.dirname(name) for name in images or named])
     ids = [printable(name.removeprefix(f"{shared}/") if shared else name) for name in named]
-    return Rows(ids, [captions[found[name]] for name in named], lambda i: printable(found[named[i]]))
+    return Unchecked(ids, [captions[found[name]] for name in named], lambda i: printable(found[named[i]]))
 
 
 def _stems(files: Files, suffix: str) -> Iterator[tuple[str, str]]:
@@ -110,6 +84,6 @@ def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
 
 
 def _caption_of(data: bytes) -> str | None:
-    content = parsed_json(decoded(data))
+    content = parse_json(decoded(data))
     fields = content if isinstance(content, dict) else {}
     return next((fields[field] for field in _JSON_FIELDS if isinstance(fields.get(field), str)), None)
