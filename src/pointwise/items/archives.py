@@ -28,7 +28,7 @@ _PACKED: Mapping[bytes, Callable[..., Any]] = {
 }  # by their first bytes
 _LARGEST_HEADER = 1 << 24  # bytes: tarfile reads a header whole, and a small archive may hold one that unpacks to much
 _LINKS = 40  # that lead from one to the next, as many as the kernel follows
-_DAMAGED = (  # what damaged bytes raise
+DAMAGED = (  # what damaged bytes raise
     *(OSError, EOFError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError, struct.error, zlib.error),
     *(lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
 )
@@ -60,7 +60,7 @@ class Files:
         try:
             with self.open(name) as stream:
                 data: bytes = stream.read(limit + 1)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise InputError(f"{printable(name)} cannot be read ({_reason(error)}); mend or remove it.") from None
         if len(data) > limit:
             raise InputError(f"{printable(name)} unpacks to more than {limit} bytes, which is all that is read of one.")
@@ -119,7 +119,7 @@ def _open_regular(path: str) -> Any:
 def _of_zip(path: Path) -> Files:
     try:
         archive = zipfile.ZipFile(path)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         _refuse_archive(path, error)
     stream: Any = archive.fp
     weakref.finalize(archive, stream.close)  # before the stream is collected and warns
@@ -138,7 +138,7 @@ def _of_tar(path: Path) -> Files:
         except BaseException:
             stream.close()
             raise
-    except _DAMAGED as error:
+    except DAMAGED as error:
         _refuse_archive(path, error)
     archive.fileobj = stream  # for the files, which may be larger than headers
     weakref.finalize(archive, stream.close)
