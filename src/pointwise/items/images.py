@@ -18,6 +18,7 @@ import numpy as np
 from pointwise._types import Column
 from pointwise.errors import InputError
 from pointwise.items.archives import DAMAGED, TARS, Files, files_of, printable
+from pointwise.tables.columns import first_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -91,15 +92,19 @@ class Images:
     @contextmanager
     def _naming(self, i: int) -> Iterator[None]:
         """Turn whatever a damaged file raises into an InputError that names it."""
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
 
         bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
         try:
             yield
         except (*_BROKEN, *bombs) as error:
-            size = f"more pixels than the {Image.MAX_IMAGE_PIXELS} taken as safe: " if isinstance(error, bombs) else ""
+            reason = first_line(error)
+            if isinstance(error, bombs):
+                reason = f"more pixels than the {Image.MAX_IMAGE_PIXELS} taken as safe: {reason}"
+            if isinstance(error, UnidentifiedImageError):  # it names an object in memory
+                reason = "it is in no format that Pillow knows, or its beginning is damaged"
             raise InputError(
-                f"{self.source}: {self.ids[i]} cannot be read as an image: {size}{_reason(error)}. "
+                f"{self.source}: {self.ids[i]} cannot be read as an image: {reason}. "
                 "Mend or remove it, or go on without such files: --skip-bad, or skip_bad=True."
             ) from None
 
@@ -225,7 +230,7 @@ def _from_npy(path: Path) -> Images:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except _BROKEN as error:
         raise InputError(
-            f"{path} cannot be read as an .npy array: {_reason(error)}. Write it again with numpy.save."
+            f"{path} cannot be read as an .npy array: {first_line(error)}. Write it again with numpy.save."
         ) from None
     return _from_array(array, str(path))
 
@@ -254,12 +259,6 @@ def _from_array(array: Any, source: str) -> Images:
         _content=lambda i: start + array[i].tobytes(),
         _decode=decode,
     )
-
-
-def _reason(error: BaseException) -> str:
-    if type(error).__name__ == "UnidentifiedImageError":  # it names an object in memory
-        return "it is in no format that Pillow knows, or its beginning is damaged"
-    return str(error).rstrip(".") or type(error).__name__
 
 
 def _decoded(content: bytes) -> Pixels:
