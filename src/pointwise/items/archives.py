@@ -60,6 +60,11 @@ class Files:
             raise InputError(f"{printable(name)} unpacks to more than {limit} bytes, which is all that is read of one.")
         return data
 
+    def ids(self, names: Sequence[str], *, of: Sequence[str]) -> list[str]:
+        """Return names as valid Unicode, without the folders that all files ``of`` a kind share in an archive."""
+        shared = "" if self.source.is_dir() else posixpath.commonpath([posixpath.dirname(name) for name in of])
+        return [printable(name.removeprefix(f"{shared}/") if shared else name) for name in names]
+
 
 def files_of(source: Path) -> Files:
     """Return the files of a folder (links are followed), a .zip or a .tar (also compressed), without reading them.
@@ -79,7 +84,7 @@ def printable(name: str) -> str:
 
 def _of_folder(folder: Path) -> Files:
     paths = {}
-    above = {str(folder): (os.path.realpath(folder),)}  # a folder: those on the way to it, as they really lie
+    above: dict[str, tuple[str, ...]] = {str(folder): (os.path.realpath(folder),)}  # where each really lies
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse_folder):
         here = above.pop(parent)
         folders[:] = [name for name in folders if not _hidden(name)]

@@ -34,8 +34,9 @@ def read_beside_images(path: Path) -> Unchecked:
     found: dict[str, str] = {}  # the image: the file that has its caption
     for image in images:
         stems = [posixpath.splitext(image)[0]]
-        if not path.is_dir():
-            stems.append(_key(image))
+        if not path.is_dir():  # webdataset knows a sample by its path up to the first dot
+            folder, slash, base = image.rpartition("/")
+            stems.append(f"{folder}{slash}{base.partition('.')[0]}")
         name = next((place[stem] for place in (texts, objects) for stem in stems if stem in place), None)
         if name is not None:
             found[image] = name
@@ -49,19 +50,12 @@ def read_beside_images(path: Path) -> Unchecked:
             f"it holds {len(images)} images and no captions; files that end in {' or '.join(_TEXT_SUFFIXES)} were "
             "looked for. A table of captions in it is given by its own path, such as folder/metadata.jsonl."
         )
-    shared = "" if path.is_dir() else posixpath.commonpath([posixpath.dirname(name) for name in images or named])
-    ids = [printable(name.removeprefix(f"{shared}/") if shared else name) for name in named]
+    ids = files.ids(named, of=images or named)
     return Unchecked(ids, [captions[found[name]] for name in named], lambda i: printable(found[named[i]]))
 
 
 def _stems(files: Files, suffix: str) -> Iterator[tuple[str, str]]:
     return ((name[: -len(suffix)], name) for name in files.names if name.lower().endswith(suffix))
-
-
-def _key(name: str) -> str:
-    """The path up to the first dot of its last part: what webdataset knows a sample by."""
-    folder, slash, base = name.rpartition("/")
-    return f"{folder}{slash}{base.partition('.')[0]}"
 
 
 def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
@@ -75,15 +69,13 @@ def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
         if total > _LARGEST_ALL:
             raise InputError(f"its captions unpack to more than {_LARGEST_ALL} bytes; give it in parts.")
         try:
-            text = _caption_of(data) if name.lower().endswith(".json") else decoded(data)
+            text = decoded(data)
+            if name.lower().endswith(".json"):
+                content = parse_json(text)
+                fields = [content.get(field) for field in _JSON_FIELDS] if isinstance(content, dict) else []
+                text = next((field for field in fields if isinstance(field, str)), None)
         except InputError as error:
             raise InputError(f"in {printable(name)}, {error}") from None
         if text is not None:
             captions[name] = text.strip()
     return captions
-
-
-def _caption_of(data: bytes) -> str | None:
-    content = parse_json(decoded(data))
-    fields = content if isinstance(content, dict) else {}
-    return next((fields[field] for field in _JSON_FIELDS if isinstance(fields.get(field), str)), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import posixpath
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ import numpy as np
 
 from pointwise._types import Column
 from pointwise.errors import InputError
-from pointwise.items.archives import DAMAGED, TARS, Files, files_of, printable
+from pointwise.items.archives import DAMAGED, TARS, Files, files_of
 from pointwise.tables.columns import first_line
 
 if TYPE_CHECKING:
@@ -206,15 +205,13 @@ def _from_files(files: Files) -> Images:
     names = [name for name in files.names if name.lower().endswith(SUFFIXES)]
     if not names:
         raise InputError(f"{source} holds no images; files with these suffixes were looked for: {', '.join(SUFFIXES)}.")
-    shared = "" if source.is_dir() else posixpath.commonpath([posixpath.dirname(name) for name in names])
-    inside = [name.removeprefix(f"{shared}/") if shared else name for name in names]
-    loose = [name for name in inside if "/" not in name]
+    ids = files.ids(names, of=names)
+    loose = [id_ for id_ in ids if "/" not in id_]
     if 0 < len(loose) < len(names):
         raise InputError(
             f"{source} holds {len(loose)} images beside its sub-folders (the first is {loose[0]}) and "
             f"{len(names) - len(loose)} in them. Sub-folders are modes: put every image into one, or none."
         )
-    ids = [printable(name) for name in inside]
     row = {name: i for i, name in enumerate(names)}
     return images_in(
         files,
