@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pointwise.errors import InputError
 from pointwise.items.archives import Files, files_of, printable
@@ -69,13 +70,13 @@ def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
         if total > _LARGEST_ALL:
             raise InputError(f"its captions unpack to more than {_LARGEST_ALL} bytes; give it in parts.")
         try:
-            text = decoded(data)
+            texts: list[Any] = [decoded(data)]
             if name.lower().endswith(".json"):
-                content = parse_json(text)
-                fields = [content.get(field) for field in _JSON_FIELDS] if isinstance(content, dict) else []
-                text = next((field for field in fields if isinstance(field, str)), None)
+                content = parse_json(texts[0])
+                texts = [content.get(field) for field in _JSON_FIELDS] if isinstance(content, dict) else []
         except InputError as error:
             raise InputError(f"in {printable(name)}, {error}") from None
-        if text is not None:
-            captions[name] = text.strip()
+        for text in texts:
+            if isinstance(text, str):
+                captions.setdefault(name, text.strip())
     return captions
