@@ -61,7 +61,8 @@ def _stems(files: Files, suffix: str) -> Iterator[tuple[str, str]]:
 
 def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
     """The caption in each of these files; a .json without one is left out."""
-    captions, total = {}, 0
+    captions: dict[str, str] = {}
+    total = 0
     for name in files.order:
         if name not in wanted:
             continue
