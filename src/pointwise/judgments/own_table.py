@@ -15,8 +15,6 @@ from pointwise.errors import InputError
 from pointwise.metrics.registry import closest_names
 from pointwise.tables.rows import KINDS, READERS, open_rows
 
-_Columns = dict[str, list[Any]]
-
 
 @dataclass(frozen=True, eq=False)
 class OwnTable:
@@ -60,13 +58,13 @@ def read_own_table(
             raise InputError(
                 f"{path} has no column {name!r}{closest_names(name, columns)}; its columns are {', '.join(columns)}."
             )
-    left_out = {}
     chosen = list(dict.fromkeys(metrics or ()))
+    sentences: tuple[str, ...] = ()
     if metrics is None:
-        others = [name for name in columns if name not in named and _some_number(columns[name])]
-        left_out = {name: why for name in others if (why := _why_left_out(columns[name])) is not None}
-        chosen = [name for name in others if name not in left_out]
-    sentences = tuple(f"column {name!r} of {path} is left out: {why}." for name, why in left_out.items())
+        others = {name: values for name, values in columns.items() if name not in named and _some_number(values)}
+        reasons = {name: _why_left_out(values) for name, values in others.items()}
+        chosen = [name for name, why in reasons.items() if why is None]
+        sentences = tuple(f"column {name!r} of {path} is left out: {why}." for name, why in reasons.items() if why)
     if not chosen:
         raise InputError(
             f"{path} has no column of numbers beside {', '.join(named)}; add one for each metric."
@@ -80,41 +78,39 @@ def read_own_table(
     )
 
 
-def _read(path: Path) -> _Columns:
+def _read(path: Path) -> dict[str, list[Any]]:
     if path.suffix.lower() not in READERS:
         raise InputError(f"{path} has the suffix {path.suffix!r}; a table of ratings is one of {', '.join(READERS)}.")
     try:
         rows = open_rows(path)
-        looked_at = [name for name, kind in zip(rows.names, rows.kinds, strict=True) if kind in KINDS]
-        if len(set(looked_at)) < len(looked_at):
-            raise InputError(f"it has two columns of one name; its columns are {', '.join(looked_at)}.")
-        return dict(zip(looked_at, rows.read(looked_at)[0], strict=True))
+        names = [name for name, kind in zip(rows.names, rows.kinds, strict=True) if kind in KINDS]
+        if len(set(names)) < len(names):
+            raise InputError(f"it has two columns of one name; its columns are {', '.join(names)}.")
+        return dict(zip(names, rows.read(names)[0], strict=True))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}).") from None
     except InputError as error:
         raise InputError(f"{path} cannot be read: {error}") from None
 
 
-def _number(value: Any) -> float | None:
-    """The value as a number, nan where it is missing, None where it is something else."""
+def _number(value: Any) -> float:
+    """The value as a number, nan where it is missing, inf where it is something else."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return math.nan
-    if isinstance(value, bool):
-        return None
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
+        return math.inf if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.inf
 
 
 def _some_number(values: Sequence[Any]) -> bool:
-    return any((number := _number(value)) is not None and math.isfinite(number) for value in values)
+    return any(math.isfinite(_number(value)) for value in values)
 
 
 def _why_left_out(values: Sequence[Any]) -> str | None:
     """Why a column that has numbers is no column of scores."""
     numbers = [_number(value) for value in values]
-    bad = [i for i, number in enumerate(numbers) if number is None or not math.isfinite(number)]
+    bad = [i for i, number in enumerate(numbers) if not math.isfinite(number)]
     if bad:
         return f"{len(bad)} of its {len(values)} rows hold no number, the first is row {bad[0]} ({values[bad[0]]!r})"
     return f"it is {values[0]} in all {len(values)} rows" if len(set(numbers)) == 1 else None
@@ -122,18 +118,18 @@ def _why_left_out(values: Sequence[Any]) -> str | None:
 
 def _groups(values: Sequence[Any], name: str, path: Path) -> list[str]:
     groups = ["" if value is None else str(value).strip() for value in values]
-    blank = [row for row, group in enumerate(groups) if not group]
-    if blank:
+    if "" in groups:
         raise InputError(
-            f"{path}: column {name!r} is empty in {len(blank)} of {len(groups)} rows, the first is row {blank[0]}; "
-            "name the group of each row."
+            f"{path}: column {name!r} is empty in {groups.count('')} of {len(groups)} rows, the first is row "
+            f"{groups.index('')}; name the group of each row."
         )
     return groups
 
 
 def _numbers(values: Sequence[Any], name: str, path: Path, *, missing: bool) -> Floats:
-    numbers = [_number(value) for value in values]
-    for row, (value, number) in enumerate(zip(values, numbers, strict=True)):
-        if number is None or not (math.isfinite(number) or (missing and math.isnan(number))):
-            raise InputError(f"{path}: column {name!r} has {value!r} in row {row}; it must hold numbers.")
-    return np.asarray(numbers, dtype=np.float64)
+    numbers = np.array([_number(value) for value in values], dtype=np.float64)
+    bad = np.isinf(numbers) if missing else ~np.isfinite(numbers)
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(f"{path}: column {name!r} has {values[row]!r} in row {row}; it must hold numbers.")
+    return numbers
