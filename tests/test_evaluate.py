@@ -9,13 +9,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 
 import pointwise
 from pointwise._evaluate import evaluate
 from pointwise.errors import InputError
 from pointwise.metrics.registry import METRICS
 from pointwise.summaries.neighborhoods import neighborhoods
-from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 from pointwise.tables.table import FeatureTable
 
 ALONE = [name for name, row in METRICS.items() if row.of != "pair"]  # that need no texts

@@ -38,9 +38,9 @@ from pointwise.reference.summaries import neighborhoods as neighborhoods
 from pointwise.score import Score as Score
 from pointwise.summaries.gaussian import GaussianPair as GaussianPair
 from pointwise.summaries.neighborhoods import Neighborhoods as Neighborhoods
-from pointwise.tables.formats import load as load
 from pointwise.tables.table import FeatureTable as FeatureTable
 from pointwise.tables.table import concat as concat
+from pointwise.tables.table import load as load
 
 __version__ = "0.1.0"
 

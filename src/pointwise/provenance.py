@@ -39,7 +39,7 @@ def about_tables(real: FeatureTable, fake: FeatureTable, *, only_pairs: bool) ->
             "both tables hold the same rows: every generated row has its copy as nearest real neighbour, which makes "
             "it look better than new samples could. Set other real rows aside instead."
         )
-    elif same and real.text_fingerprint() == fake.text_fingerprint() is not None:
+    elif same and real.text_fingerprint == fake.text_fingerprint is not None:
         sentences.append(
             "both tables hold the same pairs: mid and kme_pmi score the pairs that they were fitted on, which makes "
             "them look better than new ones could. Set other real pairs aside instead."
@@ -126,7 +126,7 @@ def _about(table: FeatureTable) -> dict[str, Any]:
         "meta": dict(table.meta),
     }
     if table.text is not None:
-        about |= {"text_columns": table.text.shape[1], "text_fingerprint": table.text_fingerprint()}
+        about |= {"text_columns": table.text.shape[1], "text_fingerprint": table.text_fingerprint}
     return about
 
 

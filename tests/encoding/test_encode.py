@@ -14,8 +14,8 @@ from PIL import Image
 from pointwise.encoders import load_encoder
 from pointwise.encoding import encode, items, parts
 from pointwise.errors import InputError
-from pointwise.items.captions import _TABLES
 from pointwise.items.images import open_images
+from pointwise.tables.rows import READERS
 
 
 def png(level: int) -> bytes:
@@ -199,7 +199,7 @@ def test_captions_alone_give_a_table_of_texts(captioned):
     assert "images" not in table.meta
 
 
-@pytest.mark.parametrize("suffix", [*_TABLES, ".txt"])
+@pytest.mark.parametrize("suffix", [*READERS, ".txt"])
 def test_every_file_of_captions_is_a_source(suffix):
     assert suffix in items._CAPTIONS
 

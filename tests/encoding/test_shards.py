@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import fields
 
 import numpy as np
 import pyarrow as pa
@@ -225,17 +226,16 @@ def test_a_picture_that_changes_while_it_is_encoded_is_known_by_what_was_read_of
 def test_each_item_is_read_once_and_those_of_shards_that_are_there_only_looked_at(folder):
     opened, calls = open_images("pictures"), []
 
-    def noted(kind, function):
-        return lambda i: calls.append((kind, i)) or function(i)
+    class Noted(Images):
+        def __getitem__(self, i):
+            calls.append(("read", i))
+            return super().__getitem__(i)
 
-    images = Images(
-        "pictures",
-        ids=opened.ids,
-        modes=opened.modes,
-        reading_order=range(COUNT),
-        _read=noted("read", opened.__getitem__),
-        _digest=noted("digest", opened.digest),
-    )
+        def digest(self, i):
+            calls.append(("digest", i))
+            return super().digest(i)
+
+    images = Noted(**{field.name: getattr(opened, field.name) for field in fields(Images) if field.name != "_"})
     with pytest.raises(KeyboardInterrupt):
         to("table.npz", images, encoder=Levels(stop_at=9))
     once = [(kind, i) for i in range(COUNT) for kind in ("digest", "read")]

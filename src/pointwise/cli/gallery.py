@@ -18,7 +18,7 @@ from pointwise.encoding.items import Items, open_items
 from pointwise.errors import InputError
 from pointwise.items.images import is_images
 from pointwise.summaries.pairs import require_one_space
-from pointwise.tables.formats import load
+from pointwise.tables.table import load
 from pointwise.tokens.sources import open_pictures
 from pointwise.tokens.token_file import is_tokens, load_tokens
 from pointwise.tokens.tokens import image_inputs, stack, text_inputs

@@ -9,8 +9,7 @@ from typing import Any, NoReturn
 
 from pointwise._files import require_writable
 from pointwise.errors import InputError
-from pointwise.tables.formats import load
-from pointwise.tables.table import FeatureTable
+from pointwise.tables.table import FeatureTable, load
 
 _FILES = (".npz", ".safetensors", ".parquet")
 _SHARD = ".parquet"

@@ -17,7 +17,7 @@ from pointwise._files import atomic_write
 from pointwise.encoding.lock import LOCK, alone_in
 from pointwise.encoding.parts import Part
 from pointwise.errors import InputError
-from pointwise.tables.saved import load_arrays, save_arrays
+from pointwise.tables.tensors import load_arrays, save_arrays
 
 MANIFEST = "manifest.json"
 PART = ".part.safetensors"

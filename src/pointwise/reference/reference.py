@@ -16,8 +16,8 @@ from pointwise.pmi.pmi import KmePmi
 from pointwise.reference.halves import HALVES
 from pointwise.reference.options import Options
 from pointwise.summaries.gaussian import GaussianPair
-from pointwise.tables.saved import load_arrays, save_arrays
 from pointwise.tables.table import FeatureTable, as_table
+from pointwise.tables.tensors import load_arrays, save_arrays
 
 _KIND = "reference"
 
@@ -100,7 +100,7 @@ class Reference:
         for name, half in self._halves.items():
             own, words[name] = HALVES[name].store(half)
             arrays |= {f"{name}.{key}": array for key, array in own.items()}
-        about = {"features": self.table.fingerprint(), "text": self.table.text_fingerprint() or ""}
+        about = {"features": self.table.fingerprint(), "text": self.table.text_fingerprint or ""}
         save_arrays(path, arrays, kind=_KIND, words={**about, "halves": json.dumps(words)})
 
     def features(self, device: str | torch.device | None) -> torch.Tensor:
@@ -142,7 +142,7 @@ def _taken(path: str | Path, reference: Reference) -> dict[str, Any]:
     """The halves that a file holds, once it is certain that it is of this table."""
     arrays, words = load_arrays(path, kind=_KIND, called="a reference")
     table = reference.table
-    for what, given in (("features", table.fingerprint()), ("text", table.text_fingerprint() or "")):
+    for what, given in (("features", table.fingerprint()), ("text", table.text_fingerprint or "")):
         if words[what] != given:
             raise InputError(
                 f"{path} was worked out of another table: the {what} of this one ({len(table)} rows, fingerprint "

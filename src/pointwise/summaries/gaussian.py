@@ -16,7 +16,7 @@ from pointwise._types import Array, Floats
 from pointwise.errors import InputError
 from pointwise.score import Score
 from pointwise.summaries.gaussian_terms import GaussianTerms, PairRows
-from pointwise.tables.saved import load_arrays, save_arrays
+from pointwise.tables.tensors import load_arrays, save_arrays
 
 _Fit = tuple[tuple[torch.Tensor, torch.Tensor] | None, torch.Tensor, torch.Tensor, torch.Tensor]
 

@@ -1,50 +1,25 @@
-"""Captions from plain texts: one a line in a .txt, or a .txt beside each image in a folder or archive."""
+"""Captions in a file beside each image of a folder or archive."""
 
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pointwise.errors import InputError
 from pointwise.items.archives import Files, files_of, printable
-from pointwise.items.caption_json import parsed_json
-from pointwise.items.caption_rows import Rows, decoded
+from pointwise.items.caption_checks import Unchecked
 from pointwise.items.images import SUFFIXES
+from pointwise.tables.text import decoded, parse_json
 
 _TEXT_SUFFIXES = (".txt", ".caption")  # the first that an image has counts
 _JSON_FIELDS = ("caption", "text")
 _LARGEST = 1 << 20  # bytes of one file beside an image
 _LARGEST_ALL = 1 << 31  # bytes of all, so that a small archive cannot fill the memory
-_FLICKR = re.compile(r"(?P<name>[^\t]+?\.(?:jpe?g|png))(?:#\d+)?\t", re.IGNORECASE)  # a.jpg#0<tab>caption
 
 
-def read_lines(path: Path) -> Rows:
-    """Return the lines of a .txt, one caption each.
-
-    Where the first line is like those of Flickr8k, ``a.jpg#0``, a tab and a caption, all must be.
-    """
-    lines = re.split("\r\n|\r|\n", decoded(path.read_bytes()))
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if not lines or not _FLICKR.match(lines[0]):
-        return Rows(None, lines, lambda i: f"line {i + 1}")
-    cells = [line.partition("\t") for line in lines]
-    lacking = [i for i, (_, tab, _) in enumerate(cells) if not tab]
-    if lacking:
-        raise InputError(
-            f"its first line is an image, a tab and a caption, but {len(lacking)} of {len(lines)} lines have no tab "
-            f"(first: line {lacking[0] + 1}); write all lines alike."
-        )
-    return Rows(
-        [re.sub(r"#\d+$", "", name) for name, _, _ in cells],
-        [text.strip() for _, _, text in cells],
-        lambda i: f"line {i + 1}",
-    )
-
-
-def read_beside_images(path: Path) -> Rows:
+def read_beside_images(path: Path) -> Unchecked:
     """Return the captions of a folder, .zip or .tar that lie beside the images, in files of the same name.
 
     The caption of ``cat/a.jpg`` is in ``cat/a.txt``, else in ``cat/a.caption``, else it is the field "caption" or
@@ -60,8 +35,9 @@ def read_beside_images(path: Path) -> Rows:
     found: dict[str, str] = {}  # the image: the file that has its caption
     for image in images:
         stems = [posixpath.splitext(image)[0]]
-        if not path.is_dir():
-            stems.append(_key(image))
+        if not path.is_dir():  # webdataset knows a sample by its path up to the first dot
+            folder, slash, base = image.rpartition("/")
+            stems.append(f"{folder}{slash}{base.partition('.')[0]}")
         name = next((place[stem] for place in (texts, objects) for stem in stems if stem in place), None)
         if name is not None:
             found[image] = name
@@ -75,24 +51,18 @@ def read_beside_images(path: Path) -> Rows:
             f"it holds {len(images)} images and no captions; files that end in {' or '.join(_TEXT_SUFFIXES)} were "
             "looked for. A table of captions in it is given by its own path, such as folder/metadata.jsonl."
         )
-    shared = "" if path.is_dir() else posixpath.commonpath([posixpath.dirname(name) for name in images or named])
-    ids = [printable(name.removeprefix(f"{shared}/") if shared else name) for name in named]
-    return Rows(ids, [captions[found[name]] for name in named], lambda i: printable(found[named[i]]))
+    ids = files.ids(named, of=images or named)
+    return Unchecked(ids, [captions[found[name]] for name in named], lambda i: printable(found[named[i]]))
 
 
 def _stems(files: Files, suffix: str) -> Iterator[tuple[str, str]]:
     return ((name[: -len(suffix)], name) for name in files.names if name.lower().endswith(suffix))
 
 
-def _key(name: str) -> str:
-    """The path up to the first dot of its last part: what webdataset knows a sample by."""
-    folder, slash, base = name.rpartition("/")
-    return f"{folder}{slash}{base.partition('.')[0]}"
-
-
 def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
     """The caption in each of these files; a .json without one is left out."""
-    captions, total = {}, 0
+    captions: dict[str, str] = {}
+    total = 0
     for name in files.order:
         if name not in wanted:
             continue
@@ -101,15 +71,13 @@ def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
         if total > _LARGEST_ALL:
             raise InputError(f"its captions unpack to more than {_LARGEST_ALL} bytes; give it in parts.")
         try:
-            text = _caption_of(data) if name.lower().endswith(".json") else decoded(data)
+            texts: list[Any] = [decoded(data)]
+            if name.lower().endswith(".json"):
+                content = parse_json(texts[0])
+                texts = [content.get(field) for field in _JSON_FIELDS] if isinstance(content, dict) else []
         except InputError as error:
             raise InputError(f"in {printable(name)}, {error}") from None
-        if text is not None:
-            captions[name] = text.strip()
+        for text in texts:
+            if isinstance(text, str):
+                captions.setdefault(name, text.strip())
     return captions
-
-
-def _caption_of(data: bytes) -> str | None:
-    content = parsed_json(decoded(data))
-    fields = content if isinstance(content, dict) else {}
-    return next((fields[field] for field in _JSON_FIELDS if isinstance(fields.get(field), str)), None)
