@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pointwise.encoders.inference import inference
+from pointwise.encoders.network import in_batches, in_passes
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError, MissingExtra
 from pointwise.items.images import resize
@@ -88,10 +88,8 @@ class BundledEncoder:
     def _in_passes(self, images: Sequence[Pixels], of_maps: Callable[[Tensor], Tensor]) -> Tensor:
         largest = 96 * (self.side // 2) ** 2 * 4  # bytes of one picture's largest activation: 96 channels at half size
         at_once = max(1, _ACTIVATION_BYTES.get(self.device.type, 1 << 30) // largest)
-        passes = [images[start : start + at_once] for start in range(0, len(images), at_once)]
-        with inference(self.device):
-            rows = [of_maps(self._network(self._input(some))).cpu() for some in passes]
-        return torch.cat(rows)  # outside of inference mode, so that autograd may use the features
+        batches = map(self._input, in_batches(images, at_once))
+        return in_passes(lambda x: of_maps(self._network(x)), batches, self.device)
 
     def _input(self, images: Sequence[Pixels]) -> Tensor:
         resized = np.stack([resize(image, height=self.side, width=self.side) for image in images])

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
-from pointwise.encoders.framing import Framing
-from pointwise.encoders.inference import inference, items_at_once
-from pointwise.encoders.packages import import_package, in_passes, loading, sha256_of_weights
+from pointwise.encoders.network import Inputs, Pooling, Tower, in_batches, loading
+from pointwise.encoders.packages import import_package, listed, sha256_of_weights
+from pointwise.encoders.preprocessing import Preprocessing
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
 from pointwise.tables.digest import sha256_of
-
-_NAMED = 12  # tags that are listed in a message
 
 
 class OpenClipImageEncoder:
@@ -37,25 +36,23 @@ class OpenClipImageEncoder:
 
     def __init__(self, name: str, *, device: torch.device) -> None:
         open_clip = import_package("open_clip")
-        model, tag, file = _parse(open_clip, name)
-        network, meta = _load(open_clip, model, tag, file)
+        network, meta = _load(open_clip, *_parse(open_clip, name))
         self.name = f"open_clip:{name}"
-        self.dim = int(open_clip.get_model_config(model)["embed_dim"])
-        self._framing = _framing(open_clip.get_model_preprocess_cfg(network))
-        self.meta: Mapping[str, Any] = {**meta, **self._framing.meta, "unit_length": True, "dtype": "float32"}
-        for child in [child for child, _ in network.named_children() if child != "visual"]:
-            delattr(network, child)  # the text tower
-        self._network, self._device = network.to(device), device
-        example = torch.zeros(1, 3, *self._framing.crop, dtype=torch.float32, device=device)
-        with inference(device):
-            self._at_once = items_at_once(network, lambda: network.encode_image(example), device=device)
+        self._preprocess = _preprocessing(open_clip, network, self.name)
+        self._tower = _tower(
+            open_clip,
+            network,
+            lambda inputs: network.encode_image(inputs["pixel_values"], normalize=False),
+            self._preprocess.example,
+            name=self.name,
+            device=device,
+        )
+        self.dim = self._tower.dim
+        self.meta: Mapping[str, Any] = {**meta, **self._preprocess.meta}
 
     def encode(self, images: Sequence[Pixels]) -> Tensor:
         """Return the features of b pictures: float32 [b, d], on the CPU, each row of length 1."""
-        return in_passes(self._features, images, size=self._at_once, device=self._device, name=self.name)
-
-    def _features(self, images: Sequence[Pixels]) -> Tensor:
-        return _unit(self._network.encode_image(self._framing(images).to(self._device), normalize=False))
+        return self._tower.encode(self._preprocess.batches(images, self._tower.items_at_once))
 
 
 class OpenClipTextEncoder:
@@ -76,22 +73,26 @@ class OpenClipTextEncoder:
         open_clip = import_package("open_clip")
         model, tag, file = _parse(open_clip, name)
         network, meta = _load(open_clip, model, tag, file)
-        with loading(f"the tokenizer of open_clip's {model}", "check the connection to the model hub, or its cache."):
+        with loading(
+            f"the tokenizer of open_clip's {model} cannot be loaded",
+            "check the connection to the model hub, or its cache.",
+        ):
             self._tokenizer = open_clip.get_tokenizer(model)
-        self.name = f"open_clip:{name}"
-        self.dim = int(open_clip.get_model_config(model)["embed_dim"])
-        self.max_tokens = int(self._tokenizer.context_length)
+        self.name, self.max_tokens = f"open_clip:{name}", int(self._tokenizer.context_length)
         self.meta: Mapping[str, Any] = {
             **meta,
             "pooling": f"{_pooling(network)}, projected",
             "max_tokens": self.max_tokens,
-            "unit_length": True,
-            "dtype": "float32",
         }
-        del network.visual
-        self._network, self._device = network.to(device), device
-        with inference(device):
-            self._at_once = items_at_once(network, lambda: self._features(["a"]), device=device)
+        self._tower = _tower(
+            open_clip,
+            network,
+            lambda inputs: network.encode_text(inputs["text"], normalize=False),
+            self._tokens(["a"]),
+            name=self.name,
+            device=device,
+        )
+        self.dim = self._tower.dim
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has, special ones counted, before it is cut to ``max_tokens``."""
@@ -103,20 +104,10 @@ class OpenClipTextEncoder:
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Return the features of b texts: float32 [b, e], on the CPU, each row of length 1."""
-        return in_passes(self._features, texts, size=self._at_once, device=self._device, name=self.name)
+        return self._tower.encode(map(self._tokens, in_batches(texts, self._tower.items_at_once)))
 
-    def _features(self, texts: Sequence[str]) -> Tensor:
-        return _unit(self._network.encode_text(self._tokenizer(list(texts)).to(self._device), normalize=False))
-
-
-def load_image(name: str, device: torch.device) -> OpenClipImageEncoder:
-    """Return the image encoder of a name written "MODEL/TAG", "MODEL/PATH" or "MODEL/TAG@PATH"."""
-    return OpenClipImageEncoder(name, device=device)
-
-
-def load_text(name: str, device: torch.device) -> OpenClipTextEncoder:
-    """Return the text encoder of a name written "MODEL/TAG", "MODEL/PATH" or "MODEL/TAG@PATH"."""
-    return OpenClipTextEncoder(name, device=device)
+    def _tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        return {"text": self._tokenizer(list(texts))}
 
 
 def _parse(open_clip: Any, name: str) -> tuple[str, str, str]:
@@ -136,8 +127,7 @@ def _parse(open_clip: Any, name: str) -> tuple[str, str, str]:
         tag, file = "", weights
     if (tag and not at) or _path(file).is_file():
         return model, tag, file
-    listed = ", ".join(tags[:_NAMED]) + (f" and {len(tags) - _NAMED} more" if len(tags) > _NAMED else "")
-    known = f"open_clip knows these of {model}: {listed}" if tags else f"open_clip knows none of {model}"
+    known = f"open_clip knows these of {model}: {listed(tags)}" if tags else f"open_clip knows none of {model}"
     missing = f"{file!r} is neither a tag of weights nor a file" if file else f"there are no weights in {name!r}"
     raise InputError(f"{missing}; {known}. Give open_clip:{model}/TAG, or open_clip:{model}/ and the path of a file.")
 
@@ -148,7 +138,7 @@ def _load(open_clip: Any, model: str, tag: str, file: str) -> tuple[Any, dict[st
     # What the weights were trained with; by itself open_clip only warns that the features are wrong.
     quick_gelu = bool(known.get("quick_gelu"))
     with loading(
-        f"open_clip's {model} with the weights {file or tag!r}",
+        f"open_clip's {model} with the weights {file or tag!r} cannot be loaded",
         f"the file must hold the weights of {model} as open_clip saves them (.pt or .safetensors), nothing else."
         if file
         else "check the connection to the model hub, or give the path of a file with the weights: "
@@ -166,6 +156,8 @@ def _load(open_clip: Any, model: str, tag: str, file: str) -> tuple[Any, dict[st
         "weights": f"open_clip {' '.join(filter(None, [model, tag, _path(file).name]))}",
         "weights_sha256": sha256_of_weights(network.state_dict()),
         "config_sha256": sha256_of(open_clip.get_model_config(model), quick_gelu),
+        "unit_length": True,
+        "dtype": "float32",
     }
 
 
@@ -173,22 +165,20 @@ def _path(file: str) -> Path:
     return Path(file).expanduser()
 
 
-def _framing(said: Mapping[str, Any]) -> Framing:
-    size = said.get("size", 224)
-    height, width = (size, size) if isinstance(size, int) else (size[0], size[-1])
-    fit = said.get("resize_mode") or "shortest"
-    interpolation = said.get("interpolation") or "bicubic"
-    if interpolation == "random" or (fit == "shortest" and height != width):
-        interpolation = "bicubic"  # as open_clip itself does
-    return Framing(
-        fit=fit,
-        resize=(height, width),
-        crop=(height, width),
-        interpolation=interpolation,
-        mean=tuple(map(float, said["mean"])),
-        std=tuple(map(float, said["std"])),
-        fill=(said.get("fill_color", 0),) * 3 if fit == "longest" else (0, 0, 0),
+def _preprocessing(open_clip: Any, network: Any, name: str) -> Preprocessing:
+    config = open_clip.transform.PreprocessCfg(**open_clip.get_model_preprocess_cfg(network))
+    transform = open_clip.transform.image_transform_v2(config, is_train=False)
+    return Preprocessing(
+        lambda image: transform(Image.fromarray(image)),
+        dataclasses.asdict(config),
+        name=name,
+        centre=config.resize_mode == "shortest",
     )
+
+
+def _tower(open_clip: Any, network: Any, pool: Pooling, example: Inputs, *, name: str, device: torch.device) -> Tower:
+    package = f"open_clip {open_clip.__version__}"
+    return Tower(network, pool, example, name=name, package=package, device=device, unit_length=True)
 
 
 def _pooling(network: Any) -> str:
@@ -199,7 +189,3 @@ def _pooling(network: Any) -> str:
     if kind is None:  # a model of transformers
         return type(getattr(tower, "pooler", tower)).__name__
     return {"argmax": "end-of-text token", "eos": "end-of-text token"}.get(kind, f"{kind} token")
-
-
-def _unit(features: Tensor) -> Tensor:
-    return F.normalize(features.float(), dim=-1)
