@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pointwise.encoders.network import Tower, in_batches, in_passes, inference, loading, watched
+from pointwise.encoders.network import Tower, in_batches, in_passes, inference, refusing, watched
 from pointwise.errors import InputError
 
 CPU = torch.device("cpu")
@@ -115,7 +115,7 @@ def test_a_part_that_the_features_do_not_need_is_let_go_where_that_is_asked():
 
 def test_loading_moves_no_generator_and_leaves_no_handler():
     before, handlers = torch.get_rng_state(), list(logging.getLogger().handlers)
-    with loading("the network cannot be loaded", "try again."):
+    with refusing("the network cannot be loaded", "try again."):
         torch.nn.Linear(3, 3)
     assert torch.equal(torch.get_rng_state(), before)
     assert logging.getLogger().handlers == handlers
@@ -123,14 +123,14 @@ def test_loading_moves_no_generator_and_leaves_no_handler():
 
 def test_a_failure_to_load_is_one_sentence():
     with pytest.raises(InputError, match=r"^the network cannot be loaded \(it is torn\); try again\.$"):
-        with loading("the network cannot be loaded", "try again."):
+        with refusing("the network cannot be loaded", "try again."):
             raise RuntimeError("it is torn. Here is much more.\nAnd more.")
     with pytest.raises(InputError, match=r"^the network cannot be loaded \(Error in Linear: Missing key: a\); try"):
-        with loading("the network cannot be loaded", "try again."):
+        with refusing("the network cannot be loaded", "try again."):
             raise RuntimeError("Error in Linear:\n\tMissing key: a\n\tUnexpected key: b")
     with pytest.raises(InputError, match=r"^the network cannot be loaded \(StopIteration\); try again\.$"):
-        with loading("the network cannot be loaded", "try again."):
+        with refusing("the network cannot be loaded", "try again."):
             raise StopIteration
     with pytest.raises(InputError, match=r"^another sentence\.$"):
-        with loading("the network cannot be loaded", "try again."):
+        with refusing("the network cannot be loaded", "try again."):
             raise InputError("another sentence.")

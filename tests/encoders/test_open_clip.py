@@ -2,14 +2,13 @@
 
 import json
 from importlib.util import find_spec
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from pointwise.encoders.open_clip import OpenClipImageEncoder, OpenClipTextEncoder, _load, _preprocessing
+from pointwise.encoders.open_clip import OpenClipImageEncoder, OpenClipTextEncoder, preprocessing
 from pointwise.encoders.packages import import_package, sha256_of_weights
 from pointwise.errors import InputError, MissingExtra
 from pointwise.tables.digest import sha256_of
@@ -97,15 +96,14 @@ def test_without_open_clip_it_says_how_to_install_it(load):
 @pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
 @pytest.mark.parametrize("size", [63, (48, 96)])
 def test_pictures_enter_as_open_clips_own_transform_makes_them(open_clip, interpolation, resize_mode, size):
-    settings = {"size": size, "interpolation": interpolation, "resize_mode": resize_mode, "fill_color": 100}
-    transform = open_clip.image_transform(
-        size, is_train=False, interpolation=interpolation, resize_mode=resize_mode, fill_color=100
-    )
+    settings = {"interpolation": interpolation, "resize_mode": resize_mode, "fill_color": 100}
+    transform = open_clip.image_transform(size, is_train=False, **settings)
     images = pictures()
     expected = torch.stack([transform(Image.fromarray(image)) for image in images])
-    preprocess = _preprocessing(open_clip, SimpleNamespace(visual=SimpleNamespace(preprocess_cfg=settings)), "tiny")
+    config = open_clip.transform.PreprocessCfg(size=size, **settings)
+    preprocess = preprocessing(open_clip, config, "tiny")
     assert torch.equal(preprocess(images), expected)
-    assert {name: preprocess.meta["preprocessing"][name] for name in settings} == settings
+    assert preprocess.meta == {"preprocessing": vars(config)}
 
 
 @needs_open_clip
@@ -317,18 +315,17 @@ def tag(saved, monkeypatch):
 
 
 @needs_open_clip
-def test_the_activation_that_the_weights_were_trained_with_is_taken(open_clip, saved, tag):
+def test_the_activation_that_the_weights_were_trained_with_is_taken(saved, tag):
     """Tags say where it is QuickGELU, and open_clip by itself only warns."""
     from open_clip.transformer import QuickGELU
 
     name, _, path = saved
-    plain, plain_meta = _load(open_clip, name, "", str(path))
-    quick, quick_meta = _load(open_clip, name, tag, "")
-    assert not any(isinstance(module, QuickGELU) for module in plain.modules())
-    assert any(isinstance(module, QuickGELU) for module in quick.modules())
-    assert quick_meta["weights"] == f"open_clip {name} ours"
-    assert quick_meta["weights_sha256"] == plain_meta["weights_sha256"]
-    assert quick_meta["config_sha256"] != plain_meta["config_sha256"]
+    plain, quick = load_image(f"{name}/{path}"), load_image(f"{name}/{tag}")
+    assert not any(isinstance(module, QuickGELU) for module in plain.tower.network.modules())
+    assert any(isinstance(module, QuickGELU) for module in quick.tower.network.modules())
+    assert quick.meta["weights"] == f"open_clip {name} ours"
+    assert quick.meta["weights_sha256"] == plain.meta["weights_sha256"]
+    assert quick.meta["config_sha256"] != plain.meta["config_sha256"]
 
 
 @needs_open_clip

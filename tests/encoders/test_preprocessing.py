@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pointwise.encoders.preprocessing import Preprocessing, of_folder
+from pointwise.encoders.preprocessing import Preprocessing
+from pointwise.encoders.transformers import preprocessing
 from pointwise.errors import InputError
 
 SIZES = [(1, 1), (5, 31), (33, 17), (24, 24), (101, 57), (40, 300), (23, 25), (200, 3)]
@@ -47,7 +48,7 @@ def picture(height, width, *, seed=0):
 
 def read(folder, settings, *, name="preprocessor_config.json"):
     (folder / name).write_text(json.dumps(settings))
-    return of_folder(folder, "tiny", "transformers")
+    return preprocessing(folder, "tiny", "transformers")
 
 
 def pixels(preprocess, *images):
@@ -197,10 +198,10 @@ def test_code_beside_the_file_is_not_run(tmp_path):
 
 def test_a_folder_without_the_file_or_with_a_broken_one_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"has no preprocessor_config\.json, .* copy the file from where the model"):
-        of_folder(tmp_path, "tiny", "transformers")
+        preprocessing(tmp_path, "tiny", "transformers")
     (tmp_path / "preprocessor_config.json").write_text("{")
     with pytest.raises(InputError, match=r"^tiny has an image processor that .*preprocessor_config\.json"):
-        of_folder(tmp_path, "tiny", "transformers")
+        preprocessing(tmp_path, "tiny", "transformers")
 
 
 def test_any_steps_may_come_before_a_network():

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from pointwise.encoders.packages import import_package, sha256_of_weights
-from pointwise.encoders.timm import TimmEncoder, _preprocessing
+from pointwise.encoders.timm import TimmEncoder, preprocessing
 from pointwise.errors import InputError, MissingExtra
 
 CPU = torch.device("cpu")
@@ -71,28 +71,24 @@ def test_without_timm_it_says_how_to_install_it():
 @needs_timm
 @pytest.mark.parametrize("crop_mode", ["center", "squash", "border"])
 @pytest.mark.parametrize(("size", "interpolation"), [((160, 160), "bicubic"), ((48, 96), "lanczos")])
-def test_pictures_enter_as_timms_own_transform_makes_them(
-    timm, checkpoint, monkeypatch, crop_mode, size, interpolation
-):
-    settings = {**timm.data.resolve_model_data_config(checkpoint[0]), "crop_mode": crop_mode, "input_size": (3, *size)}
-    settings["interpolation"] = interpolation
-    monkeypatch.setattr(timm.data, "resolve_model_data_config", lambda network: settings)
-    transform = timm.data.create_transform(**settings, is_training=False)
+def test_pictures_enter_as_timms_own_transform_makes_them(timm, checkpoint, crop_mode, size, interpolation):
+    config = timm.data.resolve_model_data_config(checkpoint[0])
+    config |= {"crop_mode": crop_mode, "input_size": (3, *size), "interpolation": interpolation}
+    transform = timm.data.create_transform(**config, is_training=False)
     images = pictures()
     expected = torch.stack([transform(Image.fromarray(image)) for image in images])
-    preprocess = _preprocessing(timm, None, "tiny")
+    preprocess = preprocessing(timm, config, "tiny")
     assert torch.equal(preprocess(images), expected)
-    assert preprocess.meta == {"preprocessing": settings}
+    assert preprocess.meta == {"preprocessing": config}
 
 
 @needs_timm
 @pytest.mark.parametrize("crop_mode", ["center", "squash"])
-def test_of_a_long_picture_the_ends_are_left_out_where_its_centre_is_cut_out(timm, monkeypatch, crop_mode):
-    settings = {"input_size": (3, 64, 64), "crop_mode": crop_mode, "interpolation": "nearest", "crop_pct": 1.0}
-    monkeypatch.setattr(timm.data, "resolve_model_data_config", lambda network: settings)
+def test_of_a_long_picture_the_ends_are_left_out_where_its_centre_is_cut_out(timm, crop_mode):
+    config = {"input_size": (3, 64, 64), "crop_mode": crop_mode, "interpolation": "nearest", "crop_pct": 1.0}
     thin = np.zeros((1, 2_000_000, 3), dtype=np.uint8)  # with its shorter side at 64 it has 8,192 million pixels
     thin[:, 1_000_000:] = 255
-    x = _preprocessing(timm, None, "tiny")([thin])
+    x = preprocessing(timm, config, "tiny")([thin])
     assert x[0, 0, 32, 31] < x[0, 0, 32, 32] == x[0, 0, 32, 63]
     assert x[0, 0, 32, 31] == x[0, 0, 32, 0]
 
@@ -157,7 +153,7 @@ def test_networks_of_other_kinds_drop_their_classifiers_too(timm, tmp_path, name
     encoder = TimmEncoder(f"{name}@{tmp_path}/last.pth", device=CPU)
     image = pictures()[5]
     with torch.inference_mode():
-        x = encoder._preprocess([image])
+        x = encoder.preprocess([image])
         expected = model.forward_head(model.forward_features(x), pre_logits=True).clone()
     assert encoder.dim == expected.shape[1]
     torch.testing.assert_close(encoder.encode([image]), expected, rtol=1e-4, atol=1e-5)

@@ -124,7 +124,7 @@ def test_features_do_not_depend_on_the_batch(encoders, name, at_once, monkeypatc
         encoder = encoders[kind, name]
         alone = torch.cat([encoder.encode([item]) for item in items])
         if at_once is not None and kind == "image":
-            monkeypatch.setattr(encoder._tower, "items_at_once", at_once)
+            monkeypatch.setattr(encoder.tower, "items_at_once", at_once)
         elif at_once is not None:
             monkeypatch.setattr(encoder, "_tokens_at_once", at_once * MAX_TOKENS)
         together = encoder.encode(items)
@@ -187,7 +187,7 @@ def test_half_precision_is_scaled_in_float32(folders, encoders, precision):
 
 def test_only_the_tower_that_is_needed_is_kept(encoders):
     def parts(*key):
-        return {name for name, _ in encoders[key]._tower.network.named_children()}
+        return {name for name, _ in encoders[key].tower.network.named_children()}
 
     assert parts("image", "clip") == {"vision_model", "visual_projection"}
     assert parts("text", "clip") == {"text_model", "text_projection"}

@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from textwrap import shorten
 from typing import Any, TypeVar
 
@@ -34,15 +34,12 @@ class Tower:
         network: on the CPU, in float32.
         pool: takes what the network takes, and returns features [b, d].
         example: what the network takes for one item.
-        name: of the model, for messages.
-        package: that the network is from, and its version, for messages.
+        name: of the model; it and the package with its version are for messages.
+        package: that the network is from.
         device: of torch.
         dtype: that is computed in.
         unit_length: scale the features to Euclidean length 1, in float32.
         prune: let go of the parts of the network that the example does not call: the other tower.
-
-    Raises:
-        InputError: the network does not take the example, or gives no row of features, or another one each time.
     """
 
     def __init__(
@@ -60,7 +57,7 @@ class Tower:
     ) -> None:
         self.network, self.name, self.device, self.dtype, self.unit_length = network, name, device, dtype, unit_length
         self._pool, self._failure = pool, f"{name} cannot be used by {package}"
-        with quiet(), loading(self._failure):
+        with quiet(), refusing(self._failure):
             with inference(_CPU):
                 features, called, largest = watched(network, lambda: pool(example))
                 for part, module in list(network.named_children()) if prune else ():
@@ -175,12 +172,16 @@ def watched(network: nn.Module, run: Callable[[], Tensor]) -> tuple[Tensor, set[
 
 @contextmanager
 def refusing(failure: str, advice: str = _ADVICE) -> Iterator[None]:
-    """Turn whatever a package raises into one sentence, "failure (the reason); advice".
+    """Run a package: what it raises is one sentence, "failure (the reason); advice", and nothing global moves.
 
-    Memory that runs out stays what it is: it is no fault of the model.
+    Memory that runs out stays what it is: it is no fault of the model. Networks are filled with random weights first,
+    and without a handler the log of open_clip would set up one, for the whole program.
     """
+    silent = logging.NullHandler()
+    logging.getLogger().addHandler(silent)
     try:
-        yield
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):  # parameters may have gradients
+            yield
     except (InputError, MemoryError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:  # damaged and unknown files have a package raise whatever comes
@@ -188,16 +189,6 @@ def refusing(failure: str, advice: str = _ADVICE) -> Iterator[None]:
             raise
         advice = "install what it asks for." if isinstance(error, ImportError) else advice
         raise InputError(f"{failure} ({reason_of(error)}); {advice}") from error
-
-
-@contextmanager
-def loading(failure: str, advice: str = _ADVICE) -> Iterator[None]:
-    """Make a network: `refusing`; no global generator moves, parameters may have gradients, the log is out of sight."""
-    silent = logging.NullHandler()  # without a handler open_clip's log would set up one, for the whole program
-    logging.getLogger().addHandler(silent)
-    try:
-        with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False), refusing(failure, advice):
-            yield
     finally:
         logging.getLogger().removeHandler(silent)
 
@@ -207,26 +198,19 @@ def quiet() -> Iterator[None]:
     """No warnings, log lines and progress bars of transformers and the hub; what was set before holds again after."""
     transformers: Any = sys.modules.get("transformers.utils.logging")
     hub: Any = sys.modules.get("huggingface_hub.utils")
-    logs = [(log, log.get_verbosity()) for log in (transformers, hub and hub.logging) if log]
-    bars = transformers and transformers.is_progress_bar_enabled()
-    hub_bars = hub and not hub.are_progress_bars_disabled()
-    with warnings.catch_warnings():
+    with ExitStack() as after:
+        after.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        for log, _ in logs:
+        for log in filter(None, (transformers, hub and hub.logging)):
+            after.callback(log.set_verbosity, log.get_verbosity())
             log.set_verbosity(logging.CRITICAL)
-        if bars:
-            transformers.disable_progress_bar()
-        if hub_bars:
+        if hub and not hub.are_progress_bars_disabled():
+            after.callback(hub.enable_progress_bars)
             hub.disable_progress_bars()
-        try:
-            yield
-        finally:
-            for log, level in logs:
-                log.set_verbosity(level)
-            if bars:
-                transformers.enable_progress_bar()
-            if hub_bars:
-                hub.enable_progress_bars()
+        if transformers and transformers.is_progress_bar_enabled():
+            after.callback(transformers.enable_progress_bar)
+            transformers.disable_progress_bar()
+        yield
 
 
 def reason_of(error: BaseException) -> str:

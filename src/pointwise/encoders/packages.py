@@ -1,10 +1,11 @@
-"""What open_clip and timm share: how they are imported, and the hash of weights that they fetch."""
+"""What open_clip and timm share: their import, the names that they list, and the hash of weights that they fetch."""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,7 +16,7 @@ from pointwise.encoders.network import reason_of
 from pointwise.errors import InputError, MissingExtra
 
 _BROKEN = (ImportError, RuntimeError, OSError, AttributeError)  # what a package raises that does not fit its neighbours
-LISTED = 12  # names that a message lists
+_LISTED = 12  # names that a message has
 
 
 def import_package(name: str) -> Any:
@@ -43,10 +44,16 @@ def import_package(name: str) -> Any:
         ) from error
 
 
-def listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
-    more = len(names) - LISTED
-    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def perhaps(name: str, names: Sequence[str]) -> str:
+    """Return the question whether a name that is near was meant, or nothing."""
+    close = difflib.get_close_matches(name, names, n=3)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def sha256_of_weights(state: Mapping[str, Tensor]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointwise.encoders.network import Inputs, Pooling, loading
+from pointwise.encoders.network import Inputs, Pooling, refusing
 from pointwise.errors import InputError
 
 _MEAN, _FIRST = "mean over tokens", "first token"
@@ -80,20 +80,13 @@ def text_pooling(network: nn.Module, name: str) -> Pooling:
 def trained(
     poolings: Mapping[str, Pooling], untrained: Mapping[str, Tensor], example: Inputs, *, name: str, failure: str
 ) -> str:
-    """Return the first pooling whose features no untrained weight reaches, by the graph that autograd keeps.
-
-    Args:
-        poolings: by name, the best first; they raise NoSuchOutput where the network has no such output.
-        untrained: weights that the files of the model lack, by name.
-        example: what the network takes for one item.
-        name: of the model, for messages.
-        failure: what to say where the network does not take the example.
+    """Return the first pooling whose features no weight reaches that the model's files lack, by the graph of autograd.
 
     Raises:
-        InputError: the network does not take the example, or all features need weights that its files lack.
+        InputError: the network does not take the example, or all features need weights that are not there.
     """
     needed: list[str] = []
-    with loading(failure), torch.set_grad_enabled(bool(untrained)):
+    with refusing(failure), torch.set_grad_enabled(bool(untrained)):
         example = {key: x.clone() for key, x in example.items()}  # may have come out of inference mode
         for pooling, pool in poolings.items():
             try:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pointwise.encoders.network import in_batches, loading, quiet
+from pointwise.encoders.network import Inputs, Tower, in_batches, refusing
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
 
@@ -42,7 +40,7 @@ class Preprocessing:
         self.meta = {"preprocessing": dict(settings)}
         noise = np.random.default_rng(0)
         advice = f"choose another model, or mend its settings, {dict(settings)}."
-        with loading(f"the preprocessing of {name} cannot be used", advice):
+        with refusing(f"the preprocessing of {name} cannot be used", advice):
             high, wide = (steps(noise.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in ((64, 40), (48, 72)))
         if high.shape != wide.shape or high.ndim != 3 or len(high) != 3 or not high.numel():
             raise InputError(
@@ -57,11 +55,6 @@ class Preprocessing:
         """Return what the network takes for b pictures of any sizes: float32 [b, 3, h, w]."""
         return torch.stack([self._steps(self._middle(image)) for image in images]).float()
 
-    def batches(self, images: Sequence[Pixels], size: int) -> Iterator[dict[str, Tensor]]:
-        """Yield what the network takes for the pictures, ``size`` of them at a time, as "pixel_values"."""
-        for some in in_batches(images, size):
-            yield {"pixel_values": self(some)}
-
     def _middle(self, image: Pixels) -> Pixels:
         if not self._centre:
             return image
@@ -69,33 +62,16 @@ class Preprocessing:
         return image[height : image.shape[0] - height, width : image.shape[1] - width]
 
 
-def of_folder(folder: Path, name: str, package: str) -> Preprocessing:
-    """Return the preprocessing of a model folder of transformers, by its image processor that works with Pillow.
+class ImageEncoder:
+    """Pictures through the preprocessing of a model and the tower of its network."""
 
-    Raises:
-        InputError: the folder has none, or one that makes more of a picture than one smaller picture.
-    """
-    if not any((folder / file).is_file() for file in ("preprocessor_config.json", "processor_config.json")):
-        raise InputError(
-            f"{folder} has no preprocessor_config.json, so how pictures must be resized and normalised is not known; "
-            "copy the file from where the model came from into the folder."
-        )
-    with quiet(), loading(f"{name} has an image processor that cannot be used by {package}"):
-        transformers: Any = import_module("transformers")
-        here = {"local_files_only": True, "trust_remote_code": False}
-        # By Pillow, also where torchvision is installed: "backend" says so since transformers 5, "use_fast" before.
-        processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", use_fast=False, **here)
-        settings, _ = transformers.ImageProcessingMixin.get_image_processor_dict(folder, **here)
-        size = processor.to_dict().get("size") or {}
+    def __init__(self, name: str, tower: Tower, preprocess: Preprocessing, meta: Mapping[str, Any]) -> None:
+        self.name, self.dim, self.tower, self.preprocess = name, tower.dim, tower, preprocess
+        self.meta: Mapping[str, Any] = {**meta, **preprocess.meta}
 
-        def steps(image: Pixels) -> Tensor:
-            made = processor(images=[image], return_tensors="pt", input_data_format="channels_last")
-            if set(made) != {"pixel_values"}:
-                raise InputError(
-                    f"{name} takes {', '.join(made)} of a picture, where pointwise gives its pixels alone; choose "
-                    "another model."
-                )
-            pixels: Tensor = made["pixel_values"][0]
-            return pixels
+    def encode(self, images: Sequence[Pixels]) -> Tensor:
+        """Return the features of b pictures: float32 [b, d], on the CPU."""
+        return self.tower.encode(self._batches(images))
 
-        return Preprocessing(steps, settings, name=name, centre="shortest_edge" in size)
+    def _batches(self, images: Sequence[Pixels]) -> Iterator[Inputs]:
+        return ({"pixel_values": self.preprocess(some)} for some in in_batches(images, self.tower.items_at_once))

@@ -1,4 +1,10 @@
-"""Encoders of Hugging Face transformers: the image or text tower of CLIP and its kin, and vision or text models."""
+"""Encoders of Hugging Face transformers: the image or text tower of CLIP and its kin, and vision or text models.
+
+The place of a model is a folder in the hub's format or an id on the hub. "@float16" or "@bfloat16" behind it computes
+in half precision; the features are float32 in any case, and are scaled in float32. Only the parts of a network that the
+features need stay in memory. InputError is raised where there is no such model, where it has not the tower, or where
+its files cannot be used.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +12,16 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pointwise.encoders.folder import model_folder, sha256, tokenizer_files, weight_files
-from pointwise.encoders.network import Inputs, Pooling, Tower, loading, quiet, refusing
+from pointwise.encoders.network import Inputs, Pooling, Tower, quiet, refusing
 from pointwise.encoders.poolings import projected, sentence_steps, text_pooling, trained, vision_poolings
-from pointwise.encoders.preprocessing import of_folder
+from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError, MissingExtra
 
@@ -24,19 +31,11 @@ _DEFAULT_MAX_TOKENS = 512
 _NO_LIMIT = 1 << 20  # tokenizers without a limit of their own say a number beyond this
 
 
-class TransformersEncoder:
+class TransformersEncoder(ImageEncoder):
     """The image features of a model: where it has a text tower too the projected ones, scaled to unit length.
 
     Of a vision model alone they are its pooled output or, where it has none that was trained, the class token, or the
-    mean over the patches if there is no such token. Only the parts that the features need stay in memory.
-
-    Args:
-        place: a folder in the hub's format or an id on the hub. "@float16" or "@bfloat16" behind it computes in half
-            precision; the features are float32 in any case, and are scaled in float32.
-        device: of torch.
-
-    Raises:
-        InputError: there is no such model, it has no image tower, or its files cannot be used.
+    mean over the patches if there is no such token.
     """
 
     def __init__(self, place: str, *, device: torch.device) -> None:
@@ -47,36 +46,22 @@ class TransformersEncoder:
                 f"{model.place} has no image tower ({type(model.network).__name__}); give a vision model such as "
                 "DINOv2, or a model of pictures and texts such as CLIP."
             )
-        self._preprocess = of_folder(model.folder, model.place, model.package)
+        preprocess = preprocessing(model.folder, model.place, model.package)
         poolings = {"projection": projected(model.network, "image")} if dual else vision_poolings(model.network)
-        self._tower, meta = model.tower(poolings, self._preprocess.example, unit_length=dual, device=device)
-        self.name, self.dim = model.name, self._tower.dim
-        self.meta: Mapping[str, Any] = {**meta, **self._preprocess.meta}
-
-    def encode(self, images: Sequence[Pixels]) -> Tensor:
-        """Return the features of b pictures: float32 [b, d], on the CPU."""
-        return self._tower.encode(self._preprocess.batches(images, self._tower.items_at_once))
+        tower, meta = model.tower(poolings, preprocess.example, unit_length=dual, device=device)
+        super().__init__(model.name, tower, preprocess, meta)
 
     def encode_tokens(self, images: Sequence[Pixels]) -> tuple[Tensor, None]:
         """Return the last hidden states of b pictures, before any projection: float32 [b, t, h]; no mask."""
-        return self._tower.tokens(self._preprocess.batches(images, self._tower.items_at_once)), None
+        return self.tower.tokens(self._batches(images)), None
 
 
 class TransformersTextEncoder:
     """The text features of a model: where it has an image tower too the projected ones, scaled to unit length.
 
     Of a text model alone they are the mean over its tokens, padding left out; a folder of sentence-transformers says
-    itself whether the mean or the first token, and whether scaled. Only the parts that the features need stay in
-    memory.
-
-    Args:
-        place: a folder in the hub's format or an id on the hub. "@float16" or "@bfloat16" behind it computes in half
-            precision; the features are float32 in any case, and are scaled in float32.
-        device: of torch.
-        name: what the encoder is called instead of "transformers:" and its place.
-
-    Raises:
-        InputError: there is no such model, it has no text tower, or its files cannot be used.
+    itself whether the mean or the first token, and whether scaled. ``name`` is what the encoder is called instead of
+    "transformers:" and its place.
     """
 
     def __init__(self, place: str, *, device: torch.device, name: str = "") -> None:
@@ -100,9 +85,9 @@ class TransformersTextEncoder:
         self.max_tokens = _max_tokens(self._tokenizer, network, longest)
         pool = {pooling: projected(network, "text") if dual else text_pooling(network, pooling)}
         example = self._tokens(["a " * _EXAMPLE_TOKENS], at_most=_EXAMPLE_TOKENS)
-        self._tower, meta = model.tower(pool, example, unit_length=unit_length, device=device)
-        self._tokens_at_once = self._tower.items_at_once * example["input_ids"].shape[1]
-        self.name, self.dim = name or model.name, self._tower.dim
+        self.tower, meta = model.tower(pool, example, unit_length=unit_length, device=device)
+        self._tokens_at_once = self.tower.items_at_once * example["input_ids"].shape[1]
+        self.name, self.dim = name or model.name, self.tower.dim
         self.meta: Mapping[str, Any] = {
             **meta,
             "weights": name or model.place,
@@ -126,7 +111,7 @@ class TransformersTextEncoder:
             rows.append(order[start : start + max(1, self._tokens_at_once // lengths[order[start]])])
             start += len(rows[-1])
         if rows:
-            out[order] = self._tower.encode(
+            out[order] = self.tower.encode(
                 self._tokens([texts[i] for i in some], at_most=self.max_tokens) for some in rows
             )
         return out
@@ -134,7 +119,7 @@ class TransformersTextEncoder:
     def encode_tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return the last hidden states of b texts, float32 [b, t, h], and which are not padding, bool [b, t]."""
         inputs = self._tokens(texts, at_most=self.max_tokens)
-        states = self._tower.tokens([inputs])
+        states = self.tower.tokens([inputs])
         mask = inputs.get("attention_mask")  # SigLIP attends to its padding
         return states, torch.ones(states.shape[:2], dtype=torch.bool) if mask is None else mask.bool()
 
@@ -155,11 +140,40 @@ class TransformersTextEncoder:
         return [text.lower() for text in texts] if self._siglip else list(texts)
 
 
-class _Model:
-    """A model that is read from its folder, in float32 on the CPU, both its towers still there.
+def preprocessing(folder: Path, name: str, package: str) -> Preprocessing:
+    """Return the preprocessing of a model folder of transformers, by its image processor that works with Pillow.
 
-    No code from the folder is run, and weights are read as safetensors, or by PyTorch as tensors alone.
+    Raises:
+        InputError: the folder has none, or one that makes more of a picture than one smaller picture.
     """
+    if not any((folder / file).is_file() for file in ("preprocessor_config.json", "processor_config.json")):
+        raise InputError(
+            f"{folder} has no preprocessor_config.json, so how pictures must be resized and normalised is not known; "
+            "copy the file from where the model came from into the folder."
+        )
+    with quiet(), refusing(f"{name} has an image processor that cannot be used by {package}"):
+        transformers: Any = import_module("transformers")
+        here = {"local_files_only": True, "trust_remote_code": False}
+        # By Pillow, also where torchvision is installed: "backend" says so since transformers 5, "use_fast" before.
+        processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", use_fast=False, **here)
+        settings, _ = transformers.ImageProcessingMixin.get_image_processor_dict(folder, **here)
+        size = processor.to_dict().get("size") or {}
+
+        def steps(image: Pixels) -> Tensor:
+            made = processor(images=[image], return_tensors="pt", input_data_format="channels_last")
+            if set(made) != {"pixel_values"}:
+                raise InputError(
+                    f"{name} takes {', '.join(made)} of a picture, where pointwise gives its pixels alone; choose "
+                    "another model."
+                )
+            pixels: Tensor = made["pixel_values"][0]
+            return pixels
+
+        return Preprocessing(steps, settings, name=name, centre="shortest_edge" in size)
+
+
+class _Model:
+    """A model in float32 on the CPU, both its towers still there; no code from its folder is run, no pickle opened."""
 
     def __init__(self, place: str) -> None:
         base, at, precision = place.rpartition("@")
@@ -180,7 +194,7 @@ class _Model:
         with quiet():
             self.folder = model_folder(base)
         self._weights = weight_files(self.folder)
-        with quiet(), loading(f"{base} cannot be loaded by {self.package}"):
+        with quiet(), refusing(f"{base} cannot be loaded by {self.package}"):
             self.network, report = transformers.AutoModel.from_pretrained(
                 self.folder,
                 local_files_only=True,
@@ -200,10 +214,7 @@ class _Model:
     def tower(
         self, poolings: Mapping[str, Pooling], example: Inputs, *, unit_length: bool, device: torch.device
     ) -> tuple[Tower, dict[str, Any]]:
-        """Return the part that makes the features of the first pooling that was trained, and what ``meta`` says of it.
-
-        The rest of the network is let go.
-        """
+        """Return the part that makes the features of the first pooling that was trained, and what ``meta`` says."""
         failure = f"{self.place} cannot be used by {self.package}"
         with quiet():
             pooling = trained(poolings, self._untrained, example, name=self.place, failure=failure)
