@@ -194,7 +194,7 @@ def test_control_c_says_that_the_same_command_goes_on(folder, monkeypatch):
         (("empty", "-o", "t.npz", "--encoder", "pixels"), r"empty holds no images; files with these suffixes"),
         (("pictures", "-o", "t.npz", "--only-matching"), r"only_matching \(--only-matching\) keeps .* no captions"),
         (("pictures", "-o", "t.npz", "--batch-size", "0"), r"Invalid value for '--batch-size': 0 is not in the range"),
-        (("pictures", "-o", "t.npz", "--device", "abacus"), r"the device 'abacus' cannot be used"),
+        (("pictures", "-o", "t.npz", "--device", "abacus"), r"device 'abacus' cannot be used"),
         (("few.csv", "-o", "t.npz"), r"cannot read captions from few\.csv: 1 of 1 captions are empty or white space"),
         (
             ("latin.txt", "-o", "t.npz"),

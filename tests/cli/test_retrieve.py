@@ -378,4 +378,4 @@ def test_a_device_that_is_not_there_is_refused(refused):
     pairs().save("pairs.npz")
     DualEncoder(FrozenTokens(width=6), FrozenTokens(width=6), points=1, dim=4).save("model.safetensors")
     options = ("--model", "model.safetensors", "--device", "cuda")
-    assert "the device 'cuda' cannot be used" in refused("pairs.npz", *options)
+    assert "device 'cuda' cannot be used" in refused("pairs.npz", *options)

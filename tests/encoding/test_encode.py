@@ -374,11 +374,11 @@ def test_unknown_names_sizes_devices_and_batch_sizes_say_what_there_is():
         encode(array, encoder="zzz")
     with pytest.raises(InputError, match=r"batch_size is 0; it must be at least 1"):
         encode(array, encoder="pixels", batch_size=0)
-    with pytest.raises(InputError, match=r"the device 'abacus' cannot be used \(.+\); give 'cpu', or None"):
+    with pytest.raises(InputError, match=r"device 'abacus' cannot be used here \(.+\); use 'cpu', or 'cuda' on a GPU"):
         load_encoder("bundled", device="abacus")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_an_input_error():
-    with pytest.raises(InputError, match=r"the device 'cuda' cannot be used \(.+\); give 'cpu', or None"):
+    with pytest.raises(InputError, match=r"device 'cuda' cannot be used here \(.+\); use 'cpu', or 'cuda' on a GPU"):
         load_encoder("bundled", device="cuda")
