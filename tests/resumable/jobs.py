@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import safetensors.numpy  # noqa: F401
 import torch
-from filelock import FileLock  # noqa: F401
 
 from pointwise.encoding import encode_to
 from pointwise.encoding.items import Items, open_items

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,11 +16,13 @@ from pointwise._types import Column
 from pointwise.errors import InputError
 from pointwise.resumable.part_file import open_part, save_part
 
+if sys.platform != "win32":
+    import fcntl
+
 LOCK = "pointwise.lock"
 SUFFIX = ".part.safetensors"
 _PART = re.compile(r"[0-9a-f]{64}" + re.escape(SUFFIX))
 _UNFINISHED = ".pointwise-"  # how the names of files begin that atomic_write leaves when it is killed
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 class Parts:
@@ -124,6 +127,7 @@ def held(folder: Path, *, kind: str, purpose: str, path: str | Path, also: Colle
                 with suppress(OSError):
                     for left in sorted(folder.iterdir(), key=lambda left: left.name == LOCK):
                         remove(left)
+                    folder.rmdir()
 
 
 def remove(path: Path) -> None:
@@ -150,33 +154,48 @@ def _others_in(folder: Path, also: Collection[str]) -> list[str]:
 
 @contextmanager
 def _locked(folder: Path, path: str | Path) -> Iterator[bool]:
-    """Make the folder if need be, and lock it until the process ends: False at once where another process has it.
+    """Make the folder if need be, and lock it until this process ends: False at once where another process has it.
 
-    Where the disk knows no locks it is as if nobody else were there.
+    The lock is the kernel's, so that a killed process leaves none. Where there is no such thing, on Windows and some
+    network disks, it is as if nobody else were there.
     """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / LOCK)
-    while not lock.is_locked:
+    while True:
         try:
             with suppress(FileExistsError):
                 os.mkdir(folder)
-            lock.acquire(blocking=False)
-        except Timeout:
-            yield False
-            return
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            if isinstance(error, FileNotFoundError) and not os.path.islink(folder) and folder.parent.exists():
+            if isinstance(error, FileNotFoundError) and os.path.isdir(folder.parent) and not os.path.islink(folder):
                 continue  # its holder has removed the folder in between
-            if error.errno in _NO_LOCKS:
-                break
             raise InputError(
                 f"cannot write {path}: {folder} beside it, where the work is kept until it is done, cannot be made "
                 f"({error.strerror or error}); write to a folder that is yours."
             ) from None
+        if sys.platform == "win32":  # what is open cannot be removed there
+            os.close(lock)
+            yield True
+            return
+        try:
+            alone = _flock(lock)
+            # A holder removes the file with the folder. Who has opened it before locks it after that, while others
+            # lock a new one of its name; so what counts is to have locked the file that is there now.
+            if not alone or _is_same(folder / LOCK, lock):
+                yield alone
+                return
+        finally:
+            os.close(lock)
+
+
+def _flock(file: int) -> bool:
     try:
-        yield True
-    finally:
-        lock.release()
-        with suppress(OSError):  # something is left in it, or another process has begun in it
-            folder.rmdir()
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
+    return True
+
+
+def _is_same(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file))
+    except FileNotFoundError:
+        return False
