@@ -25,7 +25,7 @@ ORDER = [
     ["tables", "synthetic"],
     ["items"],
     # 2 how it is made from images and captions
-    ["encoders"],
+    ["encoders", "resumable"],
     ["encoding"],
     # 3 the expensive work, once
     ["neighbors"],
