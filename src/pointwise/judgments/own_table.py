@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from pointwise._types import Floats
 from pointwise.errors import InputError
 from pointwise.items.caption_json import parsed_json
-from pointwise.judgments.protocol import Values
 from pointwise.judgments.tree import read_text
 from pointwise.metrics.registry import closest_names
 from pointwise.tables.columns import first_line
@@ -34,8 +34,8 @@ class OwnTable:
         left_out: a sentence for each column that looks like one of scores and cannot be.
     """
 
-    human: Values
-    scores: dict[str, Values]
+    human: Floats
+    scores: dict[str, Floats]
     groups: list[str] | None
     left_out: tuple[str, ...] = ()
 
@@ -192,7 +192,7 @@ def _groups(values: Sequence[Any], name: str, path: Path) -> list[str]:
     return groups
 
 
-def _numbers(values: Sequence[Any], name: str, path: Path, *, missing: bool) -> Values:
+def _numbers(values: Sequence[Any], name: str, path: Path, *, missing: bool) -> Floats:
     numbers = [_number(value) for value in values]
     for row, (value, number) in enumerate(zip(values, numbers, strict=True)):
         if number is None or not (math.isfinite(number) or (missing and math.isnan(number))):

@@ -1,16 +1,22 @@
-"""How far metrics agree with a judgment set, by the statistic that the set is reported with."""
+"""How far metrics agree with people: on a judgment set by its own statistic, on a table of one's own by all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from pointwise._agreement import Estimate, agreement
-from pointwise.judgments.protocol import Choices, Judgments, Ratings, Rows, Values
+from pointwise._agreement import STATISTICS, Estimate, agreement
+from pointwise._types import Floats, Integers
+from pointwise.judgments.own_table import OwnTable
+from pointwise.judgments.protocol import Choices, Judgments, Ratings
 from pointwise.judgments.scoring import Scores
+
+_Found: TypeAlias = Iterator[tuple[str, str, Estimate, int]]  # metric, statistic, and of how many ratings or choices
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,7 @@ class Result:
     Attributes:
         metric: its name.
         statistic: "kendall_b", "kendall_c" or "accuracy", with the category or the references that it is for.
-        estimate: 100 times the statistic.
+        estimate: 100 times the statistic, as numbers of judgment sets are published.
         n: how many ratings or choices it is of.
         published: the published number, times 100 too, or None.
     """
@@ -30,6 +36,11 @@ class Result:
     estimate: Estimate
     n: int
     published: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, writable as JSON."""
+        names = {"metric": self.metric, "statistic": self.statistic}
+        return names | value_and_interval(self.estimate) | {"n": self.n, "published": self.published}
 
 
 def results(
@@ -50,87 +61,79 @@ def results(
     Raises:
         InputError: a metric gives all pairs the same value, or one that is not finite.
     """
-    measure = _ratings if isinstance(judged.verdict, Ratings) else _choices
-    return measure(judged, scores, level=level, resamples=resamples, seed=seed)
+    images = judged.pairs[:, 0]
+    if isinstance(judged.verdict, Ratings):
+        found = _rated(judged.verdict, images, scores, level=level, resamples=resamples, seed=seed)
+    else:
+        found = _chosen(judged.verdict, images, scores, level=level, resamples=resamples, seed=seed)
+    return [
+        Result(metric, statistic, _percent(estimate), n, judged.published.get((metric, statistic)))
+        for metric, statistic, estimate, n in found
+    ]
 
 
-def percent(estimate: Estimate) -> Estimate:
-    """Return 100 times an estimate, as numbers of judgment sets are published."""
-    return Estimate(100 * estimate.value, 100 * estimate.resampled, level=estimate.level, null=100 * estimate.null)
+def own_results(table: OwnTable, *, resamples: int = 1000, seed: int = 0) -> list[Result]:
+    """Return all statistics of each metric of a table of one's own, with bootstrap intervals over rows or groups."""
+    found = agreement(table.scores, table.human, groups=table.groups, resamples=resamples, seed=seed)
+    return [
+        Result(metric, statistic, _percent(found[metric, statistic]), found.n)
+        for metric in table.scores
+        for statistic in STATISTICS
+    ]
 
 
 def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Estimate]]:
     """Return (statistic, metric, other metric, estimate of the first less the second) for each two metrics."""
+    pairs = [(a, b, a.estimate, b.estimate) for a, b in combinations(rows, 2) if a.statistic == b.statistic]
     return [
-        (
-            one.statistic,
-            one.metric,
-            other.metric,
-            Estimate(
-                one.estimate.value - other.estimate.value,
-                one.estimate.resampled - other.estimate.resampled,
-                level=one.estimate.level,
-            ),
-        )
-        for one, other in combinations(rows, 2)
-        if one.statistic == other.statistic
+        (a.statistic, a.metric, b.metric, Estimate(x.value - y.value, x.resampled - y.resampled, level=x.level))
+        for a, b, x, y in pairs
     ]
 
 
-def _ratings(judged: Judgments, scores: Scores, *, level: float, resamples: int, seed: int) -> list[Result]:
-    verdict = judged.verdict
-    if not isinstance(verdict, Ratings):
-        raise TypeError("these judgments are choices")
-    found = agreement(
-        {name: draws[0][verdict.pair] for (name, _), draws in scores.items()},
-        verdict.value,
-        groups=judged.pairs[verdict.pair, 0],
-        level=level,
-        resamples=resamples,
-        seed=seed,
-    )
-    return [
-        Result(
-            name,
-            statistic,
-            percent(found[name, statistic]),
-            len(verdict.value),
-            judged.published.get((name, statistic)),
-        )
-        for name, _ in scores
-        for statistic in verdict.statistics
-    ]
+def value_and_interval(estimate: Estimate) -> dict[str, float | None]:
+    """Return {"value", "low", "high"}; None where an end of the interval is not known."""
+    low, high = (None if math.isnan(end) else end for end in estimate.interval())
+    return {"value": estimate.value, "low": low, "high": high}
 
 
-def _choices(judged: Judgments, scores: Scores, *, level: float, resamples: int, seed: int) -> list[Result]:
-    verdict = judged.verdict
-    if not isinstance(verdict, Choices):
-        raise TypeError("these judgments are ratings")
+def _percent(estimate: Estimate) -> Estimate:
+    return Estimate(100 * estimate.value, 100 * estimate.resampled, level=estimate.level, null=100 * estimate.null)
+
+
+def _rated(verdict: Ratings, images: Integers, scores: Scores, *, level: float, resamples: int, seed: int) -> _Found:
+    columns = {name: draws[0][verdict.pair] for (name, _), draws in scores.items()}
+    groups = images[verdict.pair]
+    found = agreement(columns, verdict.value, groups=groups, level=level, resamples=resamples, seed=seed)
+    for name in columns:
+        for statistic in verdict.statistics:
+            yield name, statistic, found[name, statistic], len(verdict.value)
+
+
+def _chosen(verdict: Choices, images: Integers, scores: Scores, *, level: float, resamples: int, seed: int) -> _Found:
     categories = np.asarray(verdict.categories or [""] * len(verdict.first))
-    images = np.unique(judged.pairs[verdict.first, 0], return_inverse=True)[1]
-    found = []
+    groups = np.unique(images[verdict.first], return_inverse=True)[1]
+    parts = [(f" {category}", categories == category) for category in dict.fromkeys(categories.tolist()) if category]
+    parts.append(("", np.ones(len(categories), dtype=bool)))
     for (name, variant), draws in scores.items():
         right = np.mean([_right(values, verdict) for values in draws], axis=0)
-        parts = [(category, categories == category) for category in dict.fromkeys(categories.tolist()) if category]
-        for category, rows in [*parts, ("", np.ones(len(right), dtype=bool))]:
-            statistic = "accuracy" + (f" {category}" if category else "") + (f", {variant}" if variant else "")
-            resampled = _means(right[rows], images[rows], int(images.max()) + 1, resamples, seed)
+        for category, rows in parts:
+            statistic = f"accuracy{category}" + (f", {variant}" if variant else "")
+            resampled = _means(right[rows], groups[rows], int(groups.max()) + 1, resamples, seed)
             estimate = Estimate(float(right[rows].mean()), resampled, level=level, null=0.5)
-            published = judged.published.get((name, statistic))
-            found.append(Result(name, statistic, percent(estimate), int(rows.sum()), published))
-    return found
+            yield name, statistic, estimate, int(rows.sum())
 
 
-def _right(values: Values, verdict: Choices) -> Values:
+def _right(values: Floats, verdict: Choices) -> Floats:
     """Of each choice 1 where the metric agrees, 0 where not, and between where votes or scores are equal."""
     first, second = values[verdict.first], values[verdict.second]
     agrees = np.where(first > second, verdict.first_chosen, 1 - verdict.first_chosen)
     return np.where(first == second, verdict.tie, agrees)
 
 
-def _means(values: Values, images: Rows, count: int, resamples: int, seed: int) -> Values:
-    """The mean on each resample of the images; nan where none of the drawn images has a value."""
-    sums, sizes = np.bincount(images, values, count), np.bincount(images, minlength=count)
+def _means(values: Floats, groups: Integers, count: int, resamples: int, seed: int) -> Floats:
+    """The mean on each resample of the groups; nan where none of those drawn has a value."""
+    sums, sizes = np.bincount(groups, values, count), np.bincount(groups, minlength=count)
     rng = np.random.default_rng(seed)
     means = np.full(resamples, np.nan)
     for i in range(resamples):
