@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pointwise._types import Column, Progress, Say, Steps
-from pointwise.encoders.load import load_encoder
+from pointwise.encoders.protocol import Pixels
 from pointwise.encoding.items import Items, open_items
 from pointwise.errors import InputError
 from pointwise.items.images import is_images
@@ -19,7 +19,7 @@ from pointwise.summaries.pairs import pairs_in_one_space
 from pointwise.tables.formats import load
 from pointwise.tokens.sources import open_pictures
 from pointwise.tokens.token_file import is_tokens, load_tokens
-from pointwise.tokens.tokens import image_inputs, stack, text_inputs
+from pointwise.tokens.tokens import image_inputs, text_inputs
 from pointwise.training.inputs import Inputs, PointSet, joined
 from pointwise.training.model import DualEncoder, FrozenTokens
 from pointwise.training.split import digests
@@ -249,14 +249,14 @@ def _warn_repeated(candidates: Candidates, say: Say) -> None:
 
 
 def _read(model: DualEncoder, items: Items, what: str, progress: Progress) -> Inputs:
-    """Pictures as the model takes them."""
-    name, parts = model.meta.get("image_encoder"), []
-    encoder = load_encoder(name, device=model.log_scale.device) if name is not None else None
-    for some in _slices(len(items)):
-        pictures = [items.picture(i) for i in range(some.start, some.stop)]
-        parts.append(image_inputs(model, pictures, encoder=encoder))
-        progress(what, some.stop, len(items))
-    return stack(parts)
+    """Pictures as the model takes them, no more in memory than it takes at once."""
+
+    def pictures() -> Iterator[Pixels]:
+        for i in range(len(items)):
+            yield items.picture(i)
+            progress(what, i + 1, len(items))
+
+    return image_inputs(model, pictures())
 
 
 @torch.no_grad()

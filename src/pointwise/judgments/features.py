@@ -49,9 +49,6 @@ def encode_judgments(
         prefix: put before each text; None takes the one that the set was published with.
         say: called with a sentence for each thing to know, such as texts that were cut, or memory run out.
         progress: called with (what is under way, items done, items in all).
-
-    Raises:
-        InputError: an image cannot be read.
     """
     prefix = judged.prefix if prefix is None else prefix
     texts = [prefix + text for text in judged.texts]

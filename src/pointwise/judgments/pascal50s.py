@@ -54,11 +54,11 @@ def _read(paths: Paths, rng: np.random.Generator) -> Annotations:
         fit += [(image, text) for text in shown]
         for draw in draws:
             draw += [[shown[j] for j in rng.choice(_VOTES, _DRAWN, replace=False)]] * 2
-    verdict = Choices.of_neighbours(first_chosen, tie=0.5, categories=categories)
+    verdict = Choices.of_consecutive(first_chosen, tie=0.5, categories=categories)
     return Annotations(pairs, verdict, {"": draws}, fit)
 
 
-def _read_pairs(path: Path) -> tuple[list[tuple[str, str, str]], list[str]]:
+def _read_pairs(path: Path) -> tuple[list[list[str]], list[str]]:
     """Image and two sentences of each pair, and its category."""
     rows = _structures(path, "new_input", fields=3)
     numbers = np.ravel(_variable(path, "category"))
@@ -68,26 +68,24 @@ def _read_pairs(path: Path) -> tuple[list[tuple[str, str, str]], list[str]]:
             f"it has {len(numbers)} values from {min(numbers, default=0)} to {max(numbers, default=0)}."
         )
     texts = [[_text(cell, f"{path}: new_input {i}") for cell in row] for i, row in enumerate(rows)]
-    return [(image, first, second) for image, first, second in texts], [_CATEGORIES[int(n) - 1] for n in numbers]
+    return texts, [_CATEGORIES[int(number) - 1] for number in numbers]
 
 
 def _votes(triplets: Sequence[Sequence[Any]], first: str, second: str, where: str) -> tuple[int, list[str]]:
     """How many more votes the first sentence has than the second, and the sentences that they were about."""
     votes, shown = 0, []
-    for cells in triplets:
-        reference, left, right = (_text(cell, where) for cell in cells[:3])
-        winner = np.ravel(cells[3])
-        if winner.tolist() not in ([1], [-1]):
-            raise InputError(
-                f"{where} has the winner {winner.tolist()}; it must be 1 for the first or -1 for the second."
-            )
+    for *cells, number in triplets:
+        reference, left, right = (_text(cell, where) for cell in cells)
+        winner = np.ravel(number).tolist()
+        if winner not in ([1], [-1]):
+            raise InputError(f"{where} has the winner {winner}; it must be 1 for the first or -1 for the second.")
         if {left, right} != {first, second}:
             odd = left if left not in (first, second) else right
             raise InputError(
                 f"{where} was voted on with the sentence {odd!r}, which {_PAIRS} does not have there; "
                 "take both files from one release."
             )
-        chosen = left if winner[0] == 1 else right
+        chosen = left if winner == [1] else right
         votes += int(chosen == first) - int(chosen == second)
         shown.append(reference)
     return votes, shown

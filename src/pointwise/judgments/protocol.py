@@ -49,7 +49,7 @@ class Choices:
     categories: Sequence[str] | None = None
 
     @classmethod
-    def of_neighbours(
+    def of_consecutive(
         cls, first_chosen: Sequence[float], *, tie: float, categories: Sequence[str] | None = None
     ) -> Choices:
         """Return the choices between pairs 0 and 1, 2 and 3, and so on."""

@@ -50,22 +50,12 @@ def results(
 
     What belongs to one image is resampled together: ratings and choices of an image are not independent. All metrics
     are measured on the same resamples.
-
-    Args:
-        judged: the set.
-        scores: of its pairs, as `score` gives them.
-        level: of the intervals.
-        resamples: how many.
-        seed: of the resamples.
-
-    Raises:
-        InputError: a metric gives all pairs the same value, or one that is not finite.
     """
-    images = judged.pairs[:, 0]
-    if isinstance(judged.verdict, Ratings):
-        found = _rated(judged.verdict, images, scores, level=level, resamples=resamples, seed=seed)
+    images, verdict = judged.pairs[:, 0], judged.verdict
+    if isinstance(verdict, Ratings):
+        found = _rated(verdict, images, scores, level=level, resamples=resamples, seed=seed)
     else:
-        found = _chosen(judged.verdict, images, scores, level=level, resamples=resamples, seed=seed)
+        found = _chosen(verdict, images, scores, level=level, resamples=resamples, seed=seed)
     return [
         Result(metric, statistic, _percent(estimate), n, judged.published.get((metric, statistic)))
         for metric, statistic, estimate, n in found

@@ -42,7 +42,7 @@ def score(
     """Return the value that each metric gives each judged pair.
 
     mid is the pointwise mutual information of the pair under a Gaussian fitted on the set's own pairs of an image and a
-    reference caption, of which none is judged.
+    reference caption, of which none is judged; ridge and reduce are those of the `GaussianPair`.
 
     Args:
         judged: the set.
@@ -50,12 +50,9 @@ def score(
         metrics: names out of ``NAMES``.
         functions: further ones by name: each takes image features [n, d] and text features [n, e], row by row of the
             judged pairs, and gives a value for each.
-        ridge: for mid, of the `GaussianPair`.
-        reduce: for mid, of the `GaussianPair`.
+        ridge: for mid.
+        reduce: for mid.
         seed: of the texts that r_precision draws.
-
-    Raises:
-        InputError: there is no such metric, the set has no references for it, or too few for mid.
     """
     image, text = features.images[judged.pairs[:, 0]], features.texts[judged.pairs[:, 1]]
     reference = _fitted(judged, features, ridge=ridge, reduce=reduce) if "mid" in metrics else None
@@ -78,14 +75,7 @@ def score(
 def applicable(judged: Judgments, metrics: Sequence[str] | None, *, one_space: bool, say: Say) -> Sequence[str]:
     """Return the metrics asked for, or those with published numbers that can be measured.
 
-    Args:
-        judged: the set.
-        metrics: names, or None.
-        one_space: whether one model reads images and texts, so that cosines have a meaning.
-        say: called with what to know of the choice.
-
-    Raises:
-        InputError: an unknown name, or a metric of which the set lacks what it reads.
+    Without one_space images and texts are read by two models, and cosines have no meaning.
     """
     if metrics is None:
         if not one_space:
@@ -147,12 +137,13 @@ def _by_references(
     most = max(map(len, draw))
     # The largest cosine counts, so a pair with fewer references may show its first one again.
     rows = np.asarray([[*shown, *[shown[0]] * (most - len(shown))] for shown in draw])
-    found = []
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        part = slice(start, start + _ROWS_AT_ONCE)
-        score = ref_clip_score(image[part], text[part], texts[rows[part]])
-        found.append(_values(score, REFERENCE_METRIC, len(image[part])))
-    return np.concatenate(found)
+    parts = [slice(start, start + _ROWS_AT_ONCE) for start in range(0, len(rows), _ROWS_AT_ONCE)]
+    return np.concatenate(
+        [
+            _values(ref_clip_score(image[part], text[part], texts[rows[part]]), REFERENCE_METRIC, len(rows[part]))
+            for part in parts
+        ]
+    )
 
 
 def _values(result: Score | Array, name: str, n: int) -> Floats:

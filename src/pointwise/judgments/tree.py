@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,40 +28,35 @@ def find(folder: str | Path, *, needed: Sequence[str], name: str) -> Paths:
     """
     if not os.path.isdir(folder):
         raise InputError(f"{folder} is not a folder; give the one that holds {', '.join(needed)}, at any depth.")
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in _walk(Path(folder)):
-        found.setdefault(path.name, path)
-    missing = [file for file in needed if file not in found]
+        paths.setdefault(path.name, path)
+    missing = [file for file in needed if file not in paths]
     if missing:
         raise InputError(
             f"{folder} lacks {len(missing)} of the {len(needed)} files that {name} is published as: "
             f"{', '.join(missing)}. Expected at any depth of it: {', '.join(needed)}, and the images; "
             "docs/judgments.md says where they are published."
         )
-    return found
+    return paths
 
 
 def _walk(top: Path) -> Iterator[Path]:
     """All files, those nearest to the top first; folders that were seen under another name (links) only once."""
-    level, seen = [top], {os.path.realpath(top)}
-    while level:
-        below = []
-        for folder in level:
-            try:
-                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-            except OSError as error:
-                raise InputError(
-                    f"the folder {folder} cannot be read ({error.strerror}); allow it or remove it."
-                ) from None
-            for entry in entries:
-                if entry.is_dir():
-                    real = os.path.realpath(entry.path)
-                    if real not in seen:
-                        seen.add(real)
-                        below.append(Path(entry.path))
-                elif not entry.name.startswith("._"):  # what macOS leaves beside each file
+    folders, seen = deque([top]), {os.path.realpath(top)}
+    while folders:
+        folder = folders.popleft()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise InputError(f"the folder {folder} cannot be read ({error.strerror}); allow it or remove it.") from None
+        for entry in entries:
+            if not entry.is_dir():
+                if not entry.name.startswith("._"):  # what macOS leaves beside each file
                     yield Path(entry.path)
-        level = below
+            elif (real := os.path.realpath(entry.path)) not in seen:
+                seen.add(real)
+                folders.append(Path(entry.path))
 
 
 def read_text(path: Path) -> str:
@@ -109,13 +105,7 @@ def read_json(path: Path) -> Any:
 
 
 def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) -> Images:
-    """Return the images of these names, in this order.
-
-    Args:
-        paths: as `find` returns them.
-        names: of files.
-        source: the folder, for messages.
-        within: where the images are said to lie, for messages.
+    """Return the images of these names, in this order; messages name the folder, and where in it they should lie.
 
     Raises:
         InputError: images are not there, with their number and the first names.
@@ -126,16 +116,18 @@ def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) ->
             f"{len(missing)} of the {len(names)} images that the annotations name are not in {source}, the first "
             f"{', '.join(missing[:_NAMED])}; they belong into {within}."
         )
-    opened = {folder: open_images(folder) for folder in {paths[name].parent for name in names}}
-    position = {folder: {str(image): i for i, image in enumerate(images.ids)} for folder, images in opened.items()}
+    folders = {folder: open_images(folder) for folder in {paths[name].parent for name in names}}
+    position = {folder: {str(image): i for i, image in enumerate(images.ids)} for folder, images in folders.items()}
+
+    places = [(folders[path.parent], position[path.parent][path.name]) for path in (paths[name] for name in names)]
 
     def read(i: int) -> Pixels:
-        path = paths[names[i]]
-        return opened[path.parent][position[path.parent][path.name]]
+        images, row = places[i]
+        return images[row]
 
     def digest(i: int) -> str:
-        path = paths[names[i]]
-        return opened[path.parent].digest(position[path.parent][path.name])
+        images, row = places[i]
+        return images.digest(row)
 
     ids, order = np.asarray(names), range(len(names))
     return Images(source, ids=ids, modes=None, reading_order=order, _read=read, _digest=digest)
