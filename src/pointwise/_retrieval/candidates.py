@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -76,8 +77,7 @@ def open_candidates(
         InputError: there is no such source, or it does not fit.
     """
     if not os.path.exists(source):
-        more = "" if model is None else ", or images"
-        raise InputError(f"{source} does not exist; give a table with text features{more}.")
+        raise InputError(f"{source} does not exist; give a table with text features{', or images' * bool(model)}.")
     tokens = model is not None and is_tokens(source)
     if model is not None and not tokens and is_images(source):
         items = open_pictures(source, captions, say=say)
@@ -91,9 +91,8 @@ def open_candidates(
         if model is not None:
             _require_fitting(model, candidates, source)
     if distractors is not None:
-        images = _distractors(distractors, candidates, model, progress)
-        _warn_copies(candidates.images, images, distractors, say)
-        candidates = candidates._replace(distractors=images)
+        more = _distractors(distractors, candidates, model, say=say, progress=progress)
+        candidates = candidates._replace(distractors=more)
     _warn_repeated(candidates, say)
     return candidates
 
@@ -198,9 +197,11 @@ def _require_fitting(model: DualEncoder, candidates: Candidates, source: str) ->
             )
 
 
-def _distractors(source: str, candidates: Candidates, model: DualEncoder | None, progress: Progress) -> Inputs:
+def _distractors(
+    source: str, candidates: Candidates, model: DualEncoder | None, *, say: Say, progress: Progress
+) -> Inputs:
     if not os.path.exists(source):
-        raise InputError(f"{source} does not exist; give a table of images{' or images' * (model is not None)}.")
+        raise InputError(f"{source} does not exist; give a table of images{' or images' * bool(model)}.")
     if is_tokens(source):
         tokens = load_tokens(source)
         images, encoder = tokens.pairs.images, tokens.meta.get("image_encoder")
@@ -219,28 +220,22 @@ def _distractors(source: str, candidates: Candidates, model: DualEncoder | None,
             f"the images of {source} are arrays {list(shape)} of {encoder or 'an unnamed encoder'}, and those to be "
             f"found arrays {list(wanted)} of {mine or 'an unnamed encoder'}; encode both by the same."
         )
-    return images
-
-
-def _warn_copies(images: Inputs, distractors: Inputs, source: str, say: Say) -> None:
-    """Say how many distractors are images that texts belong to: a text finds either of two that are the same."""
-    known = set(digests(images))
-    copies = sum(digest in known for digest in digests(distractors))
-    if copies:
+    known = set(digests(candidates.images))
+    copies = sum(digest in known for digest in digests(images))
+    if copies:  # a text finds either of two that are the same
         say(
-            f"{copies} of the {len(distractors.x)} distractors in {source} are the same as an image that texts belong "
-            "to, and make it harder to find; leave them out."
+            f"{copies} of the {len(images.x)} distractors in {source} are the same as an image that texts belong to, "
+            "and make it harder to find; leave them out."
         )
+    return images
 
 
 def _warn_repeated(candidates: Candidates, say: Say) -> None:
     """Say how many texts stand with several images: the right one cannot be told from them."""
     if candidates.captions is None:
         return
-    images: dict[str, set[int]] = {}
-    for caption, image in zip(candidates.captions.tolist(), candidates.image_of.tolist(), strict=True):
-        images.setdefault(caption, set()).add(image)
-    repeated = [caption for caption, of in images.items() if len(of) > 1]
+    pairs = dict.fromkeys(zip(candidates.captions.tolist(), candidates.image_of.tolist(), strict=True))
+    repeated = [caption for caption, images in Counter(caption for caption, _ in pairs).items() if images > 1]
     if repeated:
         say(
             f"{len(repeated)} captions belong to several images each (the first: {repeated[0]!r}); only the image of "

@@ -145,10 +145,6 @@ def retrieval(
         ks: the numbers of candidates looked at.
         n: rows, where similarity is a function.
 
-    Returns:
-        Retrieval, with `image_to_text` and `text_to_image`, each with ``recall[k]``, ``reciprocal_rank``, ``ranks``,
-        ``queries``, ``median_rank`` and its interval.
-
     Raises:
         InputError: no row has a partner, groups that do not fit, NaN or +inf, a k below 1.
 

@@ -15,14 +15,13 @@ from pointwise.judgments.protocol import Annotations, Published, Ratings
 from pointwise.judgments.tree import Paths
 
 _RATINGS, _SAMPLES = "amt_result_tot.pkl", "sample_info.pkl"
-_FITTED = 30_000  # reference pairs at most, as in the published protocol
 
 
-def _read(paths: Paths, _: np.random.Generator) -> Annotations:
+def _read(paths: Paths, _: np.random.Generator, *, fitted: int = 30_000) -> Annotations:
     """The datum of a generated image is the median of the workers' ratings of its alignment.
 
     Where it is not above 0, none was collected. MID is fitted on COCO's real images with one caption each, those of the
-    prompts first, 30,000 at most.
+    prompts first, at most as many as in the published protocol.
 
     Reference: Kim et al. (2022), https://arxiv.org/abs/2205.13445, section 4.
     """
@@ -38,7 +37,7 @@ def _read(paths: Paths, _: np.random.Generator) -> Annotations:
     fit = dict.fromkeys((image, caption) for image, caption, *_ in rated)
     prompted = {image for image, _ in fit}
     for image, caption in _samples(paths[_SAMPLES]):
-        if len(fit) < _FITTED and image not in prompted and caption in captions:
+        if len(fit) < fitted and image not in prompted and caption in captions:
             prompted.add(image)
             fit[image, caption] = None
     return Annotations(
