@@ -165,7 +165,6 @@ def test_foil_takes_one_true_caption_and_a_foil_of_it_per_image(tmp_path):
         assert (number, true, foil) in possible
         images.append(number)
     assert sorted(images) == sorted({image for image, *_ in possible})
-    assert judged.verdict.first.tolist() == list(range(0, len(rows), 2))
     assert judged.verdict.first_chosen.tolist() == [1.0] * (len(rows) // 2)
     assert judged.verdict.tie == 0.0
     assert judged_pairs(load_judgments("foil", tmp_path, seed=3)) != rows

@@ -63,18 +63,10 @@ def open_candidates(
     say: Say,
     progress: Progress,
 ) -> Candidates:
-    """Return the pairs of a source, where rows of one id are one image.
+    """Return the pairs of a source, where rows of one id are one image, and the images of another as distractors.
 
-    Args:
-        source: a table with text features; for a model also stored tokens, or images with captions.
-        model: takes them; None where similarity is to be a product of features, which must be in one space.
-        captions: a file of them, for images.
-        distractors: another source, whose images are further candidates; its texts are not looked at.
-        say: called with each warning.
-        progress: of the images that are read.
-
-    Raises:
-        InputError: there is no such source, or it does not fit.
+    The source is a table with text features; for a model also stored tokens, or images with captions, in the file of
+    that name or beside them. Without a model similarity is to be a product of features, which must be in one space.
     """
     if not os.path.exists(source):
         raise InputError(f"{source} does not exist; give a table with text features{', or images' * bool(model)}.")

@@ -40,15 +40,10 @@ def encode_judgments(
     say: Say | None = None,
     progress: Progress | None = None,
 ) -> Features:
-    """Return the features of all images and texts of a set.
+    """Return the features of all images and texts of a set, with the prefix before each text.
 
-    Args:
-        judged: the set.
-        encoder: of images.
-        text_encoder: of texts.
-        prefix: put before each text; None takes the one that the set was published with.
-        say: called with a sentence for each thing to know, such as texts that were cut, or memory run out.
-        progress: called with (what is under way, items done, items in all).
+    A prefix of None is the one that the set was published with. say is called with a sentence for each thing to know,
+    such as texts that were cut; progress with (what is under way, items done, items in all).
     """
     prefix = judged.prefix if prefix is None else prefix
     texts = [prefix + text for text in judged.texts]

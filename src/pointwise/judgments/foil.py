@@ -40,7 +40,7 @@ def _read(paths: Paths, rng: np.random.Generator) -> Annotations:
         pairs += [(name, true), (name, foil)]
         references += [[others[i] for i in chosen]] * 2
     variants = {variant: [[shown[:most] for shown in references]] for variant, most in _VARIANTS.items()}
-    return Annotations(pairs, Choices.of_consecutive([1.0] * (len(pairs) // 2), tie=0.0), variants, fit)
+    return Annotations(pairs, Choices(np.ones(len(pairs) // 2), tie=0.0), variants, fit)
 
 
 def _by_image(path: Path) -> dict[int, list[tuple[str, str]]]:

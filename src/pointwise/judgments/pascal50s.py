@@ -54,7 +54,7 @@ def _read(paths: Paths, rng: np.random.Generator) -> Annotations:
         fit += [(image, text) for text in shown]
         for draw in draws:
             draw += [[shown[j] for j in rng.choice(_VOTES, _DRAWN, replace=False)]] * 2
-    verdict = Choices.of_consecutive(first_chosen, tie=0.5, categories=categories)
+    verdict = Choices(np.asarray(first_chosen), tie=0.5, categories=categories)
     return Annotations(pairs, verdict, {"": draws}, fit)
 
 

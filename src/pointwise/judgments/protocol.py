@@ -35,26 +35,15 @@ class Choices:
     """People chose between two texts of an image: a metric is right where it scores the chosen one higher (accuracy).
 
     Attributes:
-        first: int64 [c], one pair of each choice.
-        second: int64 [c], the other.
-        first_chosen: float64 [c]: 1 where the first was chosen, 0 where the second, 0.5 where votes were equal.
+        first_chosen: float64 [c], of pairs 0 and 1, 2 and 3, and so on: 1 where the first was chosen, 0 where the
+            second, 0.5 where votes were equal.
         tie: what equal scores of a metric count: 0 as a mistake, 0.5 as a coin.
         categories: [c], or None; accuracy is given for each too.
     """
 
-    first: Integers
-    second: Integers
     first_chosen: Floats
     tie: float
     categories: Sequence[str] | None = None
-
-    @classmethod
-    def of_consecutive(
-        cls, first_chosen: Sequence[float], *, tie: float, categories: Sequence[str] | None = None
-    ) -> Choices:
-        """Return the choices between pairs 0 and 1, 2 and 3, and so on."""
-        first = 2 * np.arange(len(first_chosen))
-        return cls(first, first + 1, np.asarray(first_chosen, dtype=np.float64), tie, categories)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -21,12 +21,8 @@ SETS: Mapping[str, Published] = MappingProxyType({published.name: published for 
 def load_judgments(name: str, folder: str | Path, *, seed: int = 0) -> Judgments:
     """Return the set of this name, one of ``SETS``, from the folder that holds its published files at any depth.
 
-    Runs of white space in texts count as one space.
-
-    Args:
-        name: of the set.
-        folder: docs/judgments.md shows the tree that is expected.
-        seed: of what the set's protocol draws at random.
+    docs/judgments.md shows the files that are expected. Runs of white space in texts count as one space. The seed is
+    that of what the set's protocol draws at random.
 
     Raises:
         InputError: there is no such set, files or images are missing, or are not of the published form.

@@ -101,8 +101,8 @@ def _rated(verdict: Ratings, images: Integers, scores: Scores, *, level: float, 
 
 
 def _chosen(verdict: Choices, images: Integers, scores: Scores, *, level: float, resamples: int, seed: int) -> _Found:
-    categories = np.asarray(verdict.categories or [""] * len(verdict.first))
-    groups = np.unique(images[verdict.first], return_inverse=True)[1]
+    categories = np.asarray(verdict.categories or [""] * len(verdict.first_chosen))
+    groups = np.unique(images[::2], return_inverse=True)[1]
     parts = [(f" {category}", categories == category) for category in dict.fromkeys(categories.tolist()) if category]
     parts.append(("", np.ones(len(categories), dtype=bool)))
     for (name, variant), draws in scores.items():
@@ -116,7 +116,7 @@ def _chosen(verdict: Choices, images: Integers, scores: Scores, *, level: float,
 
 def _right(values: Floats, verdict: Choices) -> Floats:
     """Of each choice 1 where the metric agrees, 0 where not, and between where votes or scores are equal."""
-    first, second = values[verdict.first], values[verdict.second]
+    first, second = values[::2], values[1::2]
     agrees = np.where(first > second, verdict.first_chosen, 1 - verdict.first_chosen)
     return np.where(first == second, verdict.tie, agrees)
 
