@@ -33,7 +33,8 @@ ORDER = [
     # 4 the mathematics, and the training arm
     ["metrics", "kernels"],
     ["training"],
-    ["tokens", "_retrieval"],
+    ["tokens"],
+    ["_retrieval"],
     ["pmi"],
     # 5 comparisons
     ["reference"],

@@ -233,8 +233,7 @@ def test_a_perfect_metric_is_right_wherever_people_are_not_tied(tmp_path):
     pairs = write_pascal50s(tmp_path)
     judged = load_judgments("pascal-50s", tmp_path)
     chosen = judged.verdict.first_chosen
-    truth = np.zeros(len(judged))
-    truth[judged.verdict.first], truth[judged.verdict.second] = chosen, 1 - chosen
+    truth = np.stack([chosen, 1 - chosen], axis=1).ravel()
     found = score(judged, features_of(judged), metrics=[], functions={"truth": lambda image, text: truth})
     rows = {row.statistic: row.estimate.value for row in results(judged, found, resamples=5)}
     tied = sum(pair[5].count(1) == 24 for pair in pairs)
@@ -328,7 +327,7 @@ def test_choices_of_one_image_are_resampled_together(tmp_path):
     write_pascal50s(tmp_path)
     judged = load_judgments("pascal-50s", tmp_path)
     judged.pairs[:, 0] //= 6  # two images instead of twelve
-    chosen = np.repeat(judged.pairs[judged.verdict.first, 0] == 0, 2)  # right for all of the one, wrong for the other
+    chosen = judged.pairs[:, 0] == 0  # right for all of the one, wrong for the other
     values = np.where(chosen, 1, -1) * np.where(np.arange(len(judged)) % 2, -1, 1)
     judged.verdict.first_chosen[:] = 1
     rows = results(judged, score(judged, features_of(judged), metrics=[], functions={"v": lambda x, y: values}))

@@ -38,8 +38,8 @@ class BundledEncoder:
     """The 1280 pooled features of EfficientNet-lite0, the layer before its ImageNet classifier.
 
     Every picture is resized whole to side x side pixels, small ones enlarged, aspect ratio not kept, and enters as
-    (x - 127) / 128. Float32 throughout, no TF32. The side is a multiple of 32; the network was trained at 224, a smaller
-    one is quicker and coarser.
+    (x - 127) / 128. Float32 throughout, no TF32. The side is a multiple of 32; the network was trained at 224, a
+    smaller one is quicker and coarser.
 
     Reference: Tan & Le (2019), EfficientNet. https://arxiv.org/abs/1905.11946; the lite variant leaves out squeeze and
     excitation and takes ReLU6.

@@ -21,11 +21,7 @@ _NAMED = 3  # names in a message
 
 
 def find(folder: str | Path, *, needed: Sequence[str], name: str) -> Paths:
-    """Return where each file of a folder lies, by its name; of several of one name the one nearest to the top.
-
-    Raises:
-        InputError: the folder does not exist, or files that are needed are not in it.
-    """
+    """Return where each file of a folder lies, by its name; of several of one name the one nearest to the top."""
     if not os.path.isdir(folder):
         raise InputError(f"{folder} is not a folder; give the one that holds {', '.join(needed)}, at any depth.")
     paths: dict[str, Path] = {}

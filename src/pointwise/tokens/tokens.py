@@ -72,7 +72,7 @@ def pixels(pictures: Iterable[Pixels], *, image_size: int) -> Inputs:
     return Inputs(torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous())
 
 
-def image_inputs(model: DualEncoder, pictures: Sequence[Pixels], *, encoder: Encoder | None = None) -> Inputs:
+def image_inputs(model: DualEncoder, pictures: Iterable[Pixels], *, encoder: Encoder | None = None) -> Inputs:
     """Return pictures, uint8 [h, w, 3] each, as a model takes them.
 
     Args:
