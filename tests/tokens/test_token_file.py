@@ -15,8 +15,9 @@ from pointwise.tokens.stored import StoredTokens
 from pointwise.tokens.token_file import is_tokens, load_tokens, save_index, save_tokens
 from pointwise.tokens.tokens import stack
 from pointwise.training.inputs import Inputs, Pairs
+from pointwise.training.loop import fit
 from pointwise.training.model import DualEncoder, FrozenTokens
-from pointwise.training.train import train
+from pointwise.training.options import Options
 
 
 def some_pairs(n, *, t=3, seed=0, dtype=torch.float16, mask=True):
@@ -152,9 +153,9 @@ def test_training_from_disk_has_the_bits_of_training_from_memory(tmp_path):
     folder_of(tmp_path, parts, list(range(60)))
     memory = Pairs(*(stack([part[side] for part in parts]) for side in range(2)))
     weights = []
-    for name, pairs in (("disk", load_tokens(tmp_path).pairs), ("memory", memory)):
+    for pairs in (load_tokens(tmp_path).pairs, memory):
         model = DualEncoder(FrozenTokens(width=4), FrozenTokens(width=4), points=2, dim=3, seed=0)
-        train(model, pairs, tmp_path / name, steps=6, batch_size=16, micro_batch=5, warmup=2, learning_rate=0.01)
+        list(fit(model, pairs, Options(steps=6, batch_size=16, micro_batch=5, warmup=2, learning_rate=0.01)))
         weights.append(model.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
 
@@ -164,21 +165,23 @@ import resource, sys
 import torch
 from pointwise.training.model import DualEncoder, FrozenTokens
 from pointwise.tokens.token_file import load_tokens
-from pointwise.training.train import train
+from pointwise.training.loop import fit
+from pointwise.training.options import Options
 
 torch.set_num_threads(1)
 
-def trained(pairs, name):
+def trained(pairs):
     model = DualEncoder(FrozenTokens(width=pairs.images.x.shape[2]), FrozenTokens(width=4), points=1, dim=2, seed=0)
-    train(model, pairs, f"{sys.argv[1]}/{name}", steps=24, batch_size=32, learning_rate=1e-5)
+    for _ in fit(model, pairs, Options(steps=24, batch_size=32, learning_rate=1e-5)):
+        pass
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-trained(load_tokens(f"{sys.argv[1]}/0.part.safetensors").pairs, "few")  # so that all code is there
+trained(load_tokens(f"{sys.argv[1]}/0.part.safetensors").pairs)  # so that all code is there
 before = peak()
 pairs = load_tokens(sys.argv[1]).pairs
-trained(pairs, "all")
+trained(pairs)
 print(peak() - before)
 """
 

@@ -3,34 +3,58 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pointwise._types import Column, Progress, Say
 from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.encoding.items import Items, is_captions, open_items
 from pointwise.errors import InputError
 from pointwise.items.images import is_images
 from pointwise.tables.formats import load
+from pointwise.tables.table import FeatureTable
 from pointwise.tokens.make_tokens import make_tokens
-from pointwise.tokens.token_file import is_tokens, load_tokens
+from pointwise.tokens.token_file import Tokens, is_tokens, load_tokens
 from pointwise.tokens.tokenizer import Tokenizer
 from pointwise.tokens.tokens import pixels
 from pointwise.training.inputs import Inputs, Pairs
-
-Say = Callable[[str], object]
-Progress = Callable[[str, int, int], object]
+from pointwise.training.split import keys_of
 
 
 class Source(NamedTuple):
-    """Pairs to train on, and what the model that is trained on them has to know.
+    """Pairs to train on, and what they were made of, which knows their ids and captions.
 
-    pairs: n.
     meta: for the model: "image_encoder" and "text_encoder" by name, with all their meta; or "tokenizer".
     """
 
+    path: str
     pairs: Pairs
+    made_of: Items | Tokens | FeatureTable
     meta: dict[str, Any]
+
+    @property
+    def ids(self) -> list[str] | None:
+        """The id of each pair, where known."""
+        return _strings(self.made_of.ids)
+
+    def keys(self) -> dict[str, Sequence[str]]:
+        """Return by what copies are known: pictures as a model gets them, the bytes of their files, and captions."""
+        keys, items = keys_of(self.pairs, captions=_strings(self.made_of.captions)), self.made_of
+        if isinstance(items, Items) and items.images is not None:
+            files = {i: items.images.digest(items.rows[i]) for i in items.order}
+            keys["file"] = [files[i] for i in range(len(items))]
+        return keys
+
+
+def _strings(column: Sequence[Any] | Column | None) -> list[str] | None:
+    return None if column is None else [str(value) for value in column]
+
+
+def open_pairs(path: str, captions: str | None, *, say: Say) -> Items | Source:
+    """Open pictures with captions, of which none is read yet, a table with text features, or stored tokens."""
+    stored = stored_pairs(path)
+    return open_pictures(path, captions, say=say) if stored is None else stored
 
 
 def stored_pairs(path: str) -> Source | None:
@@ -46,7 +70,7 @@ def stored_pairs(path: str) -> Source | None:
         )
     if is_tokens(path):
         tokens = load_tokens(path)
-        return Source(tokens.pairs, dict(tokens.meta))
+        return Source(path, tokens.pairs, tokens, dict(tokens.meta))
     if is_captions(path) and not path.lower().endswith(".parquet"):
         raise InputError(f"{path} holds captions alone; give the images, and these captions by --captions.")
     if is_images(path):
@@ -58,7 +82,7 @@ def stored_pairs(path: str) -> Source | None:
         )
     pairs = Pairs(Inputs(table.features[:, None]), Inputs(table.text[:, None]))
     meta = {"image_encoder": table.meta.get("encoder"), "text_encoder": table.meta.get("text_encoder")}
-    return Source(pairs, {name: value for name, value in meta.items() if value is not None})
+    return Source(path, pairs, table, {name: value for name, value in meta.items() if value is not None})
 
 
 def open_pictures(source: str, captions: str | None, *, say: Say) -> Items:
@@ -81,10 +105,8 @@ def pixel_pairs(items: Items, *, image_size: int, tokenizer: Tokenizer, say: Say
         say(f"{cut} of {len(texts)} captions are longer than the context of {tokenizer.context}, and were cut to it.")
     n = len(items)
     pictures = (items.picture(i) for i in _counted(n, lambda done: progress("images", done, n)))
-    return Source(
-        Pairs(pixels(pictures, image_size=image_size), tokenizer(texts)),
-        {"tokenizer": tokenizer.name, "captions_truncated": cut},
-    )
+    pairs = Pairs(pixels(pictures, image_size=image_size), tokenizer(texts))
+    return Source(items.source, pairs, items, {"tokenizer": tokenizer.name, "captions_truncated": cut})
 
 
 def token_pairs(
@@ -107,7 +129,7 @@ def token_pairs(
     _captions(items)
     make_tokens(path, items, image, text, resume=resume, say=say, progress=progress)
     tokens = load_tokens(path)
-    return Source(tokens.pairs, dict(tokens.meta))
+    return Source(items.source, tokens.pairs, items, dict(tokens.meta))
 
 
 def _captions(items: Items) -> Sequence[str]:
@@ -116,7 +138,7 @@ def _captions(items: Items) -> Sequence[str]:
     return items.captions
 
 
-def _counted(n: int, progress: Callable[[int], object]) -> Any:
+def _counted(n: int, progress: Callable[[int], object]) -> Iterator[int]:
     for i in range(n):
         yield i
         progress(i + 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pointwise.errors import InputError
 from pointwise.training.distributed import rank_and_world, sum_over_processes
 from pointwise.training.gradients import points_of
-from pointwise.training.inputs import Pairs, PointSet, SomePairs, joined
+from pointwise.training.inputs import Pairs, PointSet, joined
 from pointwise.training.model import DualEncoder
 
 LARGEST_BATCH = 4096  # the similarities of a batch cost its square
@@ -25,15 +25,15 @@ class Best(NamedTuple):
     loss: float
     weights: dict[str, Tensor]
 
-    def said(self, n: int) -> dict[str, float]:
-        """Return what is said of it, for which n pairs were held out."""
+    def summary(self, n: int) -> dict[str, float]:
+        """Return what is known of it, for which n pairs were held out."""
         size = batch_of(n)
         information = math.log(size) - self.loss
         return {"pairs": n, "batch": size, "step": self.step, "loss": self.loss, "mutual_information": information}
 
 
 def measure(
-    model: DualEncoder, pairs: Pairs | SomePairs, best: Best | None, *, step: int, micro_batch: int, bfloat16: bool
+    model: DualEncoder, pairs: Pairs, best: Best | None, *, step: int, micro_batch: int, bfloat16: bool
 ) -> tuple[Best, dict[str, float]]:
     """Return the best weights, now that those after a step are known too, and what the log says of these."""
     loss = held_out_loss(model, pairs, micro_batch=micro_batch, bfloat16=bfloat16)
@@ -47,10 +47,8 @@ def measure(
     }
 
 
-def require_held_out(held_out: Pairs | SomePairs, pairs: Pairs | SomePairs, *, every: int) -> None:
-    """Raise an InputError unless held-out pairs are such as those trained on, two at least, and their steps too."""
-    if every < 1:
-        raise InputError(f"held_out_every is {every}; it must be at least 1.")
+def require_held_out(held_out: Pairs, pairs: Pairs) -> None:
+    """Raise an InputError unless held-out pairs are such as those trained on, and two at least."""
     held_out.require_paired()
     if held_out.n < 2:
         raise InputError(f"there are {held_out.n} held-out pairs; there must be at least 2, and many more to say much.")
@@ -63,17 +61,25 @@ def require_held_out(held_out: Pairs | SomePairs, pairs: Pairs | SomePairs, *, e
             )
 
 
-def batch_of(n: int) -> int:
+def batch_of(n: int, *, largest: int = LARGEST_BATCH) -> int:
     """Return how many of n held-out pairs are contrasted with each other: all, or equal parts of at most 4,096.
 
     >>> batch_of(4096), batch_of(10_000)
     (4096, 3333)
     """
-    return n // math.ceil(n / LARGEST_BATCH)
+    return n // math.ceil(n / largest)
 
 
 @torch.no_grad()
-def held_out_loss(model: DualEncoder, pairs: Pairs | SomePairs, *, micro_batch: int, bfloat16: bool) -> float:
+def held_out_loss(
+    model: DualEncoder,
+    pairs: Pairs,
+    *,
+    micro_batch: int,
+    bfloat16: bool = False,
+    largest_batch: int = LARGEST_BATCH,
+    entries: int = _ENTRIES_AT_ONCE,
+) -> float:
     """Return the symmetric InfoNCE of pairs, the mean over their batches; NaN where points are not finite.
 
     Points are made in micro-batches, without a graph, by the model as it is when it is used; similarities by some rows
@@ -84,25 +90,27 @@ def held_out_loss(model: DualEncoder, pairs: Pairs | SomePairs, *, micro_batch: 
         pairs: n of them. Batches of `batch_of` (n) are drawn, the same each time; what is left over is left out.
         micro_batch: pairs that go through the towers at once.
         bfloat16: the towers under autocast.
+        largest_batch: pairs that are contrasted with each other at most.
+        entries: similarities that memory holds at once.
     """
     total = torch.zeros((), dtype=torch.float64, device=model.log_scale.device)
     if rank_and_world()[0] == 0:
         was_training = model.training
         model.eval()
-        size = batch_of(pairs.n)
+        size = batch_of(pairs.n, largest=largest_batch)
         count = pairs.n // size
         # drawn, as neighbours in a folder are often alike, and a batch of such pairs is harder than one of any
         drawn = torch.randperm(pairs.n, generator=torch.Generator().manual_seed(0))
         for places in drawn[: count * size].view(count, size).sort(dim=1).values:
             points = _points(model, pairs, places, micro_batch=micro_batch, bfloat16=bfloat16)
-            total += _info_nce(model, *points) / count
+            total += _info_nce(model, *points, entries=entries) / count
         model.train(was_training)
     sum_over_processes([total])
     return float(total)
 
 
 def _points(
-    model: DualEncoder, pairs: Pairs | SomePairs, places: Tensor, *, micro_batch: int, bfloat16: bool
+    model: DualEncoder, pairs: Pairs, places: Tensor, *, micro_batch: int, bfloat16: bool
 ) -> tuple[PointSet, PointSet]:
     images, texts = [], []
     for some in places.split(micro_batch):
@@ -112,14 +120,14 @@ def _points(
     return joined(images), joined(texts)
 
 
-def _info_nce(model: DualEncoder, images: PointSet, texts: PointSet) -> Tensor:
+def _info_nce(model: DualEncoder, images: PointSet, texts: PointSet, *, entries: int) -> Tensor:
     """As `info_nce` of the similarities, of which memory holds some rows at a time."""
     n = len(images.x)
     if not all(bool(x.isfinite().all()) for x in (images.x, texts.x)):
         return images.x.new_tensor(math.nan)
-    columns = images.x.new_full((n,), -math.inf, dtype=torch.float64)
+    columns = images.x.new_full((n,), -math.inf, dtype=torch.float64)  # log of the sum so far, over rows seen so far
     rows = columns.new_zeros(())
-    for some in torch.arange(n).split(max(1, _ENTRIES_AT_ONCE // n)):
+    for some in torch.arange(n).split(max(1, entries // n)):
         block = model.similarity(images.rows(slice(int(some[0]), int(some[-1]) + 1)), texts).double()
         rows += (block.logsumexp(1) / 2 - block.diagonal(offset=int(some[0]))).sum()
         columns = torch.logaddexp(columns, block.logsumexp(0))

@@ -14,41 +14,14 @@ from torch import Tensor, nn
 from pointwise._files import atomic_write
 from pointwise.errors import InputError
 from pointwise.kernels.functions import clip_similarity, kme_similarity, wpse_similarity
-from pointwise.training.canonical import CanonicalAxes
 from pointwise.training.heads import PointSetHead
 from pointwise.training.inputs import Inputs, PointSet
-from pointwise.training.text import TextTransformer
-from pointwise.training.vision import VisionTransformer
+from pointwise.training.towers import TOWERS, Tower
+from pointwise.training.towers import FrozenTokens as FrozenTokens
 
 FORMAT = "pointwise.dual_encoder/1"
 _INITIAL_SCALE = 1 / 0.07
 _LARGEST_SCALE = 100.0
-
-
-class FrozenTokens(nn.Module):
-    """The tower of token features that an encoder made before: each token is standardised, and no more.
-
-    Args:
-        width: of a token.
-    """
-
-    kind = "frozen_tokens"
-
-    def __init__(self, *, width: int) -> None:
-        super().__init__()
-        self.width = width
-        self.settings = {"width": width}
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, tokens: Inputs) -> tuple[Tensor, Tensor | None]:
-        """Return tokens [n, t, width] in the precision of the weights, and their mask."""
-        return self.norm(tokens.x.to(self.norm.weight.dtype)), tokens.mask
-
-
-Tower = FrozenTokens | CanonicalAxes | VisionTransformer | TextTransformer
-_TOWERS: dict[str, type[Tower]] = {
-    tower.kind: tower for tower in (FrozenTokens, CanonicalAxes, VisionTransformer, TextTransformer)
-}
 
 
 class DualEncoder(nn.Module):
@@ -157,14 +130,9 @@ class DualEncoder(nn.Module):
 
 def from_config(config: Mapping[str, Any]) -> DualEncoder:
     """Return a model, with the weights that it starts from, of what `DualEncoder.config` says."""
-    towers = [_TOWERS[config[side]["kind"]](**_without_kind(config[side])) for side in ("image", "text")]
-    return DualEncoder(
-        *towers,
-        similarity=config["similarity"],
-        points=config["points"],
-        dim=config["dim"],
-        meta=config["meta"],
-    )
+    settings = ({name: x for name, x in config[side].items() if name != "kind"} for side in ("image", "text"))
+    towers = [TOWERS[config[side]["kind"]](**of) for side, of in zip(("image", "text"), settings, strict=True)]
+    return DualEncoder(*towers, **{name: config[name] for name in ("similarity", "points", "dim", "meta")})
 
 
 def save_model(
@@ -172,15 +140,15 @@ def save_model(
     path: str | os.PathLike[str],
     *,
     more: Mapping[str, Tensor] | None = None,
-    words: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model, and with it other tensors and words, to one .safetensors file, whole or not at all."""
+    """Write a model, and with it other tensors and facts, to one .safetensors file, whole or not at all."""
     from safetensors.torch import save
 
     tensors = {f"model.{name}": x for name, x in model.state_dict().items()} | dict(more or {})
     whole = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
     # one entry: several are written in an order that differs from file to file
-    content = save(whole, metadata={FORMAT: json.dumps({"config": model.config(), "words": dict(words or {})})})
+    content = save(whole, metadata={FORMAT: json.dumps({"config": model.config(), "words": dict(facts or {})})})
     with atomic_write(path) as file:
         file.write(content)
 
@@ -188,7 +156,7 @@ def save_model(
 def load_model(
     path: str | os.PathLike[str], *, device: str | torch.device = "cpu"
 ) -> tuple[DualEncoder, dict[str, Tensor], dict[str, Any]]:
-    """Read a model, and what other tensors and words were written with it.
+    """Read a model, and what other tensors and facts were written with it.
 
     Raises:
         InputError: the file is not there, damaged, or holds something else.
@@ -205,15 +173,11 @@ def load_model(
         raise InputError(f"{path} cannot be read as a model ({error}); train it again.") from None
     weights = {name.removeprefix("model."): x for name, x in tensors.items() if name.startswith("model.")}
     try:
-        said: dict[str, dict[str, Any]] = json.loads(metadata[FORMAT])
-        model = from_config(said["config"])
+        header: dict[str, dict[str, Any]] = json.loads(metadata[FORMAT])
+        model = from_config(header["config"])
         model.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} holds a model that this version cannot make ({reason}); train it again.") from None
     more = {name: x for name, x in tensors.items() if not name.startswith("model.")}
-    return model.to(device), more, said["words"]
-
-
-def _without_kind(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name != "kind"}
+    return model.to(device), more, header["words"]
