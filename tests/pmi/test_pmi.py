@@ -13,7 +13,7 @@ import pointwise as pw
 from pointwise.pmi.axes import canonical_axes
 from pointwise.synthetic import Circle, CorrelatedGaussians, DiscreteLatent
 from pointwise.training.inputs import Inputs
-from pointwise.training.model import DualEncoder, FrozenTokens, save_model
+from pointwise.training.model import DualEncoder, FrozenTokens
 from pointwise.training.towers import VisionTransformer
 
 
@@ -216,7 +216,7 @@ def test_it_is_kept_in_a_file(on_circle, tmp_path):
     with pytest.raises(pw.InputError, match=r"holds a model without its constant; .* KmePmi\.calibrated\("):
         pw.KmePmi.load(path)
     for more, missing in [({}, "'pmi'"), ({name: torch.ones(3) for name in ("pmi", "rows", "columns")}, "'constant'")]:
-        save_model(found.model, path, more=more, facts={"kme_pmi": {"standard_error": 0.1}})
+        found.model.save(path, more=more, facts={"kme_pmi": {"standard_error": 0.1}})
         with pytest.raises(
             pw.InputError, match=rf"a constant that this version cannot read \(.*{missing}.*\); learn it"
         ):

@@ -19,7 +19,7 @@ from pointwise.errors import InputError
 from pointwise.pmi.calibration import Calibration, pmi_calibration
 from pointwise.score import Score, mean_score
 from pointwise.training.inputs import Inputs, Pairs
-from pointwise.training.model import DualEncoder, load_model, save_model
+from pointwise.training.model import DualEncoder, load_model
 from pointwise.training.split import keys_of
 from pointwise.training.towers import CanonicalAxes, FrozenTokens
 
@@ -132,7 +132,7 @@ class KmePmi:
         score = facts.pop("mutual_information")
         arrays = {"pmi": score.per_sample, "rows": facts.pop("rows"), "columns": facts.pop("columns")}
         more = {name: torch.from_numpy(arrays[name]) for name in _ARRAYS}
-        save_model(self.model, path, more=more, facts={"kme_pmi": {**facts, "standard_error": score.standard_error}})
+        self.model.save(path, more=more, facts={"kme_pmi": {**facts, "standard_error": score.standard_error}})
 
     @staticmethod
     def load(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> KmePmi:

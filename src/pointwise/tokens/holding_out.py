@@ -26,11 +26,7 @@ class Parts(NamedTuple):
 
 
 def hold_out_share(source: Source, share: float, *, seed: int) -> Parts:
-    """Return the pairs of a source without a share of them, which is held out by whole groups of copies.
-
-    Raises:
-        InputError: the share has no room for two pairs.
-    """
+    """Return the pairs of a source without a share of them, which is held out by whole groups of copies."""
     groups = groups_of([*source.keys().values(), *([] if source.ids is None else [source.ids])])
     training, held_out = split(groups, share, seed=seed)
     rows, count = held_out.tolist(), int(groups.max()) + 1
@@ -44,11 +40,7 @@ def hold_out_share(source: Source, share: float, *, seed: int) -> Parts:
 
 
 def hold_out_others(source: Source, others: Source, *, say: Say) -> Parts:
-    """Return the pairs of one source to train on, and those of another to hold out.
-
-    Raises:
-        InputError: they were made by different encoders.
-    """
+    """Return the pairs of one source to train on, and those of another, by the same encoders, to hold out."""
     for side in ("image_encoder", "text_encoder"):
         names = [one.meta.get(side) for one in (source, others)]
         weights = [one.meta.get(f"{side}_meta", {}).get("weights_sha256") for one in (source, others)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pointwise._types import Column, Progress, Say
-from pointwise.encoders.protocol import Encoder, TextEncoder
+from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
 from pointwise.encoding.items import Items, is_captions, open_items
 from pointwise.errors import InputError
 from pointwise.items.images import is_images
@@ -58,12 +58,7 @@ def open_pairs(path: str, captions: str | None, *, say: Say) -> Items | Source:
 
 
 def stored_pairs(path: str) -> Source | None:
-    """Return the pairs of stored tokens, or of a table with text features; None if the path is of pictures.
-
-    Raises:
-        InputError: there is no such path, it cannot be read, the tokens are not all made, or the table has no text
-            features.
-    """
+    """Return the pairs of stored tokens, or of a table with text features; None if the path is of pictures."""
     if not os.path.exists(path):
         raise InputError(
             f"{path} does not exist; give images with captions, a table with text features, or tokens of a training."
@@ -86,11 +81,7 @@ def stored_pairs(path: str) -> Source | None:
 
 
 def open_pictures(source: str, captions: str | None, *, say: Say) -> Items:
-    """Return pictures with their captions, which are those beside them where no file is given.
-
-    Raises:
-        InputError: there are no pictures or captions, or they do not match.
-    """
+    """Return pictures with their captions, which are those beside them where no file is given."""
     items = open_items(source, captions=captions, beside=True, only_matching=False)
     for note in items.notes:
         say(note)
@@ -99,32 +90,26 @@ def open_pictures(source: str, captions: str | None, *, say: Say) -> Items:
 
 def pixel_pairs(items: Items, *, image_size: int, tokenizer: Tokenizer, say: Say, progress: Progress) -> Source:
     """Return the pairs for towers that are trained from scratch."""
-    texts = _captions(items)
+    texts, n = _captions(items), len(items)
     cut = sum(count > tokenizer.context for count in tokenizer.count_tokens(texts))
     if cut:
-        say(f"{cut} of {len(texts)} captions are longer than the context of {tokenizer.context}, and were cut to it.")
-    n = len(items)
-    pictures = (items.picture(i) for i in _counted(n, lambda done: progress("images", done, n)))
-    pairs = Pairs(pixels(pictures, image_size=image_size), tokenizer(texts))
+        say(f"{cut} of {n} captions are longer than the context of {tokenizer.context}, and were cut to it.")
+
+    def pictures() -> Iterator[Pixels]:
+        for i in range(n):
+            yield items.picture(i)
+            progress("images", i + 1, n)
+
+    pairs = Pairs(pixels(pictures(), image_size=image_size), tokenizer(texts))
     return Source(items.source, pairs, items, {"tokenizer": tokenizer.name, "captions_truncated": cut})
 
 
 def token_pairs(
-    items: Items,
-    path: Path,
-    image: Encoder,
-    text: TextEncoder,
-    *,
-    resume: bool = False,
-    say: Say,
-    progress: Progress,
+    items: Items, path: Path, image: Encoder, text: TextEncoder, *, resume: bool = False, say: Say, progress: Progress
 ) -> Source:
     """Return the token features of frozen encoders; they are kept in a folder, and read from it as they are needed.
 
     A run that is stopped goes on where it was: see `make_tokens`.
-
-    Raises:
-        InputError: a picture cannot be read, there are no captions, or the folder holds something else.
     """
     _captions(items)
     make_tokens(path, items, image, text, resume=resume, say=say, progress=progress)
@@ -136,9 +121,3 @@ def _captions(items: Items) -> Sequence[str]:
     if items.captions is None or items.images is None:
         raise InputError(f"{items.source} has no captions; give a file of them: --captions FILE.")
     return items.captions
-
-
-def _counted(n: int, progress: Callable[[int], object]) -> Iterator[int]:
-    for i in range(n):
-        yield i
-        progress(i + 1)

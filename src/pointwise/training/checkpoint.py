@@ -13,7 +13,7 @@ from pointwise.errors import InputError
 from pointwise.training.held_out import Best
 from pointwise.training.inputs import Pairs
 from pointwise.training.loop import State
-from pointwise.training.model import DualEncoder, load_model, save_model
+from pointwise.training.model import DualEncoder, load_model
 from pointwise.training.options import Options
 
 CHECKPOINT, LOG, MODEL = "checkpoint.safetensors", "log.jsonl", "model.safetensors"
@@ -63,7 +63,7 @@ def save(model: DualEncoder, state: State, folder: Path, *, facts: Mapping[str, 
     if state.best is not None:
         more |= {f"best.{name}": x for name, x in state.best.weights.items()}
         header["best"] = {"step": state.best.step, "loss": state.best.loss}
-    save_model(model, folder / CHECKPOINT, more=more, facts=header)
+    model.save(folder / CHECKPOINT, more=more, facts=header)
 
 
 def restore(model: DualEncoder, state: State, folder: Path, *, facts: Mapping[str, Any]) -> None:

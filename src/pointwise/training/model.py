@@ -19,7 +19,7 @@ from pointwise.training.inputs import Inputs, PointSet
 from pointwise.training.towers import TOWERS, Tower
 from pointwise.training.towers import FrozenTokens as FrozenTokens
 
-FORMAT = "pointwise.dual_encoder/1"
+_FORMAT = "pointwise.dual_encoder/1"
 _INITIAL_SCALE = 1 / 0.07
 _LARGEST_SCALE = 100.0
 
@@ -30,16 +30,13 @@ class DualEncoder(nn.Module):
     After training on pairs by InfoNCE the similarity is their pointwise mutual information plus a constant.
 
     Args:
-        image: the tower of images: `FrozenTokens`, or a `VisionTransformer` to be trained.
-        text: the tower of texts: `FrozenTokens`, or a `TextTransformer`.
+        image: the tower of images.
+        text: the tower of texts.
         similarity: "kme", "wpse" or "clip"; it changes nothing else but that CLIP's heads have no weights.
         points: of each item, m; "all" makes one of each token.
         dim: of each point; a vector of CLIP has points times as many.
         meta: what else is known of the model, writable as JSON: the encoders whose tokens it takes, or the tokenizer.
         seed: of the weights that the heads start with.
-
-    Raises:
-        InputError: similarity, points or dim is not one that a head can have.
 
     Reference: Yoshida et al. (2025), KME-CLIP. https://arxiv.org/abs/2510.15508
 
@@ -110,13 +107,26 @@ class DualEncoder(nn.Module):
             "meta": self.meta,
         }
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights and settings to one .safetensors file, whole or not at all.
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        more: Mapping[str, Tensor] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write weights and settings, and with them other tensors and facts, to one .safetensors file.
 
         Raises:
-            InputError: the path cannot be written.
+            InputError: the path cannot be written; what was there is unchanged.
         """
-        save_model(self, path)
+        from safetensors.torch import save
+
+        tensors = {f"model.{name}": x for name, x in self.state_dict().items()} | dict(more or {})
+        whole = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
+        # one entry: several are written in an order that differs from file to file
+        content = save(whole, metadata={_FORMAT: json.dumps({"config": self.config(), "words": dict(facts or {})})})
+        with atomic_write(path) as file:
+            file.write(content)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> DualEncoder:
@@ -128,53 +138,26 @@ class DualEncoder(nn.Module):
         return load_model(path, device=device)[0]
 
 
-def from_config(config: Mapping[str, Any]) -> DualEncoder:
-    """Return a model, with the weights that it starts from, of what `DualEncoder.config` says."""
-    settings = ({name: x for name, x in config[side].items() if name != "kind"} for side in ("image", "text"))
-    towers = [TOWERS[config[side]["kind"]](**of) for side, of in zip(("image", "text"), settings, strict=True)]
-    return DualEncoder(*towers, **{name: config[name] for name in ("similarity", "points", "dim", "meta")})
-
-
-def save_model(
-    model: DualEncoder,
-    path: str | os.PathLike[str],
-    *,
-    more: Mapping[str, Tensor] | None = None,
-    facts: Mapping[str, Any] | None = None,
-) -> None:
-    """Write a model, and with it other tensors and facts, to one .safetensors file, whole or not at all."""
-    from safetensors.torch import save
-
-    tensors = {f"model.{name}": x for name, x in model.state_dict().items()} | dict(more or {})
-    whole = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
-    # one entry: several are written in an order that differs from file to file
-    content = save(whole, metadata={FORMAT: json.dumps({"config": model.config(), "words": dict(facts or {})})})
-    with atomic_write(path) as file:
-        file.write(content)
-
-
 def load_model(
     path: str | os.PathLike[str], *, device: str | torch.device = "cpu"
 ) -> tuple[DualEncoder, dict[str, Tensor], dict[str, Any]]:
-    """Read a model, and what other tensors and facts were written with it.
-
-    Raises:
-        InputError: the file is not there, damaged, or holds something else.
-    """
+    """Read a model, and what other tensors and facts were written with it."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(os.fspath(path), framework="pt", device=str(device)) as file:
             metadata = file.metadata() or {}
-            if FORMAT not in metadata:
+            if _FORMAT not in metadata:
                 raise InputError(f"{path} does not hold a model of pairs: pointwise train did not write it.")
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} cannot be read as a model ({error}); train it again.") from None
     weights = {name.removeprefix("model."): x for name, x in tensors.items() if name.startswith("model.")}
     try:
-        header: dict[str, dict[str, Any]] = json.loads(metadata[FORMAT])
-        model = from_config(header["config"])
+        header: dict[str, dict[str, Any]] = json.loads(metadata[_FORMAT])
+        config = header["config"]
+        of_sides = [dict(config.pop(side)) for side in ("image", "text")]
+        model = DualEncoder(*(TOWERS[settings.pop("kind")](**settings) for settings in of_sides), **config)
         model.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -13,11 +13,7 @@ _REACH = 4.0  # deviations beyond which coordinates do not grow, or an outlier c
 
 
 class FrozenTokens(nn.Module):
-    """The tower of token features that an encoder made before: each token is standardised, and no more.
-
-    Args:
-        width: of a token.
-    """
+    """The tower of token features that an encoder made before: each token is standardised, and no more."""
 
     kind = "frozen_tokens"
 
@@ -40,10 +36,6 @@ class CanonicalAxes(nn.Module):
     with z cut to [-4, 4], where nearly all of a Gaussian lies. The constant lets a head move its points off the centre.
     The squares let it weigh them by how rare a row is, which pointwise mutual information asks for even where all is
     Gaussian.
-
-    Args:
-        columns: of the table.
-        axes: r.
     """
 
     kind = "canonical_axes"
@@ -65,18 +57,7 @@ class CanonicalAxes(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """A token for each patch of a picture, of PyTorch's own blocks.
-
-    Args:
-        image_size: height and width of the pictures.
-        patch: height and width of a patch.
-        width: of a token.
-        depth: number of blocks.
-        heads: of attention; one for each 64 of the width if left out.
-        seed: of the weights that it starts with.
-
-    Raises:
-        InputError: the patches do not fill the picture, or the heads do not share the width.
+    """A token of this width for each patch of a picture; heads of attention: one for each 64 of the width if left out.
 
     Reference: Dosovitskiy et al. (2021), ViT. https://arxiv.org/abs/2010.11929; without a class token, as Beyer et al.
     (2022), https://arxiv.org/abs/2205.01580, have it.
@@ -118,18 +99,7 @@ class VisionTransformer(nn.Module):
 
 
 class TextTransformer(nn.Module):
-    """A causal transformer over token ids, of PyTorch's own blocks: each token sees those before it.
-
-    Args:
-        vocabulary: number of ids.
-        context: the most tokens of a text.
-        width: of a token.
-        depth: number of blocks.
-        heads: of attention; one for each 64 of the width if left out.
-        seed: of the weights that it starts with.
-
-    Raises:
-        InputError: the heads do not share the width.
+    """A causal transformer over token ids, at most a context of them: each token sees those before it.
 
     Reference: Radford et al. (2021), CLIP. https://arxiv.org/abs/2103.00020
     """
