@@ -15,7 +15,7 @@ from pointwise._arrays import Array, on_device, require_comparable
 from pointwise._options import whole_number
 from pointwise.errors import InputError
 from pointwise.neighbors import Neighbors
-from pointwise.neighbors.passes import across, prepare, sweep_named, within
+from pointwise.neighbors.passes import Prepared, across, sweep_named, within
 from pointwise.neighbors.search import as_neighbors, require_enough
 from pointwise.summaries.dimension import intrinsic_dimension
 from pointwise.summaries.self_neighbors import SelfNeighbors
@@ -135,8 +135,8 @@ def neighborhoods(
     require_neighbors(real, ks, cover, name="the real table")
     require_neighbors(fake, ks, cover, name="the generated table")
     x, y = on_device(real.features, fake.features, device=device)
-    prepared_x = prepare(x, sweep=sweep_named(engine))
-    prepared_y = prepare(y, like=prepared_x)
+    prepared_x = Prepared(x, sweep=sweep_named(engine))
+    prepared_y = Prepared(y, like=prepared_x)
     columns = [k - 1 for k in ks]
     if within_real is None:
         of_real = within(prepared_x, within_depth(len(real), ks, cover), progress=_named(progress, "real neighbours"))

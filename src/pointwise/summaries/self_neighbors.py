@@ -12,7 +12,7 @@ from pointwise._arrays import Array, on_device
 from pointwise._options import whole_number
 from pointwise.errors import InputError
 from pointwise.neighbors import Neighbors
-from pointwise.neighbors.passes import prepare, sweep_named, within
+from pointwise.neighbors.passes import Prepared, sweep_named, within
 from pointwise.neighbors.search import as_neighbors, require_enough
 from pointwise.tables.saved import load_arrays, save_arrays
 from pointwise.tables.table import FeatureTable, as_table
@@ -112,5 +112,5 @@ def self_neighbors(
     whole_number(k, "k")
     require_enough(len(table), k, name="the table", without_self=True)
     (features,) = on_device(table.features, device=device)
-    nearest = within(prepare(features, sweep=sweep_named(engine)), k, progress=progress)
+    nearest = within(Prepared(features, sweep=sweep_named(engine)), k, progress=progress)
     return SelfNeighbors(table.fingerprint(), as_neighbors(nearest))
