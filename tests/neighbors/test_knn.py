@@ -183,9 +183,8 @@ def test_low_precision_products_of_the_user_do_not_reach_ours(setting, fused, mo
 
 def test_error_of_closeness_stays_within_its_margin():
     """The certificate rests on this bound."""
-    close, lowest, highest = closeness_and_bounds(
-        TorchSweep(), (np.random.default_rng(8).normal(size=(300, 700)) + 3).astype("f4")
-    )
+    x = (np.random.default_rng(8).normal(size=(300, 700)) + 3).astype(np.float32)
+    close, lowest, highest = closeness_and_bounds(TorchSweep(), x)
     assert (lowest <= close).all()
     assert (close <= highest).all()
     error = (close - (lowest + highest) / 2).abs()
