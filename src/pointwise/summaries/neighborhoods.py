@@ -13,7 +13,8 @@ import torch
 from pointwise._types import Integers, Progress, Steps
 from pointwise.errors import InputError
 from pointwise.neighbors import Neighbors
-from pointwise.neighbors.passes import Nearest, Prepared, across, within
+from pointwise.neighbors.certify import Nearest
+from pointwise.neighbors.passes import Prepared, across, within
 from pointwise.neighbors.search import as_neighbors, require_enough
 from pointwise.summaries.dimension import intrinsic_dimension
 from pointwise.terms import Side
