@@ -111,12 +111,13 @@ def tables(draw):
     )
 
 
-@pytest.mark.parametrize("suffix", WHOLE)
 @given(table=tables())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_column_comes_back_exactly(tmp_path, suffix, table):
-    table.save(tmp_path / f"t{suffix}")
-    assert_same(load(tmp_path / f"t{suffix}"), table)
+def test_every_column_comes_back_exactly(tmp_path, monkeypatch, table):
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # nothing here is about a power cut
+    for suffix in WHOLE:
+        table.save(tmp_path / f"t{suffix}")
+        assert_same(load(tmp_path / f"t{suffix}"), table)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -444,8 +445,7 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path, suffix):
 
 
 def test_any_changed_bit_of_the_content_of_safetensors_is_noticed(tmp_path):
-    table = full()
-    whole = put(tmp_path / "t.safetensors", table).read_bytes()
+    whole = put(tmp_path / "t.safetensors", full(2)).read_bytes()
     path = tmp_path / "bad.safetensors"
     data = 8 + int.from_bytes(whole[:8], "little")
     meta = whole.index(b"encoder")
