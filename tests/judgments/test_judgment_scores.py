@@ -242,6 +242,25 @@ def test_a_perfect_metric_is_right_wherever_people_are_not_tied(tmp_path):
     assert rows["accuracy HI"] == 100
 
 
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"resamples": 1}, r"resamples is 1; it must be a whole number of at least 2"),
+        ({"seed": -1}, r"seed is -1; it must be a whole number of at least 0"),
+        ({"level": 95}, r"level is 95; it must be a number above 0 and below 1"),
+    ],
+)
+def test_options_of_the_bootstrap_are_checked(tmp_path, options, match):
+    for write, name in ((write_foil, "foil"), (write_mid_amt, "mid-amt")):
+        write(tmp_path / name)
+        judged = load_judgments(name, tmp_path / name)
+        found = score(judged, features_of(judged), metrics=["clip_score"])
+        with pytest.raises(InputError, match=match):
+            results(judged, found, **options)
+    with pytest.raises(InputError, match=r"seed is -1; it must be a whole number"):
+        load_judgments("foil", tmp_path / "foil", seed=-1)
+
+
 def test_functions_get_the_features_of_the_judged_pairs(tmp_path):
     write_flickr8k(tmp_path)
     judged = load_judgments("flickr8k-expert", tmp_path)

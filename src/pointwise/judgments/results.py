@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pointwise._agreement import STATISTICS, Estimate, agreement
+from pointwise._options import number, whole_number
 from pointwise._types import Floats, Integers
 from pointwise.judgments.own_table import OwnTable
 from pointwise.judgments.protocol import Choices, Judgments, Ratings
@@ -51,6 +52,8 @@ def results(
     What belongs to one image is resampled together: ratings and choices of an image are not independent. All metrics
     are measured on the same resamples.
     """
+    level = number(level, "level", above=0, below=1)
+    resamples, seed = whole_number(resamples, "resamples", least=2), whole_number(seed, "seed", least=0)
     images, verdict = judged.pairs[:, 0], judged.verdict
     if isinstance(verdict, Ratings):
         found = _rated(verdict, images, scores, level=level, resamples=resamples, seed=seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,38 +20,47 @@ _NAMED = 3  # names in a message
 
 
 def find(folder: str | Path, *, needed: Sequence[str], name: str) -> Paths:
-    """Return where each file of a folder lies, by its name; of several of one name the one nearest to the top."""
+    """Return where each file of a folder lies, by its name; of several of one name the one nearest to the top.
+
+    Raises:
+        InputError: the folder does not exist, or files that are needed are not in it.
+    """
     if not os.path.isdir(folder):
         raise InputError(f"{folder} is not a folder; give the one that holds {', '.join(needed)}, at any depth.")
-    paths: dict[str, Path] = {}
+    found: dict[str, Path] = {}
     for path in _walk(Path(folder)):
-        paths.setdefault(path.name, path)
-    missing = [file for file in needed if file not in paths]
+        found.setdefault(path.name, path)
+    missing = [file for file in needed if file not in found]
     if missing:
         raise InputError(
             f"{folder} lacks {len(missing)} of the {len(needed)} files that {name} is published as: "
             f"{', '.join(missing)}. Expected at any depth of it: {', '.join(needed)}, and the images; "
             "docs/judgments.md says where they are published."
         )
-    return paths
+    return found
 
 
 def _walk(top: Path) -> Iterator[Path]:
     """All files, those nearest to the top first; folders that were seen under another name (links) only once."""
-    folders, seen = deque([top]), {os.path.realpath(top)}
-    while folders:
-        folder = folders.popleft()
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            raise InputError(f"the folder {folder} cannot be read ({error.strerror}); allow it or remove it.") from None
-        for entry in entries:
-            if not entry.is_dir():
-                if not entry.name.startswith("._"):  # what macOS leaves beside each file
+    level, seen = [top], {os.path.realpath(top)}
+    while level:
+        below = []
+        for folder in level:
+            try:
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError as error:
+                raise InputError(
+                    f"the folder {folder} cannot be read ({error.strerror}); allow it or remove it."
+                ) from None
+            for entry in entries:
+                if entry.is_dir():
+                    real = os.path.realpath(entry.path)
+                    if real not in seen:
+                        seen.add(real)
+                        below.append(Path(entry.path))
+                elif not entry.name.startswith("._"):  # what macOS leaves beside each file
                     yield Path(entry.path)
-            elif (real := os.path.realpath(entry.path)) not in seen:
-                seen.add(real)
-                folders.append(Path(entry.path))
+        level = below
 
 
 def read_text(path: Path) -> str:
@@ -101,25 +109,33 @@ def read_json(path: Path) -> Any:
 
 
 def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) -> Images:
-    """Return the images of these names, in this order; messages name the folder, and where in it they should lie."""
+    """Return the images of these names, in this order.
+
+    Args:
+        paths: as `find` returns them.
+        names: of files.
+        source: the folder, for messages.
+        within: where the images are said to lie, for messages.
+
+    Raises:
+        InputError: images are not there, with their number and the first names.
+    """
     missing = [name for name in names if name not in paths or not name.lower().endswith(SUFFIXES)]
     if missing:
         raise InputError(
             f"{len(missing)} of the {len(names)} images that the annotations name are not in {source}, the first "
             f"{', '.join(missing[:_NAMED])}; they belong into {within}."
         )
-    folders = {folder: open_images(folder) for folder in {paths[name].parent for name in names}}
-    position = {folder: {str(image): i for i, image in enumerate(images.ids)} for folder, images in folders.items()}
-
-    places = [(folders[path.parent], position[path.parent][path.name]) for path in (paths[name] for name in names)]
+    opened = {folder: open_images(folder) for folder in {paths[name].parent for name in names}}
+    position = {folder: {str(image): i for i, image in enumerate(images.ids)} for folder, images in opened.items()}
 
     def read(i: int) -> Pixels:
-        images, row = places[i]
-        return images[row]
+        path = paths[names[i]]
+        return opened[path.parent][position[path.parent][path.name]]
 
     def digest(i: int) -> str:
-        images, row = places[i]
-        return images.digest(row)
+        path = paths[names[i]]
+        return opened[path.parent].digest(position[path.parent][path.name])
 
     ids, order = np.asarray(names), range(len(names))
     return Images(source, ids=ids, modes=None, reading_order=order, _read=read, _digest=digest)
