@@ -9,13 +9,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 
 import pointwise
 from pointwise._evaluate import evaluate
 from pointwise.errors import InputError
 from pointwise.metrics.registry import METRICS
 from pointwise.summaries.neighborhoods import neighborhoods
-from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 from pointwise.tables.table import FeatureTable
 
 ALONE = [name for name, row in METRICS.items() if row.of != "pair"]  # that need no texts
@@ -203,7 +203,7 @@ def test_values_that_are_not_finite():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "quantum"}, "engine is 'quantum'; it must be one of 'auto', 'blocked'"),
+        ({"engine": "quantum"}, "engine is 'quantum'; it must be one of 'auto', 'torch'"),
         ({"device": "banana"}, "device 'banana' cannot be used"),
         ({"device": "meta"}, "device is 'meta'; distances are refined in float64, which needs 'cpu' or 'cuda'"),
         ({"seed": -1}, "seed is -1; it must be a whole number of at least 0"),

@@ -17,14 +17,15 @@ ORDER = [
     # 0 the ground
     ["errors"],
     ["_types"],
-    ["_options"],
+    ["_options", "_text"],
     ["_arrays", "_products", "_files"],
+    ["terms"],
     ["score"],
     # 1 what is measured
     ["tables", "synthetic"],
     ["items"],
     # 2 how it is made from images and captions
-    ["encoders"],
+    ["encoders", "resumable"],
     ["encoding"],
     # 3 the expensive work, once
     ["neighbors"],
@@ -35,19 +36,22 @@ ORDER = [
     ["tokens"],
     ["_retrieval"],
     ["pmi"],
-    # 5 uses
+    # 5 comparisons
+    ["reference"],
+    ["provenance", "document"],
     ["evaluation"],
-    ["provenance"],
-    ["_evaluate"],
+    ["_evaluate", "comparison"],
+    ["_compare"],
+    # 6 uses
     ["failures"],
     ["diagnosis"],
     ["_agreement"],
     ["judgments"],
+    ["demo"],
     # the door: the public names
     ["pointwise"],
-    # 6 faces
-    ["report", "torchmetrics"],
-    ["demo"],
+    # 7 faces
+    ["report", "wrappers"],
     ["cli"],
     ["__main__"],
 ]

@@ -2,7 +2,7 @@
 
 from pointwise._agreement.agreement import agreement as agreement
 from pointwise._agreement.result import Agreement as Agreement
-from pointwise._agreement.result import Estimate as Estimate
+from pointwise._compare import compare as compare
 from pointwise._evaluate import evaluate as evaluate
 from pointwise._retrieval.probe import linear_probe as linear_probe
 from pointwise._retrieval.retrieval import Retrieval as Retrieval
@@ -10,6 +10,7 @@ from pointwise._retrieval.retrieval import retrieval as retrieval
 from pointwise._retrieval.zero_shot import prompt_ensemble as prompt_ensemble
 from pointwise._retrieval.zero_shot import prompts as prompts
 from pointwise._retrieval.zero_shot import zero_shot as zero_shot
+from pointwise.comparison import Comparison as Comparison
 from pointwise.encoding import encode as encode
 from pointwise.encoding import encode_to as encode_to
 from pointwise.errors import InputError as InputError
@@ -32,15 +33,14 @@ from pointwise.neighbors import knn as knn
 from pointwise.pmi.calibration import Calibration as Calibration
 from pointwise.pmi.calibration import pmi_calibration as pmi_calibration
 from pointwise.pmi.pmi import KmePmi as KmePmi
+from pointwise.reference.reference import Reference as Reference
+from pointwise.reference.summaries import neighborhoods as neighborhoods
 from pointwise.score import Score as Score
 from pointwise.summaries.gaussian import GaussianPair as GaussianPair
 from pointwise.summaries.neighborhoods import Neighborhoods as Neighborhoods
-from pointwise.summaries.neighborhoods import neighborhoods as neighborhoods
-from pointwise.summaries.self_neighbors import SelfNeighbors as SelfNeighbors
-from pointwise.summaries.self_neighbors import self_neighbors as self_neighbors
-from pointwise.tables.formats import load as load
 from pointwise.tables.table import FeatureTable as FeatureTable
 from pointwise.tables.table import concat as concat
+from pointwise.tables.table import load as load
 
 __version__ = "0.1.0"
 
@@ -48,7 +48,7 @@ __all__ = [
     "METRICS",
     "Agreement",
     "Calibration",
-    "Estimate",
+    "Comparison",
     "Evaluation",
     "FeatureTable",
     "GaussianPair",
@@ -57,13 +57,14 @@ __all__ = [
     "MissingExtra",
     "Neighborhoods",
     "Neighbors",
+    "Reference",
     "Retrieval",
     "Score",
-    "SelfNeighbors",
     "__version__",
     "agreement",
     "clip_score",
     "clip_similarity",
+    "compare",
     "concat",
     "cross_entropy",
     "encode",
@@ -84,7 +85,6 @@ __all__ = [
     "r_precision",
     "ref_clip_score",
     "retrieval",
-    "self_neighbors",
     "wpse_similarity",
     "zero_shot",
 ]

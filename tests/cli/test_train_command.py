@@ -375,7 +375,7 @@ def test_sources_that_are_no_pairs_are_refused(refused, pictures, tmp_path):
         (("--resume",), "there is no run/checkpoint.safetensors to go on from"),
         (("--text-encoder", "none", "--batch-size", 8), "there is no text encoder 'none'"),
         (("--lr", 0), "Invalid value for '--lr': 0.0 is not in the range 0<x<=1000"),
-        (("--device", "cuda:77"), "the device 'cuda:77' cannot be used"),
+        (("--device", "cuda:77"), "device 'cuda:77' cannot be used"),
         (("--encoder", "none", "--batch-size", 8), "there is no encoder 'none'"),
         (("--from-scratch", "--tokenizer", "bytes", "--patch", 7), "patches of 7 x 7 do not fill"),
     ],

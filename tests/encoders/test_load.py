@@ -128,5 +128,7 @@ def test_a_folder_that_has_the_name_of_an_encoder_is_reached_by_its_path(tmp_pat
 
 def test_a_device_that_is_not_there_is_refused(clip):
     for load in (load_encoder, load_text_encoder):
-        with pytest.raises(InputError, match=r"the device 'cuda:9' cannot be used .* give 'cpu', or None"):
+        with pytest.raises(
+            InputError, match=r"device 'cuda:9' cannot be used here \(.*\); use 'cpu', or 'cuda' on a GPU"
+        ):
             load(str(clip), device="cuda:9")

@@ -1,13 +1,12 @@
-"""A package that is not there, or does not import, is one sentence; weights have one hash; nothing global moves."""
+"""A package that is not there, or does not import, is one sentence; weights have one hash."""
 
-import logging
 import sys
 import types
 
 import pytest
 import torch
 
-from pointwise.encoders.packages import import_package, in_passes, loading, sha256_of_weights
+from pointwise.encoders.packages import import_package, sha256_of_weights
 from pointwise.errors import InputError, MissingExtra
 
 
@@ -56,29 +55,6 @@ def test_a_package_that_imports(installed):
     assert import_package("pictures").answer == 42
 
 
-def test_loading_moves_no_generator_and_leaves_no_handler():
-    before, handlers = torch.get_rng_state(), list(logging.getLogger().handlers)
-    with loading("the network", "try again."):
-        torch.nn.Linear(3, 3)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert logging.getLogger().handlers == handlers
-
-
-def test_a_failure_to_load_is_one_sentence():
-    with pytest.raises(InputError, match=r"^the network cannot be loaded \(it is torn\); try again\.$"):
-        with loading("the network", "try again."):
-            raise RuntimeError("it is torn. Here is much more.\nAnd more.")
-    with pytest.raises(InputError, match=r"^the network cannot be loaded \(Error in Linear: Missing key: a\); try"):
-        with loading("the network", "try again."):
-            raise RuntimeError("Error in Linear:\n\tMissing key: a\n\tUnexpected key: b")
-    with pytest.raises(InputError, match=r"^the network cannot be loaded \(StopIteration\); try again\.$"):
-        with loading("the network", "try again."):
-            raise StopIteration
-    with pytest.raises(InputError, match=r"^another sentence\.$"):
-        with loading("the network", "try again."):
-            raise InputError("another sentence.")
-
-
 def test_the_hash_depends_on_names_types_shapes_and_values_and_not_on_the_order():
     state = {"a": torch.arange(6.0), "b": torch.tensor(True)}
     others = [
@@ -93,30 +69,3 @@ def test_the_hash_depends_on_names_types_shapes_and_values_and_not_on_the_order(
     assert sha256_of_weights({"b": state["b"], "a": state["a"]}) == sha256_of_weights(state)
     strided = torch.stack([state["a"], state["a"]], 1)[:, 0]
     assert sha256_of_weights({"a": strided, "b": state["b"]}) == sha256_of_weights(state)
-
-
-def test_passes_are_put_together_in_order_and_are_fit_for_autograd():
-    sizes = []
-
-    def compute(items):
-        sizes.append(len(items))
-        return torch.tensor(items, dtype=torch.float64)[:, None]
-
-    features = in_passes(compute, range(5), size=2, device=torch.device("cpu"), name="ours")
-    assert sizes == [2, 2, 1]
-    assert features.dtype == torch.float32
-    assert features.flatten().tolist() == [0, 1, 2, 3, 4]
-    (features * torch.ones(1, requires_grad=True)).sum().backward()
-
-
-def test_features_that_are_not_finite_are_refused():
-    with pytest.raises(
-        InputError, match=r"^ours gives features that are not finite for 2 of 3 items; its weights are d"
-    ):
-        in_passes(
-            lambda items: 1 / torch.tensor(items)[:, None],
-            [0.0, 1.0, -0.0],
-            size=2,
-            device=torch.device("cpu"),
-            name="ours",
-        )

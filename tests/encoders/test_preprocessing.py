@@ -1,16 +1,19 @@
-"""Pictures reach the network as the model's authors had them: Pillow's steps agree with transformers' own."""
+"""Pictures reach the network as its package brings them there; plain Pillow steps say what that is."""
 
 import json
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from pointwise.encoders.preprocessing import Preprocessing, read_preprocessing
+from pointwise.encoders.preprocessing import Preprocessing
+from pointwise.encoders.transformers import preprocessing
 from pointwise.errors import InputError
 
 SIZES = [(1, 1), (5, 31), (33, 17), (24, 24), (101, 57), (40, 300), (23, 25), (200, 3)]
 CLIP = {
+    "image_processor_type": "CLIPImageProcessor",
     "size": {"shortest_edge": 24},
     "crop_size": {"height": 24, "width": 24},
     "do_center_crop": True,
@@ -19,6 +22,7 @@ CLIP = {
     "image_std": [0.26862954, 0.26130258, 0.27577711],
 }
 SIGLIP = {
+    "image_processor_type": "SiglipImageProcessor",
     "size": {"height": 20, "width": 28},
     "resample": 2,
     "rescale_factor": 1 / 255,
@@ -34,113 +38,141 @@ DINOV2 = {
     "image_mean": [0.485, 0.456, 0.406],
     "image_std": [0.229, 0.224, 0.225],
 }
+VIT = {"image_processor_type": "ViTImageProcessor", "image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+PLAIN = {"do_rescale": False, "do_normalize": False}
 
 
 def picture(height, width, *, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def read(folder, said, *, name="preprocessor_config.json"):
-    (folder / name).write_text(json.dumps(said))
-    return read_preprocessing(folder)
+def read(folder, settings, *, name="preprocessor_config.json"):
+    (folder / name).write_text(json.dumps(settings))
+    return preprocessing(folder, "tiny", "transformers")
 
 
-def processor(kind):
-    """The image processor of transformers that needs no torchvision: a class of its own since 5.0."""
-    import transformers
+def pixels(preprocess, *images):
+    return preprocess(list(images))
 
-    return getattr(transformers, f"{kind}Pil", None) or getattr(transformers, kind)
+
+def by_hand(image, *, edge=None, size=None, crop=None, mean=(0, 0, 0), std=(1, 1, 1), scale=1 / 255, resample=3, **_):
+    """The picture resized by Pillow, its centre cut out, black around it where it is too small, and normalised."""
+    height, width = image.shape[:2]
+    if edge:
+        longer = int(edge * max(height, width) / min(height, width))
+        size = (edge, longer) if height <= width else (longer, edge)
+    if size:
+        image = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling(resample)))
+    if crop:
+        top, left = ((have - want) // 2 for have, want in zip(image.shape, crop, strict=False))
+        rows, columns = np.arange(top, top + crop[0]), np.arange(left, left + crop[1])
+        inside = np.outer((rows >= 0) & (rows < image.shape[0]), (columns >= 0) & (columns < image.shape[1]))
+        image = image[np.clip(rows, 0, image.shape[0] - 1)][:, np.clip(columns, 0, image.shape[1] - 1)]
+        image = image * inside[..., None]
+    return torch.from_numpy((image * scale - np.array(mean)) / np.array(std)).permute(2, 0, 1).float()
 
 
 @pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("settings", "steps"),
     [
-        ("CLIPImageProcessor", CLIP),
-        ("SiglipImageProcessor", SIGLIP),
-        ("BitImageProcessor", DINOV2),
-        ("BitImageProcessor", {**DINOV2, "do_rescale": False, "do_normalize": False}),
-        ("BitImageProcessor", {**DINOV2, "do_resize": False, "do_normalize": False}),
-        ("ViTImageProcessor", {"size": 22, "image_mean": [0.5] * 3, "image_std": [0.25] * 3}),
-        ("CLIPImageProcessor", {**CLIP, "size": 22, "crop_size": 20}),
-        ("DeiTImageProcessor", {**CLIP, "feature_extractor_type": "DeiTFeatureExtractor", "size": 26, "crop_size": 22}),
+        (CLIP, {"edge": 24, "crop": (24, 24)}),
+        (SIGLIP, {"size": (20, 28)}),
+        (DINOV2, {"edge": 21, "crop": (25, 16)}),
+        ({**DINOV2, **PLAIN}, {"edge": 21, "crop": (25, 16), "scale": 1}),
+        ({**DINOV2, "do_resize": False, "do_normalize": False}, {"crop": (25, 16)}),
+        ({**VIT, "size": 22}, {"size": (22, 22), "resample": 2}),
+        ({**VIT, "size": 22, "resample": 0}, {"size": (22, 22), "resample": 0}),
+        ({**CLIP, "size": 22, "crop_size": 20}, {"edge": 22, "crop": (20, 20)}),
+        (
+            {**CLIP, "image_processor_type": None, "feature_extractor_type": "DeiTFeatureExtractor", "size": 26},
+            {"size": (26, 26), "crop": (24, 24)},
+        ),
+        ({**CLIP, "image_processor_type": "LevitImageProcessor", **PLAIN}, {"edge": 27, "crop": (24, 24), "scale": 1}),
+        (
+            {**CLIP, "image_processor_type": "ConvNextImageProcessor", "crop_pct": 0.75},
+            {"edge": 32, "crop": (24, 24)},
+        ),
     ],
     ids="{}".format,
 )
-def test_it_agrees_with_the_processor_of_transformers(tmp_path, kind, said, size):
+def test_it_is_what_the_file_says(tmp_path, settings, steps, size):
     image = picture(*size)
-    theirs = processor(kind)(**said)(images=[image], return_tensors="pt", input_data_format="channels_last")
-    ours = read(tmp_path, said)
-    torch.testing.assert_close(ours([image]), theirs["pixel_values"].float(), rtol=1e-6, atol=1e-6)
-    assert ours.size == tuple(theirs["pixel_values"].shape[2:])
+    if settings.get("do_normalize", True):
+        steps = {**steps, "mean": settings["image_mean"], "std": settings["image_std"]}
+    expected = by_hand(image, **{"resample": settings.get("resample", 2), **steps})
+    torch.testing.assert_close(pixels(read(tmp_path, settings), image)[0], expected, rtol=1e-6, atol=2e-6)
 
 
 def test_pictures_of_many_sizes_are_stacked_and_do_not_mix(tmp_path):
-    pre = read(tmp_path, CLIP)
+    preprocess = read(tmp_path, CLIP)
     images = [picture(*size, seed=i) for i, size in enumerate(SIZES)]
-    together = pre(images)
+    together = pixels(preprocess, *images)
     assert together.shape == (len(SIZES), 3, 24, 24)
     assert together.dtype == torch.float32
     for image, row in zip(images, together, strict=True):
-        assert torch.equal(pre([image])[0], row)
+        assert torch.equal(pixels(preprocess, image)[0], row)
 
 
-def test_a_long_thin_picture_is_not_resized_beyond_what_the_crop_keeps(monkeypatch):
-    pre = Preprocessing(resize=64, crop=(64, 64), resample=3, scale=None, mean=None, std=None)
-    image = picture(3, 500)
-    whole = pre([image])
-    monkeypatch.setattr("pointwise.encoders.preprocessing._LARGEST", 1000)
-    assert (pre([image]) - whole).abs().max() <= 1  # of 255: the filter's weights are rounded differently
-    upright = np.ascontiguousarray(image.transpose(1, 0, 2))
-    assert (pre([upright]) - whole.transpose(2, 3)).abs().max() <= 1
-    monkeypatch.undo()
-    assert pre([np.full((1, 2_000_000, 3), 9, dtype=np.uint8)]).unique().tolist() == [9]
-
-
-def test_pictures_that_are_not_brought_to_one_size_have_none():
-    pre = Preprocessing(resize=64, crop=None, resample=3, scale=None, mean=None, std=None)
-    with pytest.raises(InputError, match="pictures resized by 64 and not cropped differ in size; add a centre crop"):
-        pre.size  # noqa: B018
+def test_the_ends_of_a_long_picture_are_left_out_where_its_centre_is_cut_out(tmp_path):
+    preprocess = read(tmp_path, {**CLIP, **PLAIN})
+    for length in (1999, 2_000_001):  # the latter would be resized to more than a thousand million pixels
+        image = np.full((1, length, 3), 9, dtype=np.uint8)
+        image[:, length // 2] = 200
+        x = pixels(preprocess, image)
+        torch.testing.assert_close(
+            x, by_hand(image[:, length // 2 - 3 : length // 2 + 4], edge=24, crop=(24, 24), scale=1)[None]
+        )
+        upright = pixels(preprocess, np.ascontiguousarray(image.swapaxes(0, 1)))
+        assert torch.equal(upright, x.transpose(2, 3))
+    squashed = np.repeat(np.arange(3, dtype=np.uint8), 2000)[None, :, None].repeat(3, 2)
+    whole = pixels(read(tmp_path, {**SIGLIP, **PLAIN, "size": {"height": 1, "width": 3}, "resample": 0}), squashed)
+    assert whole[0, 0].tolist() == [[0, 1, 2]]
 
 
 def test_meta_says_what_is_done(tmp_path):
-    assert read(tmp_path, CLIP).meta == {
-        "resize": "Pillow bicubic, shorter side to 24, centre crop 24x24",
-        "antialias": True,
-        "normalisation": "(x / 255 - [0.48145466, 0.4578275, 0.40821073]) / [0.26862954, 0.26130258, 0.27577711]",
-    }
-    assert read(tmp_path, {**SIGLIP, "resample": 0, "rescale_factor": 0.5, "do_normalize": False}).meta == {
-        "resize": "Pillow nearest to 20x28, aspect ratio not kept",
-        "antialias": False,
-        "normalisation": "x * 0.5",
-    }
+    assert read(tmp_path, CLIP).meta == {"preprocessing": CLIP}
 
 
 def test_the_newer_file_that_holds_all_processors_is_read(tmp_path):
+    import transformers
+
+    if int(transformers.__version__.partition(".")[0]) < 5:
+        pytest.skip(f"transformers {transformers.__version__} does not write it")
     new = read(tmp_path, {"image_processor": CLIP, "processor_class": "CLIPProcessor"}, name="processor_config.json")
-    assert new == read(tmp_path, CLIP)
+    old = read(tmp_path, CLIP)
+    assert new.meta == old.meta
+    assert torch.equal(pixels(new, picture(30, 40)), pixels(old, picture(30, 40)))
+
+
+def test_one_kind_of_model_without_its_name_in_the_file_is_known_by_its_configuration(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "clip"}')
+    assert pixels(read(tmp_path, {**CLIP, "image_processor_type": None}), picture(30, 40)).shape == (1, 3, 24, 24)
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"size": {"shortest_edge": 0}}, r"size in .*json is \{'shortest_edge': 0\}; it must be a positive whole"),
         (
-            {"size": {"longest_edge": 9}},
-            r"size in .*json is \{'longest_edge': 9\}; it must be .* shortest_edge alone\.",
+            {"size": {"shortest_edge": 0}},
+            r"^the preprocessing of tiny cannot be used \(.*\); choose another .*_edge': 0",
         ),
-        ({"size": None}, r"size in .*json is None; it must be a positive whole number of pixels, or height and width"),
-        ({"crop_size": -2}, r"crop_size in .*json is -2; it must be .* height and width\.$"),
-        ({"do_center_crop": False}, r"no common size: size is \{'shortest_edge': 24\} and there is no centre crop"),
-        ({"resample": 9}, r"resample in .*json is 9; it must be one of Pillow's filters, 0 to 5"),
+        ({"size": {"longest_edge": 9}}, r"^the preprocessing of tiny cannot be used \(.*'longest_edge': 9"),
+        ({"crop_size": -2}, r"preprocessing of tiny .*; choose another model, or mend its .*'crop_size': -2"),
         (
-            {"image_mean": None},
-            r"image_mean in .*json is None; it must be three numbers, or set \"do_normalize\": false",
+            {"do_center_crop": False},
+            r"of tiny brings pictures to no common size, but to \[3, 38, 24\] and \[3, 24, 36\]",
         ),
-        ({"image_std": [1, 0, 1]}, r"image_std in .*json is \[1, 0, 1\]; it must be three numbers"),
-        ({"image_processor_type": "LevitImageProcessor"}, r"asks for LevitImageProcessor; pointwise resizes, crops"),
-        ({"feature_extractor_type": "PerceiverFeatureExtractor"}, r"asks for PerceiverFeatureExtractor; pointwise res"),
-        ({"do_pad": True, "crop_pct": 0.9}, r"asks for do_pad, crop_pct; pointwise resizes, .* Choose another model"),
+        ({"resample": 9}, r"^the preprocessing of tiny cannot be used \(.*'resample': 9"),
+        (
+            {"image_std": [1, 0, 1]},
+            r"^the preprocessing of tiny gives values that are not finite; .*'image_std': \[1, 0",
+        ),
+        (
+            {"image_processor_type": "DetrImageProcessor"},
+            r"^(tiny takes .*pixel_mask|the preprocessing of tiny cannot)",
+        ),
+        ({"image_processor_type": "Nonesuch"}, r"^tiny has an image processor that cannot be used by transformers \("),
     ],
     ids=str,
 )
@@ -149,9 +181,33 @@ def test_a_file_that_cannot_be_obeyed_is_refused(tmp_path, change, match):
         read(tmp_path, {**CLIP, **change})
 
 
+def test_what_is_more_than_pixels_is_refused(tmp_path):
+    settings = {"image_processor_type": "DetrImageProcessor", "size": {"shortest_edge": 20, "longest_edge": 40}}
+    with pytest.raises(
+        InputError, match=r"^tiny takes .*pixel_mask.* of a picture, where pointwise gives its pixels al"
+    ):
+        read(tmp_path, settings)
+
+
+def test_code_beside_the_file_is_not_run(tmp_path):
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'was_here')!r}, 'w')")
+    with pytest.raises(InputError, match=r"^tiny has an image processor that cannot be used by transformers \("):
+        read(tmp_path, {**CLIP, "image_processor_type": "E", "auto_map": {"AutoImageProcessor": "evil.E"}})
+    assert not (tmp_path / "was_here").exists()
+
+
 def test_a_folder_without_the_file_or_with_a_broken_one_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"has no preprocessor_config\.json, .* copy the file from where the model"):
-        read_preprocessing(tmp_path)
+        preprocessing(tmp_path, "tiny", "transformers")
     (tmp_path / "preprocessor_config.json").write_text("{")
-    with pytest.raises(InputError, match=r"preprocessor_config\.json cannot be read as JSON \(Expecting"):
-        read_preprocessing(tmp_path)
+    with pytest.raises(InputError, match=r"^tiny has an image processor that .*preprocessor_config\.json"):
+        preprocessing(tmp_path, "tiny", "transformers")
+
+
+def test_any_steps_may_come_before_a_network():
+    preprocess = Preprocessing(
+        lambda image: torch.from_numpy(image[:2, :2].copy()).permute(2, 0, 1), {"crop": 2}, name="ours", centre=False
+    )
+    image = picture(5, 4)
+    assert pixels(preprocess, image).equal(torch.from_numpy(image[:2, :2].copy()).permute(2, 0, 1)[None].float())
+    assert (preprocess.meta, preprocess.example["pixel_values"].shape) == ({"preprocessing": {"crop": 2}}, (1, 3, 2, 2))

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointwise.errors import InputError
-from pointwise.items.caption_rows import lines_of
 from pointwise.items.captions import Captions, read_captions
 from pointwise.items.images import open_images
+from pointwise.tables.text import lines_of
 
 IDS = ("cat/b.jpg", "cat/a.jpg", "dog/c.png")
 TEXTS = ("a cat", 'a "big" cat, asleep', "ein Hündchen")
@@ -464,7 +464,7 @@ def test_parquet_that_cannot_be_used_is_refused(tmp_path):
     write_parquet(path, IDS, ["one", None, "three"])
     refused(path, r"1 of 3 captions are missing \(first: the 2nd row, of cat/a\.jpg\)")
     pq.write_table(pa.table({"id": [1, 2], "caption": [3, 4]}), path)
-    refused(path, r"column 'caption' has type int64; it must hold strings or lists of strings")
+    refused(path, r"the 1st row has the caption 3 of type int; captions must be strings")
 
 
 # ---- texts beside images
@@ -541,7 +541,7 @@ def test_a_file_that_unpacks_to_much_is_not_read(place):
 
 
 def test_the_texts_of_an_archive_have_a_limit_together(tmp_path, monkeypatch):
-    monkeypatch.setattr("pointwise.items.caption_texts._LARGEST_ALL", 10)
+    monkeypatch.setattr("pointwise.items.beside_images._LARGEST_ALL", 10)
     path = write_zip(tmp_path / "a.zip", {"a.txt": "12345", "b.txt": "123456"})
     refused(path, r"its captions unpack to more than 10 bytes; give it in parts")
 

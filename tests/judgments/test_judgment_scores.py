@@ -247,7 +247,6 @@ def test_a_perfect_metric_is_right_wherever_people_are_not_tied(tmp_path):
     [
         ({"resamples": 1}, r"resamples is 1; it must be a whole number of at least 2"),
         ({"seed": -1}, r"seed is -1; it must be a whole number of at least 0"),
-        ({"level": 95}, r"level is 95; it must be a number above 0 and below 1"),
     ],
 )
 def test_options_of_the_bootstrap_are_checked(tmp_path, options, match):

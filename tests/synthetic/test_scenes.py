@@ -199,15 +199,15 @@ def test_scenes_that_the_law_has_not(x, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"grid": 4}, "grid is 4; it must be from 1 to 3"),
-        ({"shapes": 7}, "shapes is 7; it must be from 1 to 6"),
-        ({"colours": 0}, "colours is 0; it must be from 1 to 8"),
-        ({"sizes": 3}, "sizes is 3; it must be from 1 to 2"),
-        ({"most_objects": 5}, "most_objects is 5; it must be from 1 to 4"),
-        ({"pixels": 19}, "pixels is 19; it must be at least 20"),
-        ({"detail": 1.5}, r"detail is 1\.5; it must be from 0 to 1"),
-        ({"pairs": -0.1}, r"pairs is -0\.1; it must be from 0 to 1"),
-        ({"mismatched": math.nan}, "mismatched is nan; it must be from 0 to 1"),
+        ({"grid": 4}, "grid is 4; it must be a whole number from 1 to 3"),
+        ({"shapes": 7}, "shapes is 7; it must be a whole number from 1 to 6"),
+        ({"colours": 0}, "colours is 0; it must be a whole number from 1 to 8"),
+        ({"sizes": 3}, "sizes is 3; it must be a whole number from 1 to 2"),
+        ({"most_objects": 5}, "most_objects is 5; it must be a whole number from 1 to 4"),
+        ({"pixels": 19}, "pixels is 19; it must be a whole number of at least 20"),
+        ({"detail": 1.5}, r"detail is 1\.5; it must be a number of at least 0 and at most 1"),
+        ({"pairs": -0.1}, r"pairs is -0\.1; it must be a number of at least 0 and at most 1"),
+        ({"mismatched": math.nan}, "mismatched is nan; it must be a number of at least 0 and at most 1"),
     ],
 )
 def test_laws_that_cannot_be(options, message):

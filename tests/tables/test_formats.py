@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import pickle
 import re
@@ -21,8 +22,7 @@ from hypothesis.extra import numpy as hnp
 
 from pointwise._files import atomic_write
 from pointwise.errors import InputError
-from pointwise.tables.formats import load, save
-from pointwise.tables.table import FeatureTable, concat
+from pointwise.tables.table import FeatureTable, concat, load
 
 WHOLE = (".npz", ".safetensors", ".parquet")  # the formats that hold every column
 READ = (".npy", *WHOLE, ".pt")
@@ -134,7 +134,7 @@ def test_npy_holds_the_features_and_numpy_reads_them(tmp_path, dtype, n):
 def test_a_view_of_a_larger_array_is_written_as_what_it_shows(tmp_path, suffix):
     large = np.arange(60, dtype=np.float32).reshape(6, 10)
     table = FeatureTable(large[::2, 3:7])
-    save(table, str(tmp_path / f"t{suffix}"))
+    table.save(str(tmp_path / f"t{suffix}"))
     np.testing.assert_array_equal(load(str(tmp_path / f"t{suffix}")).features.numpy(), large[::2, 3:7])
 
 
@@ -191,7 +191,10 @@ def test_safetensors_are_read_by_their_library(tmp_path):
     ends = tensors["ids.ends"].tolist()
     assert bytes(tensors["ids.utf8"][ends[1] : ends[2]].tolist()) == b"row 1"
     with safe_open(tmp_path / "t.safetensors", framework="numpy") as file:
-        assert file.metadata() == {"meta": '{"encoder": "e", "sizes": [1, 2], "nested": {"x": null}}'}
+        assert file.metadata()["meta"] == '{"encoder": "e", "sizes": [1, 2], "nested": {"x": null}}'
+        digests = json.loads(file.metadata()["sha256"])
+    assert digests.keys() == {"__metadata__", *tensors}
+    assert digests["features"] == table.fingerprint()
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -440,6 +443,23 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path, suffix):
             messages.append(str(error))
     assert messages
     assert all(message.startswith(f"cannot load {path}: ") and "\n" not in message for message in messages)
+
+
+def test_any_changed_bit_of_the_content_of_safetensors_is_noticed(tmp_path):
+    table = full()
+    whole = put(tmp_path / "t.safetensors", table).read_bytes()
+    path = tmp_path / "bad.safetensors"
+    data = 8 + int.from_bytes(whole[:8], "little")
+    meta = whole.index(b"encoder")
+    for place in (*range(data, len(whole)), *range(meta, meta + len("encoder"))):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        refused(path)
+    damaged = bytearray(whole)
+    damaged[data] ^= 1
+    path.write_bytes(damaged)
+    refused(path, "it is damaged: its array ", "is not what was written, as its SHA-256 shows; write it again.")
 
 
 @pytest.mark.parametrize("suffix", READ)

@@ -67,7 +67,7 @@ def test_tokens_of_a_vision_model_are_its_last_hidden_states(save, tmp_path):
     tokens, mask = encoder.encode_tokens(pictures())
     network = AutoModel.from_pretrained(tmp_path / "model").eval()
     with torch.no_grad():
-        seen = {"pixel_values": encoder._preprocess(pictures())}
+        seen = {"pixel_values": encoder.preprocess(pictures())}
         want = getattr(network, "vision_model", network)(**seen).last_hidden_state
     assert mask is None
     torch.testing.assert_close(tokens, want)

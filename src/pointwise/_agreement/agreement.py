@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pointwise._agreement.rank_statistics import STATISTICS, Association, Floats, Integers, Ranking
-from pointwise._agreement.result import Agreement, Estimate, require_level
-from pointwise._arrays import Array, as_column, as_numbers
+from pointwise._agreement.rank_statistics import STATISTICS, Association, Ranking
+from pointwise._agreement.result import Agreement
+from pointwise._arrays import as_column, as_numbers
+from pointwise._options import number, one_of, whole_number
+from pointwise._types import Array, Floats, Integers
 from pointwise.errors import InputError
 from pointwise.score import Score
 
@@ -66,11 +68,9 @@ def agreement(
     >>> result["kendall_b"].value, result["pairwise_accuracy"].value  # 2 of 15 pairs the other way round
     (0.733..., 0.866...)
     """
-    require_level(level)
-    if not _is_whole(resamples) or resamples < 2:
-        raise InputError(f"resamples is {resamples!r}; it must be a whole number of at least 2, 2000 say.")
-    if not _is_whole(seed) or seed < 0:
-        raise InputError(f"seed is {seed!r}; it must be a whole number of at least 0.")
+    level = number(level, "level", above=0, below=1)
+    resamples, seed = whole_number(resamples, "resamples", least=2), whole_number(seed, "seed", least=0)
+    one_of(reduce, "reduce", ("mean", "median"))
     ratings = _ratings(human, reduce)
     columns = _columns(scores, len(ratings))
     clusters = np.arange(len(ratings)) if groups is None else _clusters(groups, len(ratings))
@@ -93,15 +93,15 @@ def agreement(
     drawn = np.concatenate([statistics(weights) for weights in _resampled(clusters, resamples, seed)], axis=1)
     return Agreement(
         {
-            (metric, statistic): Estimate(
+            (metric, statistic): Score(
                 float(values[i, j]),
-                drawn[i, :, j],
-                level=level,
+                draws=drawn[i, :, j],
                 null=0.5 if statistic == "pairwise_accuracy" else 0.0,
             )
             for i, metric in enumerate(columns)
             for j, statistic in enumerate(STATISTICS)
         },
+        level=level,
         n=len(ratings),
         tied_ratings=int(human_ranking.tied_pairs(once)[0]),
         tied_scores={
@@ -164,8 +164,6 @@ def _columns(scores: Array | Score | Mapping[str, Array | Score], n: int) -> dic
 
 def _ratings(human: Array, reduce: str) -> Floats:
     """One rating per item."""
-    if reduce not in ("mean", "median"):
-        raise InputError(f"reduce is {reduce!r}; it must be 'mean' or 'median'.")
     given = as_numbers(human, name="human")
     if given.ndim not in (1, 2) or (given.ndim == 2 and given.shape[1] == 0):
         raise InputError(f"human has shape {given.shape}; it must be [n], or [n, r] with one column for each rater.")
@@ -200,7 +198,3 @@ def _clusters(groups: Sequence[Any] | Array, n: int) -> Integers:
             "resample items."
         )
     return clusters.astype(np.int64)
-
-
-def _is_whole(number: object) -> bool:
-    return isinstance(number, int | np.integer) and not isinstance(number, bool)

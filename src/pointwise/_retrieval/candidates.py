@@ -16,8 +16,8 @@ from pointwise.encoders.protocol import Pixels
 from pointwise.encoding.items import Items, open_items
 from pointwise.errors import InputError
 from pointwise.items.images import is_images
-from pointwise.summaries.pairs import pairs_in_one_space
-from pointwise.tables.formats import load
+from pointwise.summaries.pairs import require_one_space
+from pointwise.tables.table import load
 from pointwise.tokens.sources import open_pictures
 from pointwise.tokens.token_file import is_tokens, load_tokens
 from pointwise.tokens.tokens import image_inputs, text_inputs
@@ -152,7 +152,7 @@ def _of_table(source: str, *, one_space: bool) -> Candidates:
     if len(table) == 0:
         raise InputError(f"the table {source} has no rows, and so nothing to find.")
     if one_space:
-        pairs_in_one_space(table)
+        require_one_space(table)
     names = {"image_encoder": table.meta.get("encoder"), "text_encoder": table.meta.get("text_encoder")}
     images, texts = Inputs(table.features[:, None]), Inputs(table.text[:, None])
     return Candidates(images, texts, np.arange(len(table)), table.ids, table.captions, names)

@@ -93,7 +93,7 @@ def linear_probe(train: FeatureTable, test: FeatureTable, *, seed: int = 0) -> L
     predictions, _ = fit(np.flatnonzero(~aside), _STRENGTHS, x[aside])
     strength = _STRENGTHS[int(np.argmax([(made == labels[aside]).sum() for made in predictions]))]
     (predicted,), converged = fit(np.arange(len(labels)), (strength,), x_test)
-    accuracy = mean_score((predicted == truth).astype(np.float64), of="pair", modes=truth, ids=test.ids)
+    accuracy = mean_score((predicted == truth).astype(np.float64), of="pair", kind="share", modes=truth, ids=test.ids)
     return LinearProbe(accuracy, predicted, strength, converged)
 
 

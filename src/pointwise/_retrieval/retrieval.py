@@ -13,7 +13,7 @@ from pointwise._retrieval.blocks import Blocks, Similarity, as_groups
 from pointwise._retrieval.ranks import Ranks, checked_ks
 from pointwise._types import Array, Column, Floats, Integers
 from pointwise.errors import InputError
-from pointwise.score import Score, error_of_mean, mean_score
+from pointwise.score import Score, mean_score
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +63,8 @@ class Direction:
         level = number(level, "level", above=0, below=1)
         ordered, n = np.sort(self.ranks), len(self.ranks)
         below = (self.ranks <= self.median_rank).astype(np.float64)
-        share, error = float(below.mean()), error_of_mean(below, self.groups)
+        share = float(below.mean())
+        error = mean_score(below, of="pair", groups=self.groups).standard_error
         independent = len(np.unique(self.groups))
         if error > 0:
             independent = max(1, min(n, round(1 + share * (1 - share) / error**2)))
@@ -241,12 +242,9 @@ def _direction(ranks: Ranks, own: Integers, others: Integers, ks: Sequence[int])
     queries = np.flatnonzero(np.isin(own, others))
     ranks, groups = Ranks(*(counts[queries] for counts in ranks)), own[queries]
 
-    def score(values: Floats) -> Score:
-        return mean_score(values, of="pair", groups=groups)
-
     return Direction(
-        {k: score(ranks.hits(k)) for k in ks},
-        score(ranks.reciprocal()),
+        {k: mean_score(ranks.hits(k), of="pair", kind="share", groups=groups) for k in ks},
+        mean_score(ranks.reciprocal(), of="pair", groups=groups),
         ranks.expected(),
         groups,
         candidates=len(others),

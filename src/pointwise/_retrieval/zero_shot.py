@@ -87,7 +87,9 @@ def zero_shot(
         own = block.gather(1, torch.from_numpy(label[some]).to(block.device)[:, None])
         ranks.ahead[some] = (block > own).sum(dim=1).cpu().numpy()
         ranks.tied[some] = (block == own).sum(dim=1).cpu().numpy() - 1
-    return ZeroShot({k: mean_score(ranks.hits(k), of="pair", modes=names[label]) for k in ks}, names[first])
+    return ZeroShot(
+        {k: mean_score(ranks.hits(k), of="pair", kind="share", modes=names[label]) for k in ks}, names[first]
+    )
 
 
 def prompts(classes: Sequence[str], templates: Sequence[str]) -> list[str]:

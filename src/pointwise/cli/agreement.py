@@ -9,7 +9,6 @@ from typing import Any
 import click
 from rich.table import Table
 
-from pointwise._agreement import Estimate
 from pointwise._files import atomic_write, require_writable
 from pointwise.cli.bars import Bars
 from pointwise.cli.sources import warn
@@ -19,8 +18,9 @@ from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
 from pointwise.judgments import SETS, Judgments, Result, differences, encode_judgments, load_judgments, results, score
 from pointwise.judgments.own_table import read_own_table
-from pointwise.judgments.results import own_results, value_and_interval
+from pointwise.judgments.results import own_results
 from pointwise.judgments.scoring import applicable, by_pair
+from pointwise.score import Score
 
 _OWN = "own"
 _ENCODER = "transformers:openai/clip-vit-base-patch32"
@@ -115,7 +115,7 @@ def agreement(
         note = _note(judged, by, prefix, fitted="mid" in chosen)
     report["results"] = [row.to_dict() for row in rows]
     report["differences"] = [
-        {"statistic": statistic, "metric": one, "other": other, **value_and_interval(difference)}
+        {"statistic": statistic, "metric": one, "other": other, **difference.to_dict()}
         | {"p_value": difference.p_value}
         for statistic, one, other, difference in differences(rows)
     ]
@@ -191,6 +191,6 @@ def _table(*texts: str, numbers: Sequence[str]) -> Table:
     return table
 
 
-def _cells(estimate: Estimate) -> tuple[str, str]:
+def _cells(estimate: Score) -> tuple[str, str]:
     low, high = estimate.interval()
     return f"{estimate.value:.2f}", f"{low:.2f} to {high:.2f}"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pointwise.encoding.items import Items
 from pointwise.errors import InputError
-from pointwise.tables.formats import load
+from pointwise.tables.table import load
 from pointwise.tokens.sources import Source, open_pictures, stored_pairs
 from pointwise.tokens.token_file import is_tokens, load_tokens
 from pointwise.training.inputs import Pairs, SomePairs

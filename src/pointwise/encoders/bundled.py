@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from pointwise.encoders.inference import inference
+from pointwise.encoders.network import in_batches, in_passes
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError, MissingExtra
 from pointwise.items.images import resize
@@ -37,16 +38,8 @@ class BundledEncoder:
     """The 1280 pooled features of EfficientNet-lite0, the layer before its ImageNet classifier.
 
     Every picture is resized whole to side x side pixels, small ones enlarged, aspect ratio not kept, and enters as
-    (x - 127) / 128. Float32 throughout, no TF32.
-
-    Args:
-        side: height and width that the network sees, a multiple of 32; 224 is what it was trained at. Smaller is
-            quicker and coarser.
-        device: of torch.
-
-    Raises:
-        MissingExtra: the package with the weights is not installed.
-        InputError: side is not a positive multiple of 32.
+    (x - 127) / 128. Float32 throughout, no TF32. The side is a multiple of 32; the network was trained at 224, a
+    smaller one is quicker and coarser.
 
     Reference: Tan & Le (2019), EfficientNet. https://arxiv.org/abs/1905.11946; the lite variant leaves out squeeze and
     excitation and takes ReLU6.
@@ -88,10 +81,8 @@ class BundledEncoder:
     def _in_passes(self, images: Sequence[Pixels], of_maps: Callable[[Tensor], Tensor]) -> Tensor:
         largest = 96 * (self.side // 2) ** 2 * 4  # bytes of one picture's largest activation: 96 channels at half size
         at_once = max(1, _ACTIVATION_BYTES.get(self.device.type, 1 << 30) // largest)
-        passes = [images[start : start + at_once] for start in range(0, len(images), at_once)]
-        with inference(self.device):
-            rows = [of_maps(self._network(self._input(some))).cpu() for some in passes]
-        return torch.cat(rows)  # outside of inference mode, so that autograd may use the features
+        batches = map(self._input, in_batches(images, at_once))
+        return in_passes(lambda x: of_maps(self._network(x)), batches, self.device)
 
     def _input(self, images: Sequence[Pixels]) -> Tensor:
         resized = np.stack([resize(image, height=self.side, width=self.side) for image in images])
@@ -113,60 +104,45 @@ def _weights_file() -> Path:
     return Path(spec.origin).parent / _WEIGHTS
 
 
-class _Convolution(nn.Module):
-    """A convolution with the batch normalisation that follows it folded in, exact up to rounding, and ReLU6."""
+class _Repeated(nn.Module):
+    """A repeated block of a stage, which adds its input."""
 
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(
-        self, state: Mapping[str, Tensor], convolution: str, normalisation: str, *, stride: int = 1, relu: bool = True
-    ) -> None:
+    def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
-        weight = state[f"{convolution}.weight"].double()
-        gamma, beta, mean, variance = (
-            state[f"{normalisation}.{name}"].double() for name in ("weight", "bias", "running_mean", "running_var")
-        )
-        scale = gamma / torch.sqrt(variance + _EPSILON)
-        folded = (weight * scale[:, None, None, None]).float()
-        self.register_buffer("weight", folded.contiguous(memory_format=torch.channels_last))
-        self.register_buffer("bias", (beta - mean * scale).float())
-        self.groups = len(weight) if convolution.endswith("_depthwise_conv") else 1
-        self.stride, self.relu = stride, relu
-        kernel = weight.shape[-1]
-        # "Same" padding of an even-sized input as TensorFlow has it: at stride 2 one pixel less before than after.
-        self.padding = kernel // 2 if stride == 1 else 0
-        self.before, self.after = (0, 0) if stride == 1 else (kernel // 2 - 1, kernel // 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.after:
-            x = F.pad(x, (self.before, self.after, self.before, self.after))
-        x = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
-        return F.relu6(x, inplace=True) if self.relu else x
-
-
-class _Block(nn.Module):
-    """Expand the channels, filter each, project; repeated blocks of a stage add their input."""
-
-    def __init__(self, state: Mapping[str, Tensor], prefix: str, *, stride: int, expands: bool, repeats: bool) -> None:
-        super().__init__()
-        expand = [_Convolution(state, f"{prefix}._expand_conv", f"{prefix}._bn0")] if expands else []
-        depthwise = _Convolution(state, f"{prefix}._depthwise_conv", f"{prefix}._bn1", stride=stride)
-        project = _Convolution(state, f"{prefix}._project_conv", f"{prefix}._bn2", relu=False)
-        self.layers = nn.Sequential(*expand, depthwise, project)
-        self.repeats = repeats
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.layers(x)
-        return y + x if self.repeats else y
+        return y + x
 
 
 def _network(state: Mapping[str, Tensor]) -> nn.Sequential:
     """[b, 3, side, side] to the last feature map [b, 1280, side / 32, side / 32]."""
-    layers: list[nn.Module] = [_Convolution(state, "_conv_stem", "_bn0", stride=2)]
+    layers: list[nn.Module] = [_convolution(state, "_conv_stem", "_bn0", stride=2)]
     blocks = [(stride if i == 0 else 1, expansion > 1, i > 0) for n, stride, expansion in _STAGES for i in range(n)]
-    layers += [
-        _Block(state, f"_blocks.{i}", stride=stride, expands=expands, repeats=repeats)
-        for i, (stride, expands, repeats) in enumerate(blocks)
-    ]
-    return nn.Sequential(*layers, _Convolution(state, "_conv_head", "_bn1")).eval()
+    for i, (stride, expands, repeats) in enumerate(blocks):
+        name = f"_blocks.{i}"
+        block = [_convolution(state, f"{name}._expand_conv", f"{name}._bn0")] if expands else []
+        block.append(_convolution(state, f"{name}._depthwise_conv", f"{name}._bn1", stride=stride))
+        block.append(_convolution(state, f"{name}._project_conv", f"{name}._bn2", relu=False))
+        layers.append(_Repeated(*block) if repeats else nn.Sequential(*block))
+    return nn.Sequential(*layers, _convolution(state, "_conv_head", "_bn1")).eval()
+
+
+def _convolution(
+    state: Mapping[str, Tensor], name: str, normalisation: str, *, stride: int = 1, relu: bool = True
+) -> nn.Sequential:
+    """A convolution with the batch normalisation that follows it folded in, exact up to rounding, and ReLU6."""
+    gamma, beta, mean, variance = (
+        state[f"{normalisation}.{part}"].double() for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    weight, bias = fuse_conv_bn_weights(state[f"{name}.weight"].double(), None, mean, variance, _EPSILON, gamma, beta)
+    outputs, inputs, kernel, _ = weight.shape
+    groups = outputs if name.endswith("_depthwise_conv") else 1
+    padding = kernel // 2 if stride == 1 else 0
+    layer = nn.Conv2d(inputs * groups, outputs, kernel, stride, padding, groups=groups, device="meta")
+    layer.weight = nn.Parameter(weight.float().contiguous(memory_format=torch.channels_last))
+    layer.bias = nn.Parameter(bias.float())
+    # "Same" padding of an even-sized input as TensorFlow has it: at stride 2 one pixel less before than after.
+    before = [nn.ZeroPad2d((kernel // 2 - 1, kernel // 2) * 2)] if stride > 1 else []
+    return nn.Sequential(*before, layer, *([nn.ReLU6(inplace=True)] if relu else []))

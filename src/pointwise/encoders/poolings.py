@@ -1,15 +1,16 @@
-"""From the outputs of a network to one row of features for each item."""
+"""From the outputs of a network of transformers to one row of features for each item."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from pointwise.encoders.network import Inputs, NoSuchOutput, Pooling
+from pointwise.encoders.network import Inputs, Pooling, refusing
 from pointwise.errors import InputError
 
 _MEAN, _FIRST = "mean over tokens", "first token"
@@ -19,6 +20,10 @@ _SENTENCE_POOLINGS = {  # the words of sentence-transformers, since its release 
     "cls": _FIRST,
     "pooling_mode_cls_token": _FIRST,
 }
+
+
+class NoSuchOutput(Exception):
+    """The network has not the output that a pooling takes."""
 
 
 def projected(network: nn.Module, of: str) -> Pooling:
@@ -72,6 +77,34 @@ def text_pooling(network: nn.Module, name: str) -> Pooling:
     return {_MEAN: token_mean, _FIRST: first_token}[name]
 
 
+def trained(
+    poolings: Mapping[str, Pooling], untrained: Mapping[str, Tensor], example: Inputs, *, name: str, failure: str
+) -> str:
+    """Return the first pooling whose features no weight reaches that the model's files lack, by the graph of autograd.
+
+    Raises:
+        InputError: the network does not take the example, or all features need weights that are not there.
+    """
+    needed: list[str] = []
+    with refusing(failure), torch.set_grad_enabled(bool(untrained)):
+        example = {key: x.clone() for key, x in example.items()}  # may have come out of inference mode
+        for pooling, pool in poolings.items():
+            try:
+                total = pool(example).sum()
+            except NoSuchOutput:
+                continue
+            if not untrained:
+                return pooling
+            gradients = torch.autograd.grad(total, list(untrained.values()), allow_unused=True)
+            needed = [weight for weight, gradient in zip(untrained, gradients, strict=True) if gradient is not None]
+            if not needed:
+                return pooling
+    raise InputError(
+        f"the weight files of {name} lack {len(needed)} weights that the features need, {', '.join(needed[:1])} the "
+        "first; fetch the model again, or give the folder that it was trained to."
+    )
+
+
 def sentence_steps(folder: Path) -> tuple[str, bool, int | None]:
     """The pooling, whether to scale, and the limit of tokens, as a folder of sentence-transformers has them."""
     if not (folder / "modules.json").is_file():
@@ -82,8 +115,10 @@ def sentence_steps(folder: Path) -> tuple[str, bool, int | None]:
             raise InputError(f"{folder / 'modules.json'} must list steps of type and path; fetch the model again.")
         kind = str(module["type"]).rpartition(".")[2]
         if kind == "Pooling":
-            said = _json(folder / str(module["path"]) / "config.json", dict)
-            chosen = said.get("pooling_mode", [key for key, on in said.items() if key.startswith("pooling_") and on])
+            config = _json(folder / str(module["path"]) / "config.json", dict)
+            chosen = config.get(
+                "pooling_mode", [key for key, on in config.items() if key.startswith("pooling_") and on]
+            )
             chosen = [chosen] if isinstance(chosen, str) else chosen
             if len(chosen) != 1 or chosen[0] not in _SENTENCE_POOLINGS:
                 raise InputError(
@@ -104,9 +139,9 @@ def sentence_steps(folder: Path) -> tuple[str, bool, int | None]:
 
 def _json(file: Path, kind: type) -> Any:
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON ({error}); fetch the model again.") from None
-    if not isinstance(said, kind):
-        raise InputError(f"{file} must hold a JSON {kind.__name__}, not {said!r:.40}; fetch the model again.")
-    return said
+    if not isinstance(content, kind):
+        raise InputError(f"{file} must hold a JSON {kind.__name__}, not {content!r:.40}; fetch the model again.")
+    return content

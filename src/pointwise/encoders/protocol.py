@@ -11,23 +11,27 @@ import torch
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-class Encoder(Protocol):
-    """Turns pictures into features; any object with these four members is one.
+class _Named(Protocol):
+    """What every encoder says of itself.
 
     Attributes:
-        name: the name that ``load_encoder`` makes it from again, with every option in it.
-        dim: number of feature columns, d.
-        meta: what the features depend on: resize, normalisation, dtype, SHA-256 of the weights; writable as JSON.
+        name: the name that it is loaded by again, with every option in it.
+        dim: number of feature columns.
+        meta: what the features depend on: preprocessing or pooling, dtype, SHA-256 of the weights; writable as JSON.
     """
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...
 
     @property
-    def dim(self) -> int: ...  # noqa: D102
+    def dim(self) -> int: ...
 
     @property
-    def meta(self) -> Mapping[str, Any]: ...  # noqa: D102
+    def meta(self) -> Mapping[str, Any]: ...
+
+
+class Encoder(_Named, Protocol):
+    """Turns pictures into features; any object with ``name``, ``dim``, ``meta`` and ``encode`` is one."""
 
     def encode(self, images: Sequence[Pixels]) -> torch.Tensor:
         """Return the features of b pictures, each uint8 [h, w, 3] of its own size: float32 [b, d], row i of picture i.
@@ -37,27 +41,13 @@ class Encoder(Protocol):
         ...
 
 
-class TextEncoder(Protocol):
-    """Turns texts into features; any object with these six members is one.
-
-    Attributes:
-        name: the name that ``load_text_encoder`` makes it from again, with every option in it.
-        dim: number of feature columns, e.
-        meta: what the features depend on: pooling, normalisation, dtype, SHA-256 of the weights; writable as JSON.
-        max_tokens: longer texts are cut to this many tokens.
-    """
+class TextEncoder(_Named, Protocol):
+    """Turns texts into features; any object with ``name``, ``dim``, ``meta`` and the members below is one."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def dim(self) -> int: ...  # noqa: D102
-
-    @property
-    def meta(self) -> Mapping[str, Any]: ...  # noqa: D102
-
-    @property
-    def max_tokens(self) -> int: ...  # noqa: D102
+    def max_tokens(self) -> int:
+        """Longer texts are cut to this many tokens."""
+        ...
 
     def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
         """Return how many tokens each text has, special ones counted, before it is cut to ``max_tokens``."""

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from PIL import Image
 
-from pointwise.encoders.framing import Framing
-from pointwise.encoders.inference import inference, items_at_once
-from pointwise.encoders.packages import import_package, in_passes, loading, sha256_of_weights
-from pointwise.encoders.protocol import Pixels
+from pointwise.encoders.network import Tower, refusing
+from pointwise.encoders.packages import import_package, listed, perhaps, sha256_of_weights
+from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing
 from pointwise.errors import InputError
 
-_NAMED = 12  # models that are listed in a message
-_FITS = {"center": "shortest", "squash": "squash", "border": "longest"}
 
-
-class TimmEncoder:
+class TimmEncoder(ImageEncoder):
     """The pooled features of a model of timm, those before its classifier; float32 throughout, no TF32.
 
     Args:
@@ -38,98 +32,71 @@ class TimmEncoder:
         timm = import_package("timm")
         model, at, file = name.partition("@")
         _check(timm, model, has_file=bool(at))
-        network = _load(timm, model, file) if at else _fetch(timm, model)
+        network = _load(timm, model, file if at else None)
         network.float().eval()  # whatever type the program around takes for its own
-        said = network.pretrained_cfg
-        full = f"{said['architecture']}.{said['tag']}" if said.get("tag") else str(said["architecture"])
-        self.name = f"timm:{full}@{file}" if file else f"timm:{full}"
-        self._framing = _framing(timm.data.resolve_model_data_config(network))
-        self.meta: Mapping[str, Any] = {
+        config = network.pretrained_cfg
+        full = f"{config['architecture']}.{config['tag']}" if config.get("tag") else str(config["architecture"])
+        name = f"timm:{full}@{file}" if file else f"timm:{full}"
+        preprocess = preprocessing(timm, timm.data.resolve_model_data_config(network), name)
+        meta = {
             "weights": f"timm {full} {Path(file).name}" if file else f"timm {full}",
             "weights_sha256": sha256_of_weights(network.state_dict()),
-            **self._framing.meta,
             "unit_length": False,
             "dtype": "float32",
         }
-        self._network, self._device = network.to(device), device
-        example = torch.zeros(1, 3, *self._framing.crop, dtype=torch.float32, device=device)
-        with inference(device):
-            self.dim = int(network(example).shape[1])
-            self._at_once = items_at_once(network, lambda: network(example), device=device)
-
-    def encode(self, images: Sequence[Pixels]) -> Tensor:
-        """Return the features of b pictures: float32 [b, d], on the CPU."""
-        return in_passes(self._features, images, size=self._at_once, device=self._device, name=self.name)
-
-    def _features(self, images: Sequence[Pixels]) -> Tensor:
-        features: Tensor = self._network(self._framing(images).to(self._device))
-        return features
+        tower = Tower(
+            network,
+            lambda inputs: network(inputs["pixel_values"]),
+            preprocess.example,
+            name=name,
+            package=f"timm {timm.__version__}",
+            device=device,
+            prune=False,  # there is no other tower, and networks of timm use parts that they do not call
+        )
+        super().__init__(name, tower, preprocess, meta)
 
 
-def load_image(name: str, device: torch.device) -> TimmEncoder:
-    """Return the encoder of a name written "resnet50.a1_in1k", "resnet50", or "resnet50.a1_in1k@" and a path."""
-    return TimmEncoder(name, device=device)
+def preprocessing(timm: Any, config: Mapping[str, Any], name: str) -> Preprocessing:
+    """Return what timm does to pictures by a data configuration of its own."""
+    transform = timm.data.create_transform(**config, is_training=False)
+    centre = config["crop_mode"] not in ("squash", "border")
+    return Preprocessing(lambda image: transform(Image.fromarray(image)), config, name=name, centre=centre)
 
 
 def _check(timm: Any, model: str, *, has_file: bool) -> None:
     architecture, _, tag = model.partition(".")
     if not timm.is_model(architecture):
-        close = difflib.get_close_matches(architecture.split("/")[-1], timm.list_models(), n=3)
-        guess = f" Did you mean {' or '.join(close)}?" if close else ""
         raise InputError(
             f"timm has no model {architecture!r}; timm.list_pretrained() lists those that have weights, and a name is "
-            f"written timm:MODEL.TAG.{guess}"
+            f"written timm:MODEL.TAG.{perhaps(architecture.split('/')[-1], timm.list_models())}"
         )
     known = timm.list_pretrained(f"{architecture}.*")
     if model in known or (not tag and (known or has_file)):
         return
-    listed = ", ".join(known[:_NAMED]) + (f" and {len(known) - _NAMED} more" if len(known) > _NAMED else "")
-    offer = f"timm knows {listed}" if known else f"timm has none for {architecture}"
+    offer = f"timm knows {listed(known)}" if known else f"timm has none for {architecture}"
     raise InputError(
         f"there are no weights {model!r}; {offer}. "
         f"Give one of those that timm.list_pretrained() lists, or the path of a file: timm:{architecture}@PATH."
     )
 
 
-def _fetch(timm: Any, model: str) -> Any:
-    """The network with the weights of this tag."""
-    with loading(
-        f"timm's {model}",
-        f"check the connection to the model hub, or give the path of a file with the weights: timm:{model}@PATH.",
-    ):
-        return timm.create_model(model, pretrained=True, num_classes=0)
-
-
-def _load(timm: Any, model: str, file: str) -> Any:
-    """The network with the weights of this file, its classifier left out."""
-    path = Path(file).expanduser()
-    if not path.is_file():
+def _load(timm: Any, model: str, file: str | None) -> Any:
+    """The network without its classifier, with the weights of this file or, for None, of its tag."""
+    path = None if file is None else Path(file).expanduser()
+    if path is not None and not path.is_file():
         raise InputError(f"{file!r} is no file; write the path of the weights of timm:{model} behind the @.")
-    with loading(
-        f"timm's {model} with the weights {file!r}",
-        f"the file must hold the weights of {model} as timm saves them (.pth or .safetensors), nothing else.",
+    with refusing(
+        f"timm's {model}{f' with the weights {file!r}' if path else ''} cannot be loaded",
+        f"the file must hold the weights of {model} as timm saves them (.pth or .safetensors), nothing else."
+        if path
+        else f"check the connection to the model hub, or give the path of a file with the weights: timm:{model}@PATH.",
     ):
-        network = timm.create_model(model, pretrained=False, num_classes=0)
-        state = timm.models.load_state_dict(str(path), weights_only=True)
-        classifiers = network.pretrained_cfg.get("classifier") or ()
-        for layer in [classifiers] if isinstance(classifiers, str) else classifiers:
-            for part in ("weight", "bias"):
-                state.pop(f"{layer}.{part}", None)
-        network.load_state_dict(state)
+        network = timm.create_model(model, pretrained=path is None, num_classes=0)
+        if path is not None:
+            state = timm.models.load_state_dict(str(path), weights_only=True)
+            classifiers = network.pretrained_cfg.get("classifier") or ()
+            for layer in [classifiers] if isinstance(classifiers, str) else classifiers:
+                for part in ("weight", "bias"):
+                    state.pop(f"{layer}.{part}", None)
+            network.load_state_dict(state)
     return network
-
-
-def _framing(said: Mapping[str, Any]) -> Framing:
-    _, height, width = said["input_size"]
-    fit = _FITS.get(said["crop_mode"], "shortest")
-    share = said["crop_pct"]
-    mean = tuple(map(float, said["mean"]))
-    return Framing(
-        fit=fit,
-        resize=(math.floor(height / share), math.floor(width / share)),
-        crop=(height, width),
-        interpolation=said["interpolation"],
-        mean=mean,
-        std=tuple(map(float, said["std"])),
-        fill=tuple(round(255 * value) for value in mean) if fit == "longest" else (0, 0, 0),
-    )

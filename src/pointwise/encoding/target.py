@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 from pointwise._files import require_writable
 from pointwise.errors import InputError
-from pointwise.tables.formats import load
-from pointwise.tables.table import FeatureTable
+from pointwise.resumable.parts import remove
+from pointwise.tables.table import FeatureTable, load
 
 _FILES = (".npz", ".safetensors", ".parquet")
 _SHARD = ".parquet"
@@ -32,6 +32,7 @@ class Target:
         self._place = Path(os.path.realpath(path))  # a link is followed: what it points to is replaced
         self.work = self._place.parent / f"{self._place.name}.partial"
         suffix = self.path.suffix.lower()
+        self.names = ("table", f"table{self.path.suffix}", "replaced")  # what is made in it besides parts
         self.is_folder = str(path).endswith(("/", os.sep)) or not suffix
         if not self.is_folder and suffix not in _FILES:
             why = " (a .npy file would hold the features without ids and meta)" if suffix == ".npy" else ""
@@ -87,6 +88,9 @@ class Target:
     def put_shards(self, tables: Iterable[FeatureTable], *, count: int) -> None:
         """Put a folder of tables in place, in one step; at most ``count``."""
         made, replaced = self.work / "table", self.work / "replaced"
+        for left in (made, replaced):  # by a run that was killed
+            if left.exists():
+                remove(left)
         made.mkdir()
         for number, table in enumerate(tables):
             table.save(made / f"{number:0{max(5, len(str(count)))}d}{_SHARD}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -10,14 +9,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pointwise._agreement import STATISTICS, Estimate, agreement
-from pointwise._options import number, whole_number
+from pointwise._agreement import STATISTICS, agreement
+from pointwise._options import whole_number
 from pointwise._types import Floats, Integers
 from pointwise.judgments.own_table import OwnTable
 from pointwise.judgments.protocol import Choices, Judgments, Ratings
 from pointwise.judgments.scoring import Scores
+from pointwise.score import Score
 
-_Found: TypeAlias = Iterator[tuple[str, str, Estimate, int]]  # metric, statistic, and of how many ratings or choices
+_Found: TypeAlias = Iterator[tuple[str, str, Score, int]]  # metric, statistic, and of how many ratings or choices
 
 
 @dataclass(frozen=True)
@@ -34,33 +34,30 @@ class Result:
 
     metric: str
     statistic: str
-    estimate: Estimate
+    estimate: Score
     n: int
     published: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, writable as JSON."""
         names = {"metric": self.metric, "statistic": self.statistic}
-        return names | value_and_interval(self.estimate) | {"n": self.n, "published": self.published}
+        return names | self.estimate.to_dict() | {"n": self.n, "published": self.published}
 
 
-def results(
-    judged: Judgments, scores: Scores, *, level: float = 0.95, resamples: int = 1000, seed: int = 0
-) -> list[Result]:
+def results(judged: Judgments, scores: Scores, *, resamples: int = 1000, seed: int = 0) -> list[Result]:
     """Return the statistics of each metric, with bootstrap intervals, in the order of the scores.
 
     What belongs to one image is resampled together: ratings and choices of an image are not independent. All metrics
     are measured on the same resamples.
     """
-    level = number(level, "level", above=0, below=1)
     resamples, seed = whole_number(resamples, "resamples", least=2), whole_number(seed, "seed", least=0)
     images, verdict = judged.pairs[:, 0], judged.verdict
     if isinstance(verdict, Ratings):
-        found = _rated(verdict, images, scores, level=level, resamples=resamples, seed=seed)
+        found = _rated(verdict, images, scores, resamples=resamples, seed=seed)
     else:
-        found = _chosen(verdict, images, scores, level=level, resamples=resamples, seed=seed)
+        found = _chosen(verdict, images, scores, resamples=resamples, seed=seed)
     return [
-        Result(metric, statistic, _percent(estimate), n, judged.published.get((metric, statistic)))
+        Result(metric, statistic, estimate.scaled(100), n, judged.published.get((metric, statistic)))
         for metric, statistic, estimate, n in found
     ]
 
@@ -69,41 +66,31 @@ def own_results(table: OwnTable, *, resamples: int = 1000, seed: int = 0) -> lis
     """Return all statistics of each metric of a table of one's own, with bootstrap intervals over rows or groups."""
     found = agreement(table.scores, table.human, groups=table.groups, resamples=resamples, seed=seed)
     return [
-        Result(metric, statistic, _percent(found[metric, statistic]), found.n)
+        Result(metric, statistic, found[metric, statistic].scaled(100), found.n)
         for metric in table.scores
         for statistic in STATISTICS
     ]
 
 
-def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Estimate]]:
+def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Score]]:
     """Return (statistic, metric, other metric, estimate of the first less the second) for each two metrics."""
-    pairs = [(a, b, a.estimate, b.estimate) for a, b in combinations(rows, 2) if a.statistic == b.statistic]
     return [
-        (a.statistic, a.metric, b.metric, Estimate(x.value - y.value, x.resampled - y.resampled, level=x.level))
-        for a, b, x, y in pairs
+        (a.statistic, a.metric, b.metric, a.estimate.difference(b.estimate))
+        for a, b in combinations(rows, 2)
+        if a.statistic == b.statistic
     ]
 
 
-def value_and_interval(estimate: Estimate) -> dict[str, float | None]:
-    """Return {"value", "low", "high"}; None where an end of the interval is not known."""
-    low, high = (None if math.isnan(end) else end for end in estimate.interval())
-    return {"value": estimate.value, "low": low, "high": high}
-
-
-def _percent(estimate: Estimate) -> Estimate:
-    return Estimate(100 * estimate.value, 100 * estimate.resampled, level=estimate.level, null=100 * estimate.null)
-
-
-def _rated(verdict: Ratings, images: Integers, scores: Scores, *, level: float, resamples: int, seed: int) -> _Found:
+def _rated(verdict: Ratings, images: Integers, scores: Scores, *, resamples: int, seed: int) -> _Found:
     columns = {name: draws[0][verdict.pair] for (name, _), draws in scores.items()}
     groups = images[verdict.pair]
-    found = agreement(columns, verdict.value, groups=groups, level=level, resamples=resamples, seed=seed)
+    found = agreement(columns, verdict.value, groups=groups, resamples=resamples, seed=seed)
     for name in columns:
         for statistic in verdict.statistics:
             yield name, statistic, found[name, statistic], len(verdict.value)
 
 
-def _chosen(verdict: Choices, images: Integers, scores: Scores, *, level: float, resamples: int, seed: int) -> _Found:
+def _chosen(verdict: Choices, images: Integers, scores: Scores, *, resamples: int, seed: int) -> _Found:
     categories = np.asarray(verdict.categories or [""] * len(verdict.first_chosen))
     groups = np.unique(images[::2], return_inverse=True)[1]
     parts = [(f" {category}", categories == category) for category in dict.fromkeys(categories.tolist()) if category]
@@ -113,7 +100,7 @@ def _chosen(verdict: Choices, images: Integers, scores: Scores, *, level: float,
         for category, rows in parts:
             statistic = f"accuracy{category}" + (f", {variant}" if variant else "")
             resampled = _means(right[rows], groups[rows], int(groups.max()) + 1, resamples, seed)
-            estimate = Estimate(float(right[rows].mean()), resampled, level=level, null=0.5)
+            estimate = Score(float(right[rows].mean()), draws=resampled, null=0.5)
             yield name, statistic, estimate, int(rows.sum())
 
 

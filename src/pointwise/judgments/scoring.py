@@ -17,7 +17,6 @@ from pointwise.metrics.registry import METRICS, closest_names
 from pointwise.score import Score
 from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.pairs import Pairs
-from pointwise.tables.table import FeatureTable
 
 REFERENCE_METRIC = "ref_clip_score"
 PUBLISHED = ("mid", "clip_score", REFERENCE_METRIC)
@@ -56,7 +55,7 @@ def score(
     """
     image, text = features.images[judged.pairs[:, 0]], features.texts[judged.pairs[:, 1]]
     reference = _fitted(judged, features, ridge=ridge, reduce=reduce) if "mid" in metrics else None
-    pairs = Pairs(FeatureTable(image, text=text), image, text, reference, seed=seed)
+    pairs = Pairs(image, text, gaussian=reference, seed=seed)
     variants = list(judged.references) or [""]
     scores: dict[tuple[str, str], Sequence[Floats]] = {}
     for name in _checked(metrics, judged):

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from pointwise._retrieval.blocks import Blocks, Similarity
-from pointwise._types import Floats, Integers
+from pointwise._types import Floats
 from pointwise.errors import InputError
-from pointwise.score import Score, mean_score
+from pointwise.score import Score
+from pointwise.terms import Terms
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -134,15 +135,13 @@ def pmi_calibration(similarity: Similarity, *, n: int | None = None) -> Calibrat
     # (Efron and Stein 1981).
     chance = (row_noise**2 + column_noise**2) / (2 * n)
 
-    def error(some: Integers) -> float:
-        values = (pmi - influence)[some]
-        return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-
     losses = (np.logaddexp(row_sums, paired) + np.logaddexp(column_sums, paired)) / 2 - paired
     return Calibration(
         constant,
         constant_error=math.sqrt(max(float(influence.var(ddof=1)) / n - chance, chance)),
-        mutual_information=mean_score(pmi, of="pair", error=error),
+        mutual_information=Score(
+            float(pmi.mean()), per_sample=pmi, of="pair", terms=Terms("generated", pmi - influence)
+        ),
         rows=rows,
         columns=columns,
         row_noise=row_noise,

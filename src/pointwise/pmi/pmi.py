@@ -18,7 +18,7 @@ from pointwise._arrays import Array, as_features
 from pointwise.errors import InputError
 from pointwise.pmi.calibration import Calibration, pmi_calibration
 from pointwise.pmi.shares import Keys, at, copy_keys, require_varied, shares
-from pointwise.score import Score, mean_score
+from pointwise.score import WHOLE, Score, mean_score
 from pointwise.training.canonical import CanonicalAxes, canonical_axes
 from pointwise.training.inputs import Inputs, Pairs
 from pointwise.training.model import DualEncoder, FrozenTokens, load_model, save_model
@@ -188,7 +188,7 @@ class KmePmi:
         said = dict(words["kme_pmi"])
         try:
             pmi, rows, columns = (more[name].cpu().numpy() for name in _ARRAYS)
-            score = Score(float(pmi.mean()), per_sample=pmi, of="pair", standard_error=said.pop("standard_error"))
+            score = Score(float(pmi.mean()), per_sample=pmi, of="pair", errors={WHOLE: said.pop("standard_error")})
             calibration = Calibration(mutual_information=score, rows=rows, columns=columns, **said)
         except (KeyError, TypeError) as error:
             raise InputError(

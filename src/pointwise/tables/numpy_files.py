@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tokenize
 import zipfile
@@ -11,47 +12,38 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 
-from pointwise._arrays import Column
+from pointwise._types import Column
 from pointwise.errors import InputError
-from pointwise.tables.columns import (
-    FOR_IMAGES,
-    arrays_of,
-    bytes_of,
-    find_columns,
-    meta_from_json,
-    meta_to_json,
-    refuse_images,
-)
-from pointwise.tables.table import FeatureTable
+from pointwise.tables.columns import FOR_IMAGES, Columns, bytes_of, find_columns, meta_from_json, refuse_images
 
 _READ_AT_ONCE = 1 << 26  # bytes
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
-def read_npy(path: Path) -> dict[str, Any]:
+def read_npy(path: Path) -> Columns:
     """Return the columns of a .npy file: its one array as features."""
     with path.open("rb") as file:
         return {"features": _read_array(file, path.stat().st_size, "the array")}
 
 
-def write_npy(table: FeatureTable, file: BinaryIO) -> None:
+def write_npy(columns: Columns, file: BinaryIO) -> None:
     """Write the features as .npy.
 
     Raises:
-        InputError: the table carries anything else.
+        InputError: there is anything else.
     """
-    others = [name for name in arrays_of(table) if name != "features"] + ["meta"] * bool(table.meta)
+    others = [name for name in columns if name != "features"]
     if others:
         raise InputError(
             f"a .npy file holds features alone and this table also has {', '.join(others)}; "
             "write .npz, .safetensors or .parquet, or keep the features with FeatureTable(table.features)."
         )
-    features = table.features.cpu().numpy()
+    features = columns["features"]
     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(features))
     file.write(bytes_of(features))  # np.save would lose the reason of a failure
 
 
-def read_npz(path: Path) -> dict[str, Any]:
+def read_npz(path: Path) -> Columns:
     """Return the columns of an .npz file: features, text, ids, modes, captions and meta, a JSON string."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -61,32 +53,28 @@ def read_npz(path: Path) -> dict[str, Any]:
                     f"it is a zip file but holds no .npy arrays (its first entry is {archive.namelist()[0]}). "
                     + FOR_IMAGES
                 )
-            found = find_columns({name: _shape_in(archive, name) for name in names})
-            columns: dict[str, Any] = {column: _read_in(archive, name) for column, name in found.items()}
+            shapes, columns = {}, {}
+            for name in names:
+                with archive.open(f"{name}.npy") as member:
+                    shapes[name] = _read_header(member, name)[0]
+            for column, name in find_columns(shapes).items():
+                with archive.open(f"{name}.npy") as member:
+                    columns[column] = _read_array(member, archive.getinfo(f"{name}.npy").file_size, name)
     except _DAMAGE as error:
         raise InputError(f"it is cut short or damaged ({error}); write it again.") from None
     if "meta" in columns:
-        columns["meta"] = meta_from_json(columns["meta"].item() if columns["meta"].size == 1 else columns["meta"])
+        meta = columns.pop("meta")
+        return columns | {"meta": meta_from_json(meta.item() if meta.size == 1 else meta)}
     return columns
 
 
-def write_npz(table: FeatureTable, file: BinaryIO) -> None:
+def write_npz(columns: Columns, file: BinaryIO) -> None:
     """Write every column as .npz, uncompressed; meta as a JSON string."""
-    arrays = arrays_of(table) | ({"meta": np.array(meta_to_json(table))} if table.meta else {})
     with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
+        for name, column in columns.items():
+            array = np.array(json.dumps(column)) if name == "meta" else column
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
-
-
-def _shape_in(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
-    with archive.open(f"{name}.npy") as member:
-        return _read_header(member, name)[0]
-
-
-def _read_in(archive: zipfile.ZipFile, name: str) -> Column:
-    with archive.open(f"{name}.npy") as member:
-        return _read_array(member, archive.getinfo(f"{name}.npy").file_size, name)
 
 
 def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -11,7 +11,7 @@ from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.encoding.items import Items, is_captions, open_items
 from pointwise.errors import InputError
 from pointwise.items.images import is_images
-from pointwise.tables.formats import load
+from pointwise.tables.table import load
 from pointwise.tokens.make_tokens import make_tokens
 from pointwise.tokens.token_file import is_tokens, load_tokens
 from pointwise.tokens.tokenizer import Tokenizer
