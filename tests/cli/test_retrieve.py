@@ -20,8 +20,7 @@ from pointwise.tokens.tokens import pixels
 from pointwise.training.checkpoint import MODEL
 from pointwise.training.inputs import Inputs, Pairs
 from pointwise.training.model import DualEncoder, FrozenTokens
-from pointwise.training.text import TextTransformer
-from pointwise.training.vision import VisionTransformer
+from pointwise.training.towers import TextTransformer, VisionTransformer
 
 N = 30
 

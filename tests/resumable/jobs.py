@@ -26,8 +26,9 @@ from pointwise.items.images import open_images
 from pointwise.resumable.parts import held
 from pointwise.tokens.make_tokens import make_tokens
 from pointwise.tokens.token_file import load_tokens
+from pointwise.training.loop import fit
 from pointwise.training.model import DualEncoder, FrozenTokens
-from pointwise.training.train import train
+from pointwise.training.options import Options
 
 COUNT, ROWS = 10, 4
 KIND = "pointwise.test/1"
@@ -163,7 +164,8 @@ def memory_of_training(few, all_of_them):
     def job(path):
         pairs = load_tokens(path).pairs
         model = DualEncoder(FrozenTokens(width=pairs.images.x.shape[2]), FrozenTokens(width=4), points=1, dim=2, seed=0)
-        train(model, pairs, f"{path}.trained", steps=24, batch_size=32, learning_rate=1e-5)
+        for _ in fit(model, pairs, Options(steps=24, batch_size=32, learning_rate=1e-5)):
+            pass
 
     return grown(job, (few,), (all_of_them,))
 

@@ -13,8 +13,9 @@ from pointwise.errors import InputError
 from pointwise.tokens.token_file import StoredTokens, is_tokens, load_tokens, save_index, save_tokens
 from pointwise.tokens.tokens import stack
 from pointwise.training.inputs import Inputs, Pairs
+from pointwise.training.loop import fit
 from pointwise.training.model import DualEncoder, FrozenTokens
-from pointwise.training.train import train
+from pointwise.training.options import Options
 
 
 def some_pairs(n, *, t=3, seed=0, dtype=torch.float16, mask=True):
@@ -150,9 +151,9 @@ def test_training_from_disk_has_the_bits_of_training_from_memory(tmp_path):
     folder_of(tmp_path, parts, list(range(60)))
     memory = Pairs(*(stack([part[side] for part in parts]) for side in range(2)))
     weights = []
-    for name, pairs in (("disk", load_tokens(tmp_path).pairs), ("memory", memory)):
+    for pairs in (load_tokens(tmp_path).pairs, memory):
         model = DualEncoder(FrozenTokens(width=4), FrozenTokens(width=4), points=2, dim=3, seed=0)
-        train(model, pairs, tmp_path / name, steps=6, batch_size=16, micro_batch=5, warmup=2, learning_rate=0.01)
+        list(fit(model, pairs, Options(steps=6, batch_size=16, micro_batch=5, warmup=2, learning_rate=0.01)))
         weights.append(model.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
 

@@ -14,8 +14,7 @@ from pointwise.tokens.tokenizer import Tokenizer
 from pointwise.tokens.tokens import image_inputs, text_inputs
 from pointwise.training.inputs import Inputs
 from pointwise.training.model import DualEncoder, FrozenTokens
-from pointwise.training.text import TextTransformer
-from pointwise.training.vision import VisionTransformer
+from pointwise.training.towers import TextTransformer, VisionTransformer
 
 
 @pytest.fixture

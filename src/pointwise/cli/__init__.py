@@ -13,7 +13,7 @@ from pointwise.cli.demo import demo
 from pointwise.cli.encode import encode
 from pointwise.cli.metrics import metrics
 from pointwise.cli.retrieve import retrieve
-from pointwise.cli.train import train
+from pointwise.cli.train import train_command
 from pointwise.errors import InputError, MissingExtra
 
 
@@ -23,7 +23,7 @@ def commands() -> None:
     """Measure generative models in nats, down to the single sample."""
 
 
-for command in (agreement, compare, demo, encode, metrics, retrieve, train):
+for command in (agreement, compare, demo, encode, metrics, retrieve, train_command):
     commands.add_command(command)
 
 

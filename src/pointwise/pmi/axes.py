@@ -6,46 +6,13 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pointwise.training.inputs import Inputs
+from pointwise.training.towers import CanonicalAxes
 
 _RIDGES = (0.01, 0.1, 1.0, 10.0)  # in mean variances of the columns of a side
 _ROUNDING = 1e-10  # of the largest variance: what is below it is noise of float64
 _CERTAIN = 0.99  # correlation that a few hundred pairs cannot tell from 1
-_REACH = 4.0  # deviations beyond which coordinates do not grow, or an outlier could have a weight of e^10
-
-
-class CanonicalAxes(nn.Module):
-    r"""The tower of the rows of a table: coordinates z on some axes, a constant, and squares.
-
-    .. math:: z = A^\top (x - \mu), \qquad \bigl(z,\; 1,\; 0.3\,(z^2 - 1)\bigr)
-
-    with z cut to [-4, 4], where nearly all of a Gaussian lies. The constant lets a head move its points off the centre.
-    The squares let it weigh them by how rare a row is, which pointwise mutual information asks for even where all is
-    Gaussian.
-
-    Args:
-        columns: of the table.
-        axes: r.
-    """
-
-    kind = "canonical_axes"
-    mean: Tensor
-    directions: Tensor
-
-    def __init__(self, *, columns: int, axes: int) -> None:
-        super().__init__()
-        self.width = 2 * axes + 1
-        self.settings = {"columns": columns, "axes": axes}
-        self.register_buffer("mean", torch.zeros(columns, dtype=torch.float64))
-        self.register_buffer("directions", torch.zeros(columns, axes, dtype=torch.float64))
-
-    def forward(self, rows: Inputs) -> tuple[Tensor, Tensor | None]:
-        """Return tokens, float64 [n, t, 2 r + 1], of rows [n, t, columns], and their mask."""
-        z = (rows.x.double() - self.mean) @ self.directions  # in float32 a common offset would eat the digits
-        z = z.clamp(-_REACH, _REACH)
-        return torch.cat([z, torch.ones_like(z[..., :1]), 0.3 * (z.square() - 1)], dim=-1), rows.mask
 
 
 class Canonical(NamedTuple):
@@ -78,7 +45,7 @@ def canonical_axes(training: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tens
     means = [x.mean(0) for x in training]
     inner, outer = ([x - mean for x, mean in zip(pairs, means, strict=True)] for pairs in (training, held_out))
     principal = [_principal(x) for x in inner]
-    found = []
+    candidates = []
     for ridge in _RIDGES:
         white = [axes / (variances + ridge * mean).sqrt() for variances, axes, mean in principal]
         left, _, right = torch.linalg.svd((inner[0] @ white[0]).T @ (inner[1] @ white[1]), full_matrices=False)
@@ -92,8 +59,8 @@ def canonical_axes(training: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tens
         c = torch.where(c > 2 / math.sqrt(len(there[0])), c.clamp(max=_CERTAIN), torch.zeros_like(c))
         information = float(-0.5 * torch.log1p(-c.square()).sum())
         x, y = (_tower(mean, axes / s) for mean, axes, s in zip(means, sides, scales, strict=True))
-        found.append((information, Canonical(x, y, c)))
-    return max(found, key=lambda one: one[0])[1]
+        candidates.append((information, Canonical(x, y, c)))
+    return max(candidates, key=lambda one: one[0])[1]
 
 
 def _principal(x: Tensor) -> tuple[Tensor, Tensor, float]:
