@@ -144,7 +144,7 @@ def write_tensors(file: BinaryIO, arrays: Mapping[str, Column], metadata: Mappin
         file.write(bytes_of(array))
 
 
-def save_arrays(path: str | Path, arrays: Arrays, *, kind: str, words: Mapping[str, str]) -> None:
+def save_arrays(path: str | os.PathLike[str], arrays: Arrays, *, kind: str, words: Mapping[str, str]) -> None:
     """Write arrays and words to a .safetensors file that says what kind of thing it holds, whole or not at all.
 
     Raises:
@@ -154,7 +154,7 @@ def save_arrays(path: str | Path, arrays: Arrays, *, kind: str, words: Mapping[s
         write_tensors(file, arrays, {"format": f"pointwise.{kind}/1", **words})
 
 
-def load_arrays(path: str | Path, *, kind: str, called: str) -> tuple[Arrays, dict[str, str]]:
+def load_arrays(path: str | os.PathLike[str], *, kind: str, called: str) -> tuple[Arrays, dict[str, str]]:
     """Read what `save_arrays` wrote for this kind of thing, which messages call so.
 
     Raises:
