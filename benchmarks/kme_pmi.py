@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 import pointwise as pw
-from pointwise.pmi.pmi import _calibration
-from pointwise.pmi.shares import at, copy_keys, shares
+from pointwise.pmi.learning import three_parts
+from pointwise.pmi.pmi import calibration_of, copy_keys
 from pointwise.synthetic import Circle, CorrelatedGaussians, DiscreteLatent
 from pointwise.training.inputs import Inputs, Pairs
 
@@ -105,8 +105,8 @@ def run(law, n, seed):
     for values in (learned.pmi(*fresh).per_sample, gaussian.pmi(*fresh, debias=True).per_sample):
         found += [abs(values - truth).mean(), np.corrcoef(values, truth)[0, 1]]
     pairs = Pairs(*(Inputs(torch.from_numpy(side)[:, None]) for side in (x, y)))
-    chose = shares(n, keys := copy_keys(pairs), seed=seed).choosing
-    by_choice = _calibration(learned.model, pairs.rows(chose), at(keys, chose))
+    chose = three_parts(n, keys := copy_keys(pairs), seed=seed)[1]
+    by_choice = calibration_of(learned.model, pairs.rows(chose), [key[chose] for key in keys])
     constants = [one.constant - again.calibration.constant for one in (learned.calibration, by_choice)]
     return *found, *constants, learned.calibration.mutual_information.value, truth.mean(), seconds
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import tempfile
 import time
 from pathlib import Path
 
@@ -32,8 +31,9 @@ import pointwise as pw
 from picture_pairs import ALIKE, SOURCES, alike, groups, load_items, split
 from pointwise.score import error_of_mean
 from pointwise.training.inputs import Pairs
+from pointwise.training.loop import fit
 from pointwise.training.model import DualEncoder, FrozenTokens
-from pointwise.training.train import train
+from pointwise.training.options import Options
 from real_data import CACHE
 
 PROTOCOLS = {
@@ -73,26 +73,14 @@ def captions_of(items, rows):
 
 
 def trained(items, rows, similarity, points, *, seed, settings, held_out=None):
-    """A model, and the lines of its log that have a held-out loss."""
+    """A model, and the lines of its log."""
     towers = [FrozenTokens(width=side.x.shape[2]) for side in (items.images, items.texts)]
     model = DualEncoder(*towers, similarity=similarity, points=points, dim=WIDTH // points, seed=seed)
     pairs = pairs_of(items, rows, [items.whole[rows], items.part[rows]])
-    lines = []
-    with tempfile.TemporaryDirectory() as folder:
-        train(
-            model,
-            pairs,
-            folder,
-            batch_size=min(BATCH, pairs.n),
-            warmup=WARMUP,
-            seed=seed,
-            held_out=held_out,
-            held_out_every=settings["steps"],
-            checkpoint_every=settings["steps"],
-            progress=lines.append,
-            **settings,
-        )
-    return model, lines
+    options = Options(
+        batch_size=min(BATCH, pairs.n), warmup=WARMUP, seed=seed, held_out_every=settings["steps"], **settings
+    )
+    return model, list(fit(model, pairs, options, held_out=held_out))
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ def encoded(name):
     """The table of features, texts, captions and categories; encoded by the first call."""
     folder = {"emoji": emoji, "clip art": clip_art}[name](CACHE / name.replace(" ", "-"))
     path = folder.with_suffix(".parquet")
-    from pointwise.encoding.shards import encode_to
+    from pointwise.encoding.to_file import encode_to
 
     encode_to(path, folder, captions=folder / "captions.csv", text_encoder="minilm", skip_bad=True)  # one is a bomb
     return pw.load(path)

@@ -9,13 +9,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 
 import pointwise
 from pointwise._evaluate import evaluate
 from pointwise.errors import InputError
 from pointwise.metrics.registry import METRICS
 from pointwise.summaries.neighborhoods import neighborhoods
-from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 from pointwise.tables.table import FeatureTable
 
 ALONE = [name for name, row in METRICS.items() if row.of != "pair"]  # that need no texts
@@ -203,7 +203,7 @@ def test_values_that_are_not_finite():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "quantum"}, "engine is 'quantum'; it must be one of 'auto', 'blocked'"),
+        ({"engine": "quantum"}, "engine is 'quantum'; it must be one of 'auto', 'torch'"),
         ({"device": "banana"}, "device 'banana' cannot be used"),
         ({"device": "meta"}, "device is 'meta'; distances are refined in float64, which needs 'cpu' or 'cuda'"),
         ({"seed": -1}, "seed is -1; it must be a whole number of at least 0"),
@@ -217,7 +217,7 @@ def test_options_that_do_not_exist(options, message, metrics):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there():
-    with pytest.raises(InputError, match=r"device 'cuda' cannot be used here; use 'cpu', or 'cuda' on a GPU\."):
+    with pytest.raises(InputError, match=r"device 'cuda' cannot be used here \(.+\); use 'cpu', or 'cuda' on a GPU\."):
         evaluate(rows(60), rows(50, seed=1), device="cuda")
 
 

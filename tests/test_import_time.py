@@ -13,6 +13,10 @@ LATE = {
     "efficientnet_lite_pytorch",
     "matplotlib",
     "pandas",
+    "pointwise.cli",
+    "pointwise.training.distributed",
+    "pointwise.training.folder",
+    "pointwise.training.loop",
     "pyarrow",
     "rich",
     "safetensors",
@@ -55,7 +59,13 @@ def test_import_loads_nothing_that_only_some_functions_need():
 
 @pytest.mark.parametrize(
     ("imports", "found"),
-    [("import rich", "rich"), ("from PIL import Image", "PIL"), ("import scipy.optimize", "scipy.optimize")],
+    [
+        ("import rich", "rich"),
+        ("import pointwise.pmi.learning", "pointwise.training.loop"),
+        ("import pointwise.training.loop", "pointwise.training.distributed"),
+        ("from PIL import Image", "PIL"),
+        ("import scipy.optimize", "scipy.optimize"),
+    ],
 )
 def test_an_early_import_is_found(imports, found):
     assert found in loaded_too_early(f"import pointwise; {imports}")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.dlpack import from_dlpack
 
+from pointwise._options import usable_device
+from pointwise._types import Array as Array
+from pointwise._types import Column as Column
+from pointwise._types import Floats
 from pointwise.errors import InputError
-
-Array: TypeAlias = Any  # NumPy, torch, or anything with __dlpack__
-Column: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 _LARGEST_EXACT_INTEGER = 2**53
 _CHECKED_AT_ONCE = 1 << 24  # values looked at in one step, so that the check of a large table stays small
@@ -63,22 +64,25 @@ def as_column(values: Sequence[Any] | Array, *, name: str, length: int) -> Colum
         raise InputError(f"{name} has {len(items)} values but features has {length} rows; give one value per row.")
     if length == 0:
         return np.empty(0, dtype=np.int64 if isinstance(items, np.ndarray) and items.dtype.kind in "iu" else str)
+    # Each of these is a copy: the table makes it read-only, and the caller's is not the table's to change.
     if isinstance(items, np.ndarray) and items.dtype.kind in "iU":  # no need to look at each
         return items.astype(np.int64 if items.dtype.kind == "i" else items.dtype.newbyteorder("="))
-    strings = sum(isinstance(item, str) for item in items)
-    integers = sum(_is_integer(item) for item in items)
-    if strings == length:
-        return _as_strings(items, name)
-    if integers == length:
-        return _as_integers(items, name)
-    odd = next(i for i, item in enumerate(items) if not (isinstance(item, str) if strings else _is_integer(item)))
-    raise InputError(
-        f"{name} must be all integers or all strings; "
-        f"row {odd} holds {items[odd]!r} of type {type(items[odd]).__name__}."
-    )
+    kind = str if any(isinstance(item, str) for item in items) else int
+    for row, item in enumerate(items):
+        if not _is_of(kind, item):
+            raise InputError(
+                f"{name} must be all integers or all strings; row {row} holds {item!r} of type {type(item).__name__}."
+            )
+        if kind is str and item.endswith("\0"):
+            raise InputError(
+                f"{name} has a string that ends in a NUL character in row {row} ({item!r}); strip it first."
+            )
+        if kind is int and not -(2**63) <= int(item) < 2**63:
+            raise InputError(f"{name} holds {item} in row {row}, beyond 64-bit integers; give such values as strings.")
+    return np.array(items, dtype=str if kind is str else np.int64)
 
 
-def as_numbers(x: Array, *, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def as_numbers(x: Array, *, name: str) -> Floats:
     """Return x, of any shape and on any device, as float64 in NumPy; NaN and inf are let through.
 
     Raises:
@@ -87,26 +91,17 @@ def as_numbers(x: Array, *, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     return _as_floating(_as_tensor(x, name), name).detach().cpu().double().numpy()
 
 
-def _is_integer(item: Any) -> bool:
-    return isinstance(item, int | np.integer) and not isinstance(item, bool)
+def on_device(*tensors: torch.Tensor, device: str | torch.device | None) -> list[torch.Tensor]:
+    """All tensors on the device, or on the first one's where none is named, ready for arithmetic."""
+    target = usable_device(tensors[0].device if device is None else device)
+    if target is None or target.type not in ("cpu", "cuda"):
+        raise InputError(f"device is {str(target)!r}; distances are refined in float64, which needs 'cpu' or 'cuda'.")
+    # float32 holds float16 exactly and is converted many times sooner.
+    return [tensor.to(target, torch.float32 if tensor.dtype == torch.float16 else None) for tensor in tensors]
 
 
-def _as_strings(items: Sequence[str] | Column, name: str) -> Column:
-    for row, item in enumerate(items):
-        if item.endswith("\0"):
-            raise InputError(
-                f"{name} has a string that ends in a NUL character in row {row} ({item!r}); strip it first."
-            )
-    return np.array(
-        items, dtype=str
-    )  # a copy: the table makes it read-only, and the caller's is not the table's to change
-
-
-def _as_integers(items: Sequence[int] | Column, name: str) -> Column:
-    for row, item in enumerate(items):
-        if not -(2**63) <= int(item) < 2**63:
-            raise InputError(f"{name} holds {item} in row {row}, beyond 64-bit integers; give such values as strings.")
-    return np.array(items, dtype=np.int64)  # a copy, as above
+def _is_of(kind: type, item: object) -> bool:
+    return isinstance(item, str if kind is str else int | np.integer) and not isinstance(item, bool)
 
 
 def _refuse_masked(x: object, name: str) -> None:
@@ -196,17 +191,11 @@ def _require_finite(tensor: torch.Tensor, name: str) -> None:
     wide = torch.float32 if tensor.dtype == torch.float16 else tensor.dtype
     if torch.isfinite(tensor.sum(dtype=wide)):  # NaN and inf survive a sum: nearly always all is said
         return
-    rows_at_once = max(1, _CHECKED_AT_ONCE // max(1, tensor.shape[1]))
-    bad_rows = [
-        start + torch.nonzero(~torch.isfinite(block).all(dim=1)).flatten()
-        for start, block in zip(
-            range(0, len(tensor), rows_at_once), tensor.split(rows_at_once) if len(tensor) else (), strict=True
-        )
-    ]
-    rows = torch.cat(bad_rows) if bad_rows else torch.empty(0)
-    if len(rows) == 0:
+    rows_at_once = max(1, _CHECKED_AT_ONCE // tensor.shape[1])
+    bad = torch.cat([~torch.isfinite(block).all(dim=1) for block in tensor.split(rows_at_once)])
+    if not bad.any():  # large values, whose sum alone is inf
         return
-    first = int(rows[0])
+    first = int(bad.nonzero()[0])
     column = int(torch.nonzero(~torch.isfinite(tensor[first]))[0])
     hint = (
         " A float16 array holds nothing above 65504: larger values overflowed when it was made; write it as float32."
@@ -214,6 +203,6 @@ def _require_finite(tensor: torch.Tensor, name: str) -> None:
         else ""
     )
     raise InputError(
-        f"{name} has NaN or inf in {len(rows)} of {len(tensor)} rows; the first is row {first}, column {column} "
+        f"{name} has NaN or inf in {int(bad.sum())} of {len(tensor)} rows; the first is row {first}, column {column} "
         f"(value {float(tensor[first, column])}). Every value must be finite: drop or mend those rows.{hint}"
     )

@@ -20,24 +20,31 @@ def whole_number(value: object, name: str, *, least: int = 1, most: float = math
     """
     if isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= value <= most:
         return int(value)
-    limits = f"of at least {least}" if most == math.inf else f"from {least} to {most:.0f}"
+    limits = f"of at least {least}" if most == math.inf else f"from {least} to {int(most)}"
     raise InputError(f"{name} is {value!r}; it must be a whole number {limits}.")
 
 
 def number(
-    value: object, name: str, *, above: float = -math.inf, below: float = math.inf, closed: bool = False
+    value: object,
+    name: str,
+    *,
+    above: float = -math.inf,
+    below: float = math.inf,
+    most: float = math.inf,
+    closed: bool = False,
 ) -> float:
-    """Return a finite number above one bound and below another; closed: the bounds themselves are allowed.
+    """Return a finite number above one bound and below another, or at most one; closed: `above`, `below` are allowed.
 
     >>> number("1", "share", above=0, below=1)
     Traceback (most recent call last):
     pointwise.errors.InputError: share is '1'; it must be a number above 0 and below 1.
     """
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        if math.isfinite(value) and (above < value < below or (closed and value in (above, below))):
+        if math.isfinite(value) and value <= most and (above < value < below or (closed and value in (above, below))):
             return float(value)
     words = ("of at least", "at most") if closed else ("above", "below")
-    limits = [f"{word} {bound:g}" for word, bound in zip(words, (above, below), strict=True) if math.isfinite(bound)]
+    bounds = zip((*words, "at most"), (above, below, most), strict=True)
+    limits = [f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound)]
     raise InputError(
         f"{name} is {value!r}; it must be a {'' if limits else 'finite '}number {' and '.join(limits)}".rstrip() + "."
     )

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pointwise._arrays import Column
-from pointwise._files import atomic_write
+from pointwise import document
+from pointwise.document import Document, Key, Part
 from pointwise.errors import InputError, MissingExtra
 from pointwise.metrics.registry import METRICS, closest_names
 from pointwise.score import Score
 
 if TYPE_CHECKING:
     import pandas
-
-_FORMAT = "pointwise.evaluations/1"
-Key = tuple[str, int | None]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -85,37 +78,24 @@ class Evaluation:
         Raises:
             InputError: the path cannot be written.
         """
-        content = evaluations_to_json([self]).encode()
-        with atomic_write(path) as file:
-            file.write(content)
+        name = str(self.provenance.get("generator", "generated"))
+        document.write(path, Document({name: Part(self.scores, self.provenance, self.warnings)}, {}))
 
     @staticmethod
-    def from_json(path: str | Path, *, index: int | None = None) -> Evaluation:
-        """Read what `to_json` or ``pointwise compare --json`` wrote; index chooses where the file holds several.
+    def from_json(path: str | Path) -> Evaluation:
+        """Read what `to_json` wrote, or the one evaluation of a `Comparison`.
 
         Raises:
-            InputError: the file cannot be read, is something else, or holds several and no index was given.
+            InputError: the file cannot be read, is something else, or holds several.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise InputError(f"{path} cannot be read as an evaluation ({error}).") from None
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
-            raise InputError(f"{path} is JSON but not an evaluation that pointwise wrote (format {_FORMAT!r}).")
-        stored = content.get("evaluations")
-        if not isinstance(stored, list) or not stored:
-            raise InputError(f"{path} has the format of evaluations but holds none; write it again.")
-        if index is None and len(stored) > 1:
-            raise InputError(f"{path} holds {len(stored)} evaluations; choose one with index=0 to {len(stored) - 1}.")
-        if not 0 <= (index or 0) < len(stored):
-            last = f" to {len(stored) - 1}" if len(stored) > 1 else ""
-            raise InputError(f"{path} holds {len(stored)} evaluations; index is {index}, it must be 0{last}.")
-        try:
-            return _from_plain(stored[index or 0])
-        except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        parts = document.read(path).parts
+        if len(parts) > 1:
             raise InputError(
-                f"{path} is an evaluation whose content is damaged ({type(error).__name__}: {error}); write it again."
-            ) from None
+                f"{path} holds {len(parts)} evaluations; choose one as Comparison.from_json(path)[name], of "
+                f"{', '.join(parts)}."
+            )
+        scores, provenance, warnings = next(iter(parts.values()))
+        return Evaluation(scores, provenance, warnings=warnings)
 
     def to_dataframe(self, *, of: str | None = None) -> pandas.DataFrame:
         """Return a pandas table: one row per metric, or with of="real", "generated" or "pair" one row per sample.
@@ -147,115 +127,9 @@ class Evaluation:
     def _row(self, key: Key) -> dict[str, Any]:
         score, row = self.scores[key], METRICS[key[0]]
         low, high = score.interval()
-        return {
-            "metric": key[0],
-            "k": key[1],
-            "value": score.value,
-            "standard_error": score.standard_error,
-            "low": low,
-            "high": high,
-            "unit": row.unit,
-            "better": row.better,
-            "of": score.of,
-        }
+        numbers = {"value": score.value, "standard_error": score.standard_error, "low": low, "high": high}
+        return {"metric": key[0], "k": key[1], **numbers, "unit": row.unit, "better": row.better, "of": score.of}
 
     def __repr__(self) -> str:
         lines = [f"  {self.label(key):24} {score.value:12.6g}" for key, score in self.scores.items()]
         return "Evaluation(\n" + "\n".join(lines) + "\n)"
-
-
-def evaluations_to_json(evaluations: Sequence[Evaluation]) -> str:
-    """Return the JSON text of several evaluations, in the one format that `Evaluation.from_json` reads."""
-    return json.dumps(
-        {"format": _FORMAT, "evaluations": [_to_plain(evaluation) for evaluation in evaluations]}, allow_nan=False
-    )
-
-
-def _to_plain(evaluation: Evaluation) -> dict[str, Any]:
-    """Columns that many scores share (ids, modes) are written once and named by their position."""
-    shared: list[Any] = []
-    positions: dict[int, int] = {}
-
-    def place(column: np.ndarray[Any, Any] | None) -> int | None:
-        if column is None:
-            return None
-        if id(column) not in positions:
-            same = next((i for i, other in enumerate(shared) if _same(other, column)), None)
-            positions[id(column)] = len(shared) if same is None else same
-            if same is None:
-                shared.append(column)
-        return positions[id(column)]
-
-    scores = [
-        {
-            "metric": name,
-            "k": k,
-            "value": _number(score.value),
-            "standard_error": _number(score.standard_error),
-            "of": score.of,
-            "per_sample": place(score.per_sample),
-            "modes": place(score.modes),
-            "mode_standard_errors": _pairs(score.mode_standard_errors),
-            "ids": place(score.ids),
-            "captions": place(score.captions),
-        }
-        for (name, k), score in evaluation.scores.items()
-    ]
-    return {
-        "provenance": evaluation.provenance,
-        "warnings": list(evaluation.warnings),
-        "scores": scores,
-        "columns": [_values(column) for column in shared],
-    }
-
-
-def _from_plain(stored: Mapping[str, Any]) -> Evaluation:
-    columns = [_column(values) for values in stored["columns"]]
-
-    def column(position: int | None) -> Any:
-        return None if position is None else columns[position]
-
-    scores = {
-        (row["metric"], row["k"]): Score(
-            float(row["value"]),
-            per_sample=column(row["per_sample"]),
-            of=row["of"],
-            standard_error=float(row["standard_error"]),
-            modes=column(row["modes"]),
-            ids=column(row["ids"]),
-            captions=column(row.get("captions")),
-            mode_standard_errors=_mapping(row["mode_standard_errors"]),
-        )
-        for row in stored["scores"]
-    }
-    return Evaluation(scores, stored["provenance"], warnings=tuple(stored["warnings"]))
-
-
-def _pairs(errors: Mapping[Any, float] | None) -> list[list[Any]] | None:
-    """JSON has only strings as keys, and modes may be integers."""
-    return None if errors is None else [[mode, _number(error)] for mode, error in errors.items()]
-
-
-def _mapping(pairs: list[list[Any]] | None) -> dict[Any, float] | None:
-    return None if pairs is None else {mode: float(error) for mode, error in pairs}
-
-
-def _same(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> bool:
-    return left.dtype == right.dtype and left.shape == right.shape and bool((left == right).all())
-
-
-def _number(value: float) -> float | str:
-    """JSON has no infinities and no nan: they are written as the strings that float() reads."""
-    return value if math.isfinite(value) else str(value)
-
-
-def _values(column: np.ndarray[Any, Any]) -> dict[str, Any]:
-    kind = {"f": "float", "i": "int", "U": "str"}[column.dtype.kind]
-    values = column.tolist()
-    return {"type": kind, "values": [_number(value) for value in values] if kind == "float" else values}
-
-
-def _column(stored: Mapping[str, Any]) -> Column:
-    if stored["type"] == "float":
-        return np.array([float(value) for value in stored["values"]], dtype=np.float64)
-    return np.array(stored["values"], dtype=np.int64 if stored["type"] == "int" else str)

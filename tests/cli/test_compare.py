@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pointwise.summaries.self_neighbors import SelfNeighbors
 from rich.cells import cell_len
 
 from pointwise._evaluate import evaluate
@@ -24,9 +25,7 @@ from pointwise.encoding import encode
 from pointwise.evaluation import Evaluation
 from pointwise.metrics.registry import METRICS
 from pointwise.neighbors import Neighbors
-from pointwise.summaries.self_neighbors import SelfNeighbors
-from pointwise.tables.formats import load
-from pointwise.tables.table import FeatureTable
+from pointwise.tables.table import FeatureTable, load
 
 ALONE = [name for name, row in METRICS.items() if row.of != "pair"]  # that need no texts
 
@@ -748,7 +747,7 @@ def test_options_of_mid(pointwise):
         return json.loads(out)["evaluations"][0]["scores"][0]["value"]
 
     from pointwise.summaries.gaussian import GaussianPair
-    from pointwise.tables.formats import load
+    from pointwise.tables.table import load
 
     real, fake = load("real.npz"), load("heeds.npz")
     for options, made in (

@@ -11,13 +11,13 @@ import sys
 import time
 
 import pytest
+from pointwise.cli.digits import digits
 
 from pointwise._evaluate import evaluate
 from pointwise.cli import main
 from pointwise.cli.demo import sentences
-from pointwise.cli.digits import digits
 from pointwise.evaluation import Evaluation
-from pointwise.tables.formats import load
+from pointwise.tables.table import load
 
 GENERATORS = ["held-out", "model", "dropped", "shrunk", "invented", "copied"]
 

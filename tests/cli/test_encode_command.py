@@ -155,15 +155,15 @@ def test_a_table_goes_into_compare(pointwise):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
-def test_control_c_says_that_the_same_command_goes_on(folder, monkeypatch):
+def test_control_c_says_that_the_same_command_goes_on(pointwise, folder, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # batches so small are no faster on several, and slow on a busy machine
     rng = np.random.default_rng(0)
     np.save("many.npy", rng.integers(256, size=(160, 32, 32, 3), dtype=np.uint8))
-    command = [sys.executable, "-m", "pointwise", "encode", "many.npy", "-o", "t.npz", "--encoder", "bundled:32"]
-    command += ["--shard-rows", "4"]
+    command = ["encode", "many.npy", "-o", "t.npz", "--encoder", "bundled:32", "--shard-rows", "4"]
+    program = [sys.executable, "-m", "pointwise", *command]
     # where the tests run in a shell's background SIGINT is ignored, and what they start would inherit that
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         signal.signal(signal.SIGINT, before)
         deadline = time.monotonic() + 100
         while not list(folder.glob("t.npz.partial/*.part.safetensors")):
@@ -174,8 +174,7 @@ def test_control_c_says_that_the_same_command_goes_on(folder, monkeypatch):
     assert (process.returncode, out) == (130, "")
     work = folder / "t.npz.partial"
     assert err == f"\nwhat is encoded is kept in {work}; the same command goes on from there.\npointwise: stopped.\n"
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert re.search(r"; resumed: [1-9]\d* of 40 shards were already there\.\n$", again.stdout)
+    assert re.search(r"; resumed: [1-9]\d* of 40 shards were already there\.\n$", pointwise(*command)[1])
     assert not work.exists()
 
 

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 import pointwise as pw
+import pointwise.cli.train as module
 from pointwise.cli import main
 from pointwise.tokens.token_file import load_tokens
 from pointwise.tokens.tokens import image_inputs, text_inputs
 from pointwise.training.model import DualEncoder
-from pointwise.training.train import train
 
 COUNT = 200
 COLOURS = {"red": (255, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
@@ -127,18 +127,18 @@ def test_pictures_are_cropped_from_scratch_unless_it_is_said_otherwise(pointwise
 def test_a_run_goes_on_to_the_same_bytes(pointwise, pictures, monkeypatch):
     command = (pictures, "--captions", pictures / "captions.csv", *SCRATCH, "--steps", 6, "--checkpoint-every", 3)
     assert pointwise(*command, "-o", "whole")[0] == 0
-    from pointwise.cli import training_run
 
-    def stopping(model, pairs, folder, *, progress, **options):
+    def stopping(*arguments, progress, **options):
         def stop(line):
             if line["step"] == 4:
                 raise KeyboardInterrupt
 
-        return train(model, pairs, folder, progress=stop, **options)
+        return run(*arguments, progress=stop, **options)
 
-    monkeypatch.setattr(training_run, "train", stopping)
+    run = module.run
+    monkeypatch.setattr(module, "run", stopping)
     assert pointwise(*command, "-o", "parts")[0] == 130
-    monkeypatch.setattr(training_run, "train", train)
+    monkeypatch.setattr(module, "run", run)
     code, out, _ = pointwise(*command, "-o", "parts", "--resume")
     assert code == 0
     assert "of the last 3 steps" in out
@@ -346,7 +346,7 @@ def test_held_out_pairs_of_another_kind_are_refused(refused, pictures, table, tm
         ),
         (("--held-out", 0.02), "a share of 0.02 of 80 pairs has room for 1, and must hold at least 2"),
         (("--crop", 0.5), "--crop has no meaning where encoders are frozen; leave it out or give --from-scratch"),
-        (("--crop", 0), "Invalid value for '--crop': 0.0 is not in the range 0<x<=1"),
+        (("--crop", 0), "--crop has no meaning where encoders are frozen"),
     ],
 )
 def test_held_out_pairs_and_crops_that_make_no_sense_are_refused(refused, table, options, message):
@@ -364,8 +364,8 @@ def test_sources_that_are_no_pairs_are_refused(refused, pictures, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--points", "many"), "--points is 'many'; it must be a number of at least 1, or 'all'"),
-        (("--points", "0"), "--points is '0'; it must be a number"),
+        (("--points", "many"), "points is 'many'; it must be a number of at least 1, or 'all'"),
+        (("--points", "0"), "points is 0; it must be a number"),
         (("--width", 3), "--width has no meaning where encoders are frozen; leave it out or give --from-scratch"),
         (
             ("--from-scratch", "--encoder", "bundled", "--text-encoder", "minilm"),
@@ -374,8 +374,11 @@ def test_sources_that_are_no_pairs_are_refused(refused, pictures, tmp_path):
         (("--batch-size", 201), "batch_size is 201; it must be from 2 to 200, the number of pairs"),
         (("--resume",), "there is no run/checkpoint.safetensors to go on from"),
         (("--text-encoder", "none", "--batch-size", 8), "there is no text encoder 'none'"),
-        (("--lr", 0), "Invalid value for '--lr': 0.0 is not in the range 0<x<=1000"),
-        (("--device", "cuda:77"), "device 'cuda:77' cannot be used"),
+        (("--lr", 0), "learning_rate is 0.0; it must be a number above 0 and at most 1000"),
+        (("--batch-size", 1), "batch_size is 1; it must be a whole number of at least 2"),
+        (("--from-scratch", "--crop", 0), "crop is 0.0; it must be a number above 0 and at most 1"),
+        (("--steps", "many"), "Invalid value for '--steps': 'many' is not a valid integer"),
+        (("--device", "cuda:77"), "device 'cuda:77' cannot be used here"),
         (("--encoder", "none", "--batch-size", 8), "there is no encoder 'none'"),
         (("--from-scratch", "--tokenizer", "bytes", "--patch", 7), "patches of 7 x 7 do not fill"),
     ],

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from pointwise.encoders import load_encoder
-from pointwise.encoding import encode, items, parts
+from pointwise.encoding import encode, items
+from pointwise.encoding.run import Run
 from pointwise.errors import InputError
-from pointwise.items.captions import _TABLES
 from pointwise.items.images import open_images
+from pointwise.tables.rows import READERS
 
 
 def png(level: int) -> bytes:
@@ -111,14 +112,14 @@ def test_a_source_of_bad_images_only_is_refused(folder):
         encode(folder, encoder=Means(), skip_bad=True)
 
 
-def test_batches_hold_as_many_as_asked_and_fewer_where_pictures_are_large(monkeypatch):
+def test_batches_hold_as_many_as_asked_and_fewer_where_pictures_are_large():
     encoder = Means()
     encode(np.zeros((10, 4, 4), dtype=np.uint8), encoder=encoder, batch_size=4)
     assert encoder.batches == [4, 4, 2]
-    encoder = Means()
-    monkeypatch.setattr(parts, "_BATCH_BYTES", 10_000)
-    encode(np.zeros((5, 40, 50), dtype=np.uint8), encoder=encoder)  # 6,000 bytes each as RGB
-    assert encoder.batches == [2, 2, 1]
+    large = np.zeros((5, 40, 50), dtype=np.uint8)  # 6,000 bytes each as RGB
+    opened = items.open_items(large, captions=None, beside=False, only_matching=False)
+    run = Run(opened, items.Encoders(encoder, None), batch=64, skip_bad=False, batch_bytes=10_000)
+    assert run.encode(range(5), lambda batches: [batch.places for batch in batches])[0] == [[0, 1], [2, 3], [4]]
 
 
 def test_images_in_another_reading_order_keep_their_rows(tmp_path):
@@ -199,7 +200,7 @@ def test_captions_alone_give_a_table_of_texts(captioned):
     assert "images" not in table.meta
 
 
-@pytest.mark.parametrize("suffix", [*_TABLES, ".txt"])
+@pytest.mark.parametrize("suffix", [*READERS, ".txt"])
 def test_every_file_of_captions_is_a_source(suffix):
     assert suffix in items._CAPTIONS
 
@@ -372,7 +373,7 @@ def test_unknown_names_sizes_devices_and_batch_sizes_say_what_there_is():
         load_encoder("pixel")
     with pytest.raises(InputError, match=r"there is no encoder 'zzz'; there are bundled, .* Installed.* pixels"):
         encode(array, encoder="zzz")
-    with pytest.raises(InputError, match=r"batch_size is 0; it must be at least 1"):
+    with pytest.raises(InputError, match=r"batch_size is 0; it must be a whole number of at least 1"):
         encode(array, encoder="pixels", batch_size=0)
     with pytest.raises(InputError, match=r"device 'abacus' cannot be used here \(.+\); use 'cpu', or 'cuda' on a GPU"):
         load_encoder("bundled", device="abacus")

@@ -67,6 +67,13 @@ def test_linked_folders_are_followed_unless_they_lead_back(tmp_path):
     assert files_of(tmp_path / "folder").names == ["a.txt", "x/b.txt"]
 
 
+def test_linked_folders_that_lead_to_each_other_end(tmp_path):
+    write_files(tmp_path / "folder", {"a/1.txt": b"", "b/2.txt": b""})
+    os.symlink(tmp_path / "folder" / "b", tmp_path / "folder" / "a" / "b")
+    os.symlink(tmp_path / "folder" / "a", tmp_path / "folder" / "b" / "a")
+    assert files_of(tmp_path / "folder").names == ["a/1.txt", "a/b/2.txt", "b/2.txt", "b/a/1.txt"]
+
+
 @pytest.mark.parametrize("compression", ["", "gz", "bz2", "xz"])
 def test_the_compression_of_a_tar_is_seen_in_its_bytes(tmp_path, compression):
     with tarfile.open(tmp_path / "a.tar", f"w:{compression}") as archive:

@@ -24,6 +24,8 @@ def write(path):
     names, rows = list(COLUMNS), list(zip(*COLUMNS.values(), strict=True))
     if path.suffix == ".parquet":
         pq.write_table(pa.table(COLUMNS), path)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
     elif path.suffix == ".jsonl":
         lines = (json.dumps(dict(zip(names, row, strict=True))) for row in rows)
         path.write_text("\n".join([*lines, "", ""]), encoding="utf-8")
@@ -38,7 +40,7 @@ def write(path):
     return path
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".json", ".parquet"])
 def test_all_formats_hold_the_same(tmp_path, suffix):
     table = read_own_table(write(tmp_path / f"table{suffix}"), human=["ann", "bob"], group="image")
     np.testing.assert_array_equal(table.human, [[1, 2], [2, np.nan], [4, 4], [3, 5]])
@@ -47,6 +49,29 @@ def test_all_formats_hold_the_same(tmp_path, suffix):
         "length": COLUMNS["length"],
     }
     assert table.groups == COLUMNS["image"]
+
+
+def test_blank_lines_are_no_rows_and_semicolons_may_separate(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("\nx; mid\n\n1;2\n\n2;4\n\n")
+    table = read_own_table(path, human=["x"])
+    assert (table.human.tolist(), table.scores["mid"].tolist()) == ([[1], [2]], [2, 4])
+
+
+def test_shards_of_parquet_are_one_table(tmp_path):
+    (tmp_path / "a.parquet").mkdir()
+    for i in range(2):
+        pq.write_table(pa.table({"x": [i], "mid": [0.5 - i]}), tmp_path / "a.parquet" / f"part-{i}.parquet")
+    assert read_own_table(tmp_path / "a.parquet", human=["x"]).scores["mid"].tolist() == [0.5, -0.5]
+
+
+def test_numbers_beyond_floats_are_none(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"x": 1, "mid": 1' + "0" * 400 + '}\n{"x": 2, "mid": 2}')
+    with pytest.raises(
+        InputError, match=r"no column of numbers beside x.*column 'mid' .* 1 of its 2 rows hold no numb"
+    ):
+        read_own_table(path, human=["x"])
 
 
 def test_columns_that_are_asked_for(tmp_path):
@@ -113,15 +138,15 @@ def test_columns_that_are_not_there_or_no_numbers(tmp_path, options, match):
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
-        ("a.txt", b"", r"a.txt has the suffix '.txt'; a table of ratings is one of .csv, .tsv, .jsonl, .parquet"),
-        ("a.csv", b"", r"a.csv is empty; its first line must name the columns"),
-        ("a.csv", b"x,y\n1,2\n3\n", r"line 3, has 1 cells; the first line names 2 columns"),
+        ("a.txt", b"", r"a.txt has the suffix '.txt'; a table of ratings is one of .csv, .tsv, .parquet, .json"),
+        ("a.csv", b"", r"a.csv cannot be read: it is empty; its first line must name the columns"),
+        ("a.csv", b"x,y\n1,2\n3\n", r"1 of 2 rows have .* than the header, which has 2 \(first: line 3, with 1\)"),
         ("a.csv", b"x,x\n1,2\n", r"two columns of one name; its columns are x, x"),
-        ("a.csv", b'x,y\n"1,2\n', r"line 2, cannot be read: unexpected end of data"),
+        ("a.csv", b'x,y\n"1,2\n', r"line 2 cannot be read: unexpected end of data"),
         ("a.csv", b"x,y\n1,\xe9\n", r"a.csv cannot be read: it is not UTF-8: line 2 has the byte 0xe9"),
-        ("a.jsonl", b'{"x": 1}\n[1]\n', r"line 2, is not a JSON object; write one a line"),
-        ("a.jsonl", b'{"x": 1}\n\n{"x": \n', r"line 3, is not a JSON object"),
-        ("a.parquet", b"PAR1", r"a.parquet cannot be read as a .parquet file \("),
+        ("a.jsonl", b'{"x": 1}\n[1]\n', r"line 2 is \[1\] of type list; it must be an object"),
+        ("a.jsonl", b'{"x": 1}\n\n{"x": \n', r"line 3 is not JSON \(Expecting value"),
+        ("a.parquet", b"PAR1", r"a.parquet cannot be read: it is cut short or not a .parquet file \("),
         ("a.csv", b"x,y\n1,true\n", r"no column of numbers beside x; add one for each metric\.$"),
         ("a.csv", b"x,y\n1,2\n2,nan\n", r"beside x; add .* \(column 'y' .* 1 of its 2 rows hold no number, .* row 1 "),
     ],

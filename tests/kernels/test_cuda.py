@@ -5,8 +5,9 @@ import torch
 
 from pointwise.kernels.functions import kme_similarity, wpse_similarity
 from pointwise.training.inputs import Inputs, Pairs
+from pointwise.training.loop import fit
 from pointwise.training.model import DualEncoder, FrozenTokens
-from pointwise.training.train import train
+from pointwise.training.options import Options
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -45,14 +46,12 @@ def test_similarities_and_gradients_equal_those_of_the_cpu(similarity, dtype, to
         torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
-def test_training_comes_to_the_loss_of_the_cpu(tmp_path):
+def test_training_comes_to_the_loss_of_the_cpu():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(64, 3, 6, generator=generator)
     pairs = Pairs(Inputs(x), Inputs(x[:, :2, :4] + 0.1 * torch.randn(64, 2, 4, generator=generator)))
     losses = []
     for device in ("cpu", "cuda"):
         model = DualEncoder(FrozenTokens(width=6), FrozenTokens(width=4), points=2, dim=3, seed=0).to(device)
-        lines = []
-        train(model, pairs, tmp_path / device, steps=20, batch_size=32, progress=lines.append)
-        losses.append(torch.tensor([line["loss"] for line in lines]))
+        losses.append(torch.tensor([line["loss"] for line in fit(model, pairs, Options(steps=20, batch_size=32))]))
     torch.testing.assert_close(losses[1], losses[0], rtol=1e-3, atol=1e-3)

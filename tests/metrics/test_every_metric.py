@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pointwise as pw
+from pointwise.neighbors.passes import SWEEPS
+from pointwise.neighbors.sweep_torch import TorchSweep
 from slow_reference import SLOW
 from strategies import table_pairs
 
@@ -177,8 +179,8 @@ def test_permuting_rows_permutes_samples(baseline):
 
 @pytest.mark.parametrize("width", [32, 64])
 def test_tiles_do_not_matter(width, baseline, monkeypatch):
-    monkeypatch.setattr("pointwise.neighbors.tiles._WIDTH", width)
-    assert_equal(pw.evaluate(*with_texts(), k=(2, 5)).scores, baseline.scores, rtol=1e-12, atol=1e-12)
+    monkeypatch.setitem(SWEEPS, "narrow", TorchSweep(width=width))
+    assert_equal(pw.evaluate(*with_texts(), k=(2, 5), engine="narrow").scores, baseline.scores, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])

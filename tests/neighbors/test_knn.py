@@ -3,28 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from all_pairs import assert_same, brute_force, closeness_and_bounds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pointwise as pw
-from pointwise.neighbors import blocked
-from pointwise.neighbors.tiles import closeness, common_frame, tile
+from pointwise.neighbors.passes import Prepared, across, nearest, within
+from pointwise.neighbors.sweep_torch import TorchSweep
 
 
-def brute_force(queries, reference, k, *, exclude_self=False):
-    """Distances by subtraction, row by row; ties go to the smaller index."""
-    x, y = np.asarray(queries, np.float64), np.asarray(reference, np.float64)
-    distances = np.stack([np.sqrt(((row - y) ** 2).sum(axis=1)) for row in x])
-    if exclude_self:
-        np.fill_diagonal(distances, np.inf)
-    indices = np.argsort(distances, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(distances, indices, axis=1), indices
-
-
-def assert_same(found, expected):
-    distances, indices = expected
-    np.testing.assert_array_equal(found.indices, indices)
-    np.testing.assert_allclose(found.distances, distances, rtol=1e-12, atol=0)
+def tiled(x, width):
+    """A table to be searched in tiles of this width."""
+    return Prepared(torch.as_tensor(x), sweep=TorchSweep(width=width))
 
 
 def clusters(n, d, *, spread, offset, count=1, seed=0):
@@ -91,27 +81,26 @@ def test_does_not_depend_on_the_size_of_tiles(width, d):
     x = torch.from_numpy(rng.normal(size=(230, d)).astype(np.float32))
     y = torch.from_numpy(rng.normal(size=(170, d)).astype(np.float32))
     for found, expected in (
-        (blocked.within(x, 15, width=width), brute_force(x, x, 15, exclude_self=True)),
-        (blocked.nearest(x, y, 15, width=width), brute_force(x, y, 15)),
+        (within(tiled(x, width), 15), brute_force(x, x, 15, exclude_self=True)),
+        (nearest(tiled(x, width), tiled(y, width), 15), brute_force(x, y, 15)),
     ):
         np.testing.assert_array_equal(found[1], expected[1])
         np.testing.assert_allclose(found[0], expected[0], rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("width", [32, 96, None])
+@pytest.mark.parametrize("width", [32, 96, 1536])
 @pytest.mark.parametrize("d", [2, 100])
 def test_counts_of_balls_equal_brute_force(width, d):
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(150, d)), rng.normal(size=(130, d)) * 0.8
     radii_x = brute_force(x, x, 9, exclude_self=True)[0][:, [0, 4, 8]]
     radii_y = brute_force(y, y, 9, exclude_self=True)[0][:, [0, 4, 8]]
-    crossing = blocked.across(
-        torch.from_numpy(x),
-        torch.from_numpy(y),
+    crossing = across(
+        tiled(x, width),
+        tiled(y, width),
         3,
         radii_x=torch.from_numpy(radii_x),
         radii_y=torch.from_numpy(radii_y),
-        width=width,
     )
     distances = np.sqrt(((x[:, None] - y[None]) ** 2).sum(axis=2))
     np.testing.assert_array_equal(crossing.y_in_balls_of_x, (distances[:, :, None] <= radii_x[:, None]).sum(axis=0))
@@ -123,7 +112,7 @@ def test_balls_that_hold_everything_and_nothing():
     x, y = torch.from_numpy(rng.normal(size=(90, 3))), torch.from_numpy(rng.normal(size=(80, 3)))
     wide = torch.full((90, 1), 100.0, dtype=torch.float64)
     none = torch.zeros(80, 1, dtype=torch.float64)
-    crossing = blocked.across(x, y, 1, radii_x=wide, radii_y=none)
+    crossing = across(Prepared(x), Prepared(y), 1, radii_x=wide, radii_y=none)
     assert crossing.y_in_balls_of_x.unique().tolist() == [90]
     assert crossing.x_in_balls_of_y.unique().tolist() == [0]
 
@@ -132,8 +121,9 @@ def test_points_on_the_edge_of_a_ball_are_inside():
     """Copies of rows lie at exactly the radius that the row's own neighbour set: a closed ball holds them."""
     rng = np.random.default_rng(5)
     x = torch.from_numpy(rng.normal(size=(100, 90)).astype(np.float32))
-    distances, _ = blocked.within(x, 3)
-    crossing = blocked.across(x, x.clone(), 3, radii_x=distances, radii_y=distances)
+    prepared = Prepared(x)
+    distances, _ = within(prepared, 3)
+    crossing = across(prepared, Prepared(x.clone(), like=prepared), 3, radii_x=distances, radii_y=distances)
     # each ball holds its own centre and its k neighbours, the k-th on its edge
     assert crossing.x_in_balls_of_y.sum(dim=0).tolist() == [100 * 2, 100 * 3, 100 * 4]
     assert crossing.y_in_balls_of_x.sum(dim=0).tolist() == [100 * 2, 100 * 3, 100 * 4]
@@ -181,8 +171,8 @@ def test_low_precision_products_of_the_user_do_not_reach_ours(setting, fused, mo
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert_same(pw.knn(x, x, 5, exclude_self=True), expected)
             assert torch.is_autocast_enabled("cpu")
-        found = closeness_error(x)
-        assert (found[0] <= found[1]).all()
+        close, lowest, highest = closeness_and_bounds(TorchSweep(), x)
+        assert ((lowest <= close) & (close <= highest)).all()
         if setting == "legacy medium":
             assert torch.get_float32_matmul_precision() == "medium"
         if setting == "mkldnn bf16":
@@ -191,21 +181,14 @@ def test_low_precision_products_of_the_user_do_not_reach_ours(setting, fused, mo
         undo()
 
 
-def closeness_error(x):
-    """Error of the closeness of all pairs of rows, and the bound on it."""
-    x = torch.from_numpy(x)
-    tiles = tile(x, common_frame(x))
-    exact, order = map(torch.from_numpy, brute_force(x, x, len(x)))
-    scaled = torch.empty_like(exact).scatter_(1, order, exact) * tiles.frame.scale
-    found = closeness(tiles, 0, tiles, 0)[: len(x), : len(x)].double()
-    return (found + scaled.square() / 2).abs(), tiles.margin(tiles.norms[:, None], scaled)
-
-
 def test_error_of_closeness_stays_within_its_margin():
     """The certificate rests on this bound."""
-    error, margin = closeness_error((np.random.default_rng(8).normal(size=(300, 700)) + 3).astype(np.float32))
-    assert (error <= margin).all()
-    assert float(error.max()) > float(margin.max()) / 1000  # and it is no empty bound
+    x = (np.random.default_rng(8).normal(size=(300, 700)) + 3).astype(np.float32)
+    close, lowest, highest = closeness_and_bounds(TorchSweep(), x)
+    assert (lowest <= close).all()
+    assert (close <= highest).all()
+    error = (close - (lowest + highest) / 2).abs()
+    assert float(error.max()) > float((highest - lowest).max()) / 2000  # and it is no empty bound
 
 
 @pytest.mark.parametrize("far", [1e6, 1e15, 1e22])
@@ -221,7 +204,7 @@ def test_rows_far_out_do_not_drown_the_others(far):
 @pytest.mark.parametrize("scale", [1e155, 1e-150, 1e305])
 def test_squares_that_do_not_fit_are_refused(scale):
     x = np.random.default_rng(10).normal(size=(30, 3)) * scale
-    with pytest.raises(pw.InputError, match=r"the features lie up to .* from their mean.*Rescale them"):
+    with pytest.raises(pw.InputError, match=r"the features lie up to .* Rescale them"):
         pw.knn(x, x, 2, exclude_self=True)
     with pytest.raises(pw.InputError, match="between 1e-140 and 1e"):
         pw.evaluate(x, x * 1.1, metrics=["precision"])
@@ -230,8 +213,8 @@ def test_squares_that_do_not_fit_are_refused(scale):
 def test_rows_in_an_order_where_every_later_tile_is_nearer():
     """The worst order for keeping the best so far: each tile replaces all that was kept."""
     x = np.linspace(1, 2, 500)[:, None] * np.ones((1, 70), dtype=np.float32)
-    found = blocked.nearest(torch.from_numpy(x[-1:] * 1.01), torch.from_numpy(x), 7, width=32)
-    assert found[1][0].tolist() == list(range(499, 492, -1))
+    found = nearest(tiled(x[-1:] * 1.01, 32), tiled(x, 32), 7)
+    assert found.indices[0].tolist() == list(range(499, 492, -1))
 
 
 def test_copies_of_real_rows_lie_on_the_edge_of_balls_in_many_dimensions():
@@ -287,7 +270,7 @@ def test_any_array_comes_in():
         ((np.eye(3), np.eye(3), 2.0), {}, "k is 2.0; it must be a whole number"),
         ((np.eye(3), np.eye(4), 1), {}, "queries has 3 feature columns but reference has 4"),
         ((np.eye(3), np.ones((3, 3)), 1), {"exclude_self": True}, r"\(3, 3\)\) must be the same rows"),
-        ((np.eye(3), np.eye(3), 1), {"engine": "fais"}, "engine is 'fais'; it must be one of 'auto', 'blocked'"),
+        ((np.eye(3), np.eye(3), 1), {"engine": "fais"}, "engine is 'fais'; it must be one of 'auto', 'torch'"),
         ((np.eye(3), np.eye(3), 1), {"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
         ((np.eye(3), np.eye(3), 1), {"device": "abacus"}, "device 'abacus' cannot be used"),
         ((np.eye(3), np.eye(3), 1), {"device": "meta"}, "needs 'cpu' or 'cuda'"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointwise._retrieval import blocks
+from pointwise._retrieval.blocks import Blocks
 from pointwise.errors import InputError
 from pointwise.pmi.calibration import pmi_calibration
 
@@ -167,13 +167,13 @@ def test_large_similarities_do_not_overflow():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
-def test_functions_and_other_arrays_give_the_same(dtype, monkeypatch):
+def test_functions_and_other_arrays_give_the_same(dtype):
     similarity = (3 * torch.randn(40, 40, generator=torch.Generator().manual_seed(0))).to(dtype)
     before = similarity.clone()
     whole = pmi_calibration(similarity)
     assert torch.equal(similarity, before)  # nothing is written into the caller's array
-    monkeypatch.setattr(blocks, "_ENTRIES_AT_ONCE", 40 * 7)
-    for same in (pmi_calibration(similarity.double().numpy()), pmi_calibration(lambda rows: similarity[rows], n=40)):
+    for given in (similarity.double().numpy(), lambda rows: similarity[rows]):
+        same = pmi_calibration(Blocks(given, n=40, entries=40 * 7))
         assert same.to_dict() == pytest.approx(whole.to_dict(), rel=1e-12)
         assert same.rows == pytest.approx(whole.rows, rel=1e-12)
         assert same.columns == pytest.approx(whole.columns, rel=1e-12)

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import pointwise as pw
+from pointwise.pmi.axes import canonical_axes
 from pointwise.synthetic import Circle, CorrelatedGaussians, DiscreteLatent
-from pointwise.training.canonical import canonical_axes
 from pointwise.training.inputs import Inputs
-from pointwise.training.model import DualEncoder, FrozenTokens, save_model
-from pointwise.training.vision import VisionTransformer
+from pointwise.training.model import DualEncoder, FrozenTokens
+from pointwise.training.towers import VisionTransformer
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -216,7 +216,7 @@ def test_it_is_kept_in_a_file(on_circle, tmp_path):
     with pytest.raises(pw.InputError, match=r"holds a model without its constant; .* KmePmi\.calibrated\("):
         pw.KmePmi.load(path)
     for more, missing in [({}, "'pmi'"), ({name: torch.ones(3) for name in ("pmi", "rows", "columns")}, "'constant'")]:
-        save_model(found.model, path, more=more, words={"kme_pmi": {"standard_error": 0.1}})
+        found.model.save(path, more=more, facts={"kme_pmi": {"standard_error": 0.1}})
         with pytest.raises(
             pw.InputError, match=rf"a constant that this version cannot read \(.*{missing}.*\); learn it"
         ):
@@ -249,7 +249,7 @@ def test_what_cannot_be_learned_from_is_refused(x, y, message):
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 0.5, True])
 def test_a_seed_out_of_range_is_refused(seed):
-    with pytest.raises(pw.InputError, match=rf"seed is {seed}; it must be a whole number from 0 to 2\^63 - 1"):
+    with pytest.raises(pw.InputError, match=rf"seed is {seed}; it must be a whole number from 0 to {2**63 - 1}"):
         pw.KmePmi.fit(rows(100), rows(100), seed=seed)
 
 

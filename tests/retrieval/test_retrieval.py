@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from pointwise._retrieval import blocks
+from pointwise._retrieval.blocks import Blocks
 from pointwise._retrieval.ranks import Ranks
 from pointwise._retrieval.retrieval import Direction, retrieval
 from pointwise.errors import InputError
@@ -112,19 +112,20 @@ def test_what_is_the_same_everywhere_does_as_well_as_chance():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_arrays_of_any_kind_and_functions_give_the_same(dtype, monkeypatch):
+def test_arrays_of_any_kind_and_functions_give_the_same(dtype):
     rng = np.random.default_rng(1)
     exact = torch.from_numpy(rng.normal(size=(30, 50)) + 2 * np.eye(30, 50)).to(dtype)
     groups_y = np.concatenate([np.arange(30), rng.integers(30, size=20)])
     whole = retrieval(exact, groups_y=groups_y)
-    monkeypatch.setattr(blocks, "_ENTRIES_AT_ONCE", 350)  # seven rows at a time, the last block is smaller
     asked = []
 
     def some(rows):
         asked.append((rows.start, rows.stop))
         return exact[rows].requires_grad_()
 
-    for same in (retrieval(exact.double().numpy(), groups_y=groups_y), retrieval(some, groups_y=groups_y, n=30)):
+    for similarity in (exact.double().numpy(), some):
+        parts = Blocks(similarity, n=30, entries=350)  # seven rows at a time, the last block is smaller
+        same = retrieval(parts, groups_y=groups_y)
         for way in ("image_to_text", "text_to_image"):
             assert getattr(same, way).ranks.tolist() == getattr(whole, way).ranks.tolist()
     assert asked == [(0, 1), *2 * [(start, min(start + 7, 30)) for start in range(0, 30, 7)]]
@@ -220,6 +221,7 @@ def test_chances_are_hypergeometric(tied, right, ahead):
         (np.zeros((2, 3, 4)), {}, r"similarity has shape \[2, 3, 4\]; it must have two dimensions \[n, b\]"),
         (np.zeros(3), {}, r"similarity has shape \[1\] in rows 0 to 0; it must be \[1, b\] there"),
         (np.zeros((0, 3)), {}, r"similarity has 0 rows; it must have at least one"),
+        (lambda rows: np.eye(3)[rows], {"n": 2.5}, r"n is 2.5; it must be a whole number of at least 1"),
         (np.zeros((3, 0)), {}, r"similarity has shape \[3, 0\]: there is nothing that its rows are similar to"),
         (5, {}, r"similarity has no length \(its type is int\); give an array"),
         (np.zeros((3, 3)), {"n": 4}, r"similarity has 3 rows, but n is 4; leave n out"),
@@ -233,8 +235,8 @@ def test_chances_are_hypergeometric(tied, right, ahead):
         (torch.tensor([[0, torch.inf], [1.0, 0]]), {}, r"similarity has inf in row 0, column 1"),
         (np.eye(2, dtype=complex), {}, r"similarity holds values of type complex128"),
         (np.eye(3), {"ks": []}, r"ks is empty; give at least one number of candidates"),
-        (np.eye(3), {"ks": [1, 0]}, r"ks holds 0; each must be a whole number of at least 1"),
-        (np.eye(3), {"ks": [True]}, r"ks holds True; each must be a whole number"),
+        (np.eye(3), {"ks": [1, 0]}, r"a number in ks is 0; it must be a whole number of at least 1"),
+        (np.eye(3), {"ks": [True]}, r"a number in ks is True; it must be a whole number"),
         (np.eye(3), {"groups_y": [0, 1]}, r"groups_y has 2 values but similarity has 3 columns; give one for each"),
         (np.eye(3), {"groups_x": [0, 1, 1, 2]}, r"groups_x has 4 values but similarity has 3 rows"),
         (
@@ -261,5 +263,5 @@ def test_a_function_that_changes_its_mind_is_found():
 
 
 def test_a_level_outside_of_0_and_1_is_refused():
-    with pytest.raises(InputError, match="level is 95; it must lie strictly between 0 and 1"):
+    with pytest.raises(InputError, match="level is 95; it must be a number above 0 and below 1"):
         retrieval(np.eye(3)).image_to_text.median_rank_interval(95)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointwise._retrieval import blocks
+from pointwise._retrieval.blocks import Blocks
 from pointwise._retrieval.zero_shot import prompt_ensemble, prompts, zero_shot
 from pointwise.errors import InputError
 
@@ -86,11 +86,11 @@ def test_a_prompt_that_is_ruled_out_adds_nothing():
     assert zero_shot(similarity, [0, 1]).predictions.tolist() == [0, 1]  # log(e^1 / 2) > 0 > log(e^0.5 / 2)
 
 
-def test_functions_and_other_arrays_give_the_same(monkeypatch):
+def test_functions_and_other_arrays_give_the_same():
     similarity, labels = scene()
     whole = zero_shot(similarity, labels)
-    monkeypatch.setattr(blocks, "_ENTRIES_AT_ONCE", 18 * 7)
-    for same in (torch.from_numpy(similarity), lambda rows: torch.from_numpy(similarity[rows])):
+    part = Blocks(lambda rows: torch.from_numpy(similarity[rows]), n=40, entries=18 * 7)
+    for same in (torch.from_numpy(similarity), lambda rows: torch.from_numpy(similarity[rows]), part):
         found = zero_shot(same, labels)
         assert found.predictions.tolist() == whole.predictions.tolist()
         assert found.accuracy[1].per_sample.tolist() == whole.accuracy[1].per_sample.tolist()
@@ -100,14 +100,14 @@ def test_functions_and_other_arrays_give_the_same(monkeypatch):
     ("similarity", "labels", "options", "message"),
     [
         (np.eye(3), [0, 1], {}, r"labels has 2 values but similarity has 3 rows; give one for each"),
-        (np.eye(3), 4, {}, r"labels is a int; it must hold one class per sample"),
+        (np.eye(3), 4, {}, r"labels has no length \(its type is int\); give an array"),
         (np.eye(3), [0, 1, 3], {}, r"labels has 3 in row 2; it must be 0 to 2, a position among the classes"),
         (np.eye(2), ["a", "c"], {"classes": ["a", "b"]}, r"row 1; it must be one of the 2 classes \(a, b\)"),
         (np.eye(2), [0, 1], {"classes": ["a", "b"]}, r"labels has 0 in row 0; it must be one of the 2 classes"),
-        (np.eye(2), [0, 1], {"classes": ["a"]}, r"classes has 1 names but similarity has 2 classes; give one for each"),
+        (np.eye(2), [0, 1], {"classes": ["a"]}, r"classes has 1 values but similarity has 2 classes; give one for"),
         (np.eye(2), [0, 1], {"classes": ["a", "a"]}, r"classes has the name 'a' 2 times; names must differ"),
         (np.zeros((2, 2, 2, 2)), [0, 1], {}, r"shape \[2, 2, 2, 2\]; it must be \[n, classes\] or \[n, c"),
-        (np.eye(2), [0, 1], {"ks": [0]}, r"ks holds 0; each must be a whole number of at least 1"),
+        (np.eye(2), [0, 1], {"ks": [0]}, r"a number in ks is 0; it must be a whole number of at least 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_classified_is_refused(similarity, labels, options, message):

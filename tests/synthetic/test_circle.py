@@ -93,9 +93,9 @@ def test_single_precision_is_taken():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((-1.0, 1.0), "kappa_x is -1; it must be from 0 to 1e\\+06"),
-        ((1.0, math.inf), "kappa_y is inf; it must be from 0 to 1e\\+06"),
-        ((math.nan, 1.0), "kappa_x is nan; it must be from 0"),
+        ((-1.0, 1.0), r"kappa_x is -1\.0; it must be a number of at least 0 and at most 1e\+06\."),
+        ((1.0, math.inf), r"kappa_y is inf; it must be a number of at least 0 and at most 1e\+06\."),
+        ((math.nan, 1.0), "kappa_x is nan; it must be a number"),
         (("1", 1.0), "kappa_x is '1'; it must be a number"),
     ],
 )
@@ -105,7 +105,7 @@ def test_kappas_that_are_none(arguments, message):
 
 
 def test_noise_columns_that_are_none():
-    with pytest.raises(InputError, match="noise_columns is -1; it must be at least 0"):
+    with pytest.raises(InputError, match="noise_columns is -1; it must be a whole number of at least 0"):
         Circle(1.0, 1.0, noise_columns=-1)
 
 

@@ -65,11 +65,11 @@ def test_nothing_may_be_drawn(law):
 @pytest.mark.parametrize(
     ("n", "seed", "message"),
     [
-        (-1, 0, "n is -1; it must be at least 0"),
-        (2.0, 0, r"n is 2\.0; it must be an integer"),
-        (True, 0, "n is True; it must be an integer"),
-        (1, -5, "seed is -5; it must be at least 0"),
-        (1, None, "seed is None; it must be an integer"),
+        (-1, 0, "n is -1; it must be a whole number of at least 0"),
+        (2.0, 0, r"n is 2\.0; it must be a whole number"),
+        (True, 0, "n is True; it must be a whole number"),
+        (1, -5, "seed is -5; it must be a whole number of at least 0"),
+        (1, None, "seed is None; it must be a whole number"),
     ],
 )
 def test_what_cannot_be_drawn(law, n, seed, message):

@@ -161,6 +161,11 @@ def test_fingerprint_tells_features_and_nothing_else():
     assert len({FeatureTable(x).fingerprint() for x in [X, *others]}) == 8
 
 
+def test_fingerprint_is_computed_once():
+    t = FeatureTable(X)
+    assert t.fingerprint() is t.fingerprint()
+
+
 def test_concat_rows_and_meta():
     t = table()
     assert rows_of(concat([t[:2], t[3:], t[:0]])) == [0, 1, 3]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -15,15 +12,14 @@ import torch
 from PIL import Image
 
 from pointwise.encoding.items import open_items
-from pointwise.encoding.lock import alone_in
 from pointwise.errors import InputError
-from pointwise.tokens import make_tokens as module
-from pointwise.tokens.sources import stored_pairs, token_pairs
-from pointwise.tokens.token_file import INDEX, load_tokens
+from pointwise.resumable.parts import LOCK, held
+from pointwise.tokens.make_tokens import make_tokens
+from pointwise.tokens.sources import Source, stored_pairs, token_pairs
+from pointwise.tokens.token_file import INDEX, KIND, load_tokens
 from pointwise.tokens.tokens import encode_tokens
 
 COUNT, ROWS = 14, 4
-KILLED_ROWS = 5  # three parts, of which each is killed at each step
 PARTS = -(-COUNT // ROWS)
 
 
@@ -63,11 +59,6 @@ class Words:
         return tokens, torch.arange(max(counts)) < torch.tensor(counts)[:, None]
 
 
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
-    monkeypatch.setattr(module, "PART_ROWS", ROWS)
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Pictures of grey levels 0 to 13 with captions of one to five words; tests work in the folder above."""
@@ -90,9 +81,12 @@ def items_of(source="pictures"):
     return open_items(source, captions=captions, beside=True, only_matching=False)
 
 
-def run(path, image=None, *, source="pictures", say=None):
-    said = [] if say is None else say
-    return token_pairs(items_of(source), Path(path), image or Levels(), Words(), say=said.append, progress=nothing)
+def run(path, image=None, *, source="pictures", say=None, resume=False):
+    """The tokens of pictures in a folder, made in small parts; and what is said goes into a list."""
+    options = {"resume": resume, "say": [].append if say is None else say.append, "progress": nothing}
+    make_tokens(Path(path), items_of(source), image or Levels(), Words(), **options, part_rows=ROWS)
+    kept = load_tokens(path)
+    return Source(kept.pairs, dict(kept.meta))
 
 
 def nothing(*_):
@@ -100,7 +94,7 @@ def nothing(*_):
 
 
 def contents(path):
-    return {name: (path / name).read_bytes() for name in sorted(os.listdir(path)) if name != "lock"}
+    return {name: (path / name).read_bytes() for name in sorted(os.listdir(path)) if name != LOCK}
 
 
 def whole(items):
@@ -127,13 +121,13 @@ def test_they_are_those_of_one_call_in_memory(folder):
     kept = load_tokens("tokens")
     assert kept.ids == [f"{i:02}.png" for i in range(COUNT)]
     assert kept.captions == list(items_of().captions)
-    assert said == ["2 of 14 captions are longer than the 4 tokens that words reads, and were cut."]
+    assert said == ["2 of 14 captions are longer than the 4 tokens that words reads, and were cut to these."]
     assert source.meta["captions_truncated"] == 2
     assert source.meta["image_encoder_meta"] == {"weights_sha256": "a"}
     assert sorted(os.listdir("tokens")) == sorted(
-        [INDEX, "lock", "manifest.json", *(name for name in os.listdir("tokens") if name.endswith(".safetensors"))]
+        [INDEX, LOCK, *(name for name in os.listdir("tokens") if name.endswith(".safetensors"))]
     )
-    assert len(os.listdir("tokens")) == PARTS + 3
+    assert len(os.listdir("tokens")) == PARTS + 2
     again = stored_pairs("tokens")
     assert again.pairs.sha256() == source.pairs.sha256()
     assert again.meta == source.meta
@@ -180,7 +174,7 @@ def test_what_has_changed_since_is_encoded_again_and_what_is_damaged(folder):
     other = Levels(weights="b")
     run("tokens", other)
     assert len(other.seen) == COUNT
-    assert len(os.listdir("tokens")) == PARTS + 3
+    assert len(os.listdir("tokens")) == PARTS + 2
     damaged, gone = sorted(name for name in os.listdir("tokens") if name.endswith(".safetensors"))[:2]
     with open(f"tokens/{damaged}", "r+b") as file:
         file.truncate(300)
@@ -218,7 +212,7 @@ def test_an_encoder_without_tokens_has_one_for_each_item(folder):
 
 def test_another_process_at_the_same_folder_is_refused(folder):
     run("tokens", Levels(weights="old"))
-    with alone_in(folder / "tokens"):
+    with held(folder / "tokens", kind=KIND, purpose="tokens are", path="tokens", also=[INDEX]):
         with pytest.raises(InputError, match="another process is writing tokens right now"):
             run("tokens")
         assert run("tokens", Levels(weights="old")).pairs.n == COUNT  # which only reads
@@ -236,7 +230,8 @@ def test_what_is_there_and_no_folder_of_tokens_is_left_alone(folder):
     (folder / "web").mkdir()
     (folder / "web" / "manifest.json").write_text('{"name": "another program\'s"}')
     with pytest.raises(
-        InputError, match=r"web is .* there but holds something else; move it away, or give another name"
+        InputError,
+        match=r"web is where tokens are kept, .* but manifest\.json is in it; move that away, or give",
     ):
         run("web")
     assert "another program" in (folder / "web" / "manifest.json").read_text()
@@ -256,16 +251,15 @@ def test_a_training_that_is_resumed_with_other_pairs_leaves_the_tokens_as_they_a
     run("tokens")
     before = contents(folder / "tokens")
     other = Levels(weights="b")
-    options = {"resume": True, "say": nothing, "progress": nothing}
     with pytest.raises(
         InputError, match=r"the tokens in tokens are of other pictures, captions or encoders than these"
     ):
-        token_pairs(items_of(), Path("tokens"), other, Words(), **options)
+        run("tokens", other, resume=True)
     assert other.seen == []
     assert contents(folder / "tokens") == before
-    token_pairs(items_of(), Path("tokens"), Levels(), Words(), **options)
+    run("tokens", resume=True)
     os.remove("tokens/tokens.json")  # as of a run that was killed while it made them
-    token_pairs(items_of(), Path("tokens"), Levels(), Words(), **options)
+    run("tokens", resume=True)
     assert contents(folder / "tokens") == before
 
 
@@ -274,109 +268,3 @@ def test_captions_are_needed(folder):
     with pytest.raises(InputError, match="pictures has no captions; give a file of them: --captions FILE"):
         token_pairs(items, Path("tokens"), Levels(), Words(), say=nothing, progress=nothing)
     assert not os.path.exists("tokens")
-
-
-# ---- memory
-
-MEMORY = """
-import resource
-from pathlib import Path
-import numpy as np
-import torch
-import test_make_tokens as tests
-from pointwise.items.images import open_images
-from pointwise.encoding.items import Items
-
-torch.set_num_threads(1)
-
-class Wide(tests.Levels):
-    def encode_tokens(self, images):
-        return torch.ones(len(images), 128, 512), None
-
-def made(count, path):
-    images = open_images(np.zeros((count, 2, 2, 3), dtype=np.uint8))
-    ids, words = np.arange(count), ["word"] * count
-    items = Items("black", ids=ids, images=images, rows=range(count), captions=words, order=range(count))
-    tests.token_pairs(items, Path(path), Wide(), tests.Words(), say=tests.nothing, progress=tests.nothing)
-
-tests.module.PART_ROWS = 32
-made(32, "few")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-made(512, "many")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB on Linux")
-def test_making_needs_less_memory_than_the_tokens(folder):
-    """Of 67 MB of tokens in 16 parts; memory grows by what freed parts leave behind."""
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
-    command = [sys.executable, "-c", MEMORY]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    assert sum(os.path.getsize(f"many/{name}") for name in os.listdir("many")) > 67e6
-    assert int(done.stdout) * 1024 < 30e6
-
-
-# ---- kills
-
-KILL = """
-import os, signal, sys
-from pathlib import Path
-import torch, safetensors.torch
-torch.set_num_threads(1)  # what is forked has no other threads
-import test_make_tokens as tests
-
-tests.module.PART_ROWS = tests.KILLED_ROWS
-tests.items_of().digest(0, skip_bad=False)
-
-def kill_at(number):
-    done = 0
-
-    def hook(event, arguments):
-        nonlocal done
-        written = event == "open" and isinstance(arguments[1], str) and arguments[1][0] in "xw"
-        if written or event in ("os.mkdir", "os.remove", "os.rename", "os.rmdir"):
-            done += 1
-            if done == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
-
-for line in sys.stdin:
-    path, number = line.split()
-    child = os.fork()
-    if child == 0:
-        kill_at(int(number))
-        tests.run(path)
-        os._exit(0)
-    print(os.waitpid(child, 0)[1], flush=True)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-def test_killed_as_it_opens_moves_or_removes_any_file_it_ends_with_the_same_bytes(folder, monkeypatch):
-    monkeypatch.setattr(module, "PART_ROWS", KILLED_ROWS)
-    run("whole")
-    expected = contents(folder / "whole")
-    command = [sys.executable, "-c", KILL]
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env=environment, **pipes) as process:
-
-        def status(path, number):
-            process.stdin.write(f"{path} {number}\n")
-            process.stdin.flush()
-            return int(process.stdout.readline())
-
-        for moment in range(1, 100):
-            path = folder / f"tokens{moment}"
-            if status(path.name, moment) == 0:  # it was done before
-                break
-            assert status(path.name, moment + 5) in (0, signal.SIGKILL)  # once more on the way
-            for name in os.listdir(path) if path.exists() else []:
-                if name.endswith(".part.safetensors"):
-                    assert (path / name).read_bytes() == expected[name]
-            assert status(path.name, 0) == 0
-            assert contents(path) == expected
-        assert 3 * -(-COUNT // KILLED_ROWS) < moment < 99
-        process.stdin.close()

@@ -98,8 +98,8 @@ def test_bytes_are_utf8():
 @pytest.mark.parametrize(
     ("name", "context", "message"),
     [
-        ("words", 77, "there is no tokenizer 'words'; there are clip, bytes"),
-        ("bytes", 2, "context is 2; a text needs at least 3 tokens"),
+        ("words", 77, "tokenizer is 'words'; it must be one of 'clip', 'bytes'"),
+        ("bytes", 2, "context is 2; it must be a whole number of at least 3"),
     ],
 )
 def test_what_a_tokenizer_cannot_be_is_said(name, context, message):

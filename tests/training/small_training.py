@@ -2,11 +2,18 @@
 
 import json
 
+from pointwise.training.folder import run
 from pointwise.training.model import DualEncoder, FrozenTokens
+from pointwise.training.options import Options
 
 
 def model(**options):
     return DualEncoder(FrozenTokens(width=6), FrozenTokens(width=5), **{"points": 2, "dim": 4, "seed": 1, **options})
+
+
+def train(model, pairs, folder, *, held_out=None, resume=False, progress=None, **options):
+    """The run of a training in a folder, with its options one by one."""
+    return run(folder, model, pairs, Options(**options), held_out=held_out, resume=resume, progress=progress)
 
 
 def lines(folder):

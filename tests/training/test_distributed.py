@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -12,12 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_training import lines, train
 
 from pointwise.training.inputs import Inputs, Pairs
 from pointwise.training.model import DualEncoder, FrozenTokens
-from pointwise.training.text import TextTransformer
-from pointwise.training.train import train
-from pointwise.training.vision import VisionTransformer
+from pointwise.training.towers import TextTransformer, VisionTransformer
 
 WORKER = Path(__file__)
 
@@ -32,10 +30,6 @@ def correlated():
     mask = torch.ones(32, 2, dtype=torch.bool)
     mask[::3, 1] = False
     return Pairs(Inputs(images), Inputs(texts, mask))
-
-
-def log(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 def model(similarity, points):
@@ -147,7 +141,7 @@ def test_a_training_ends_where_that_of_one_process_ends(two, tmp_path):
 
 def test_held_out_pairs_are_measured_once_for_all(two, tmp_path):
     train(model("kme", 2), TRAINED, tmp_path / "held-out", **STEPS, **MEASURED)
-    got, want = (log(folder / "held-out") for folder in (two, tmp_path))
+    got, want = (lines(folder / "held-out") for folder in (two, tmp_path))
     assert [line["step"] for line in got] == list(range(7))
     for line, of_one in zip(got, want, strict=True):
         assert ("held_out_loss" in line) == (line["step"] in (0, 2, 4, 6))
@@ -162,7 +156,7 @@ def test_crops_are_those_of_one_process(two, tmp_path):
     train(from_scratch(), pictures(), tmp_path / "crops", **STEPS, crop=0.5)
     train(from_scratch(), pictures(), tmp_path / "whole", **STEPS)
     got, want, whole = (
-        [line["loss"] for line in log(folder)] for folder in (two / "crops", tmp_path / "crops", tmp_path / "whole")
+        [line["loss"] for line in lines(folder)] for folder in (two / "crops", tmp_path / "crops", tmp_path / "whole")
     )
     assert got == pytest.approx(want, abs=1e-4)
     assert got != pytest.approx(whole, abs=1e-2)

@@ -161,8 +161,8 @@ def test_half_precision_and_autocast_do_not_reach_the_points(draw):
     [
         ({"points": 0}, r"points is 0; it must be a number of at least 1, or 'all'"),
         ({"points": "8"}, r"points is '8'; it must be a number"),
-        ({"dim": 0}, r"dim is 0; a point needs at least 1 dimension"),
-        ({"similarity": "cosine"}, r"similarity is 'cosine'; it must be one of kme, wpse, clip"),
+        ({"dim": 0}, r"dim is 0; it must be a whole number of at least 1"),
+        ({"similarity": "cosine"}, r"similarity is 'cosine'; it must be one of 'kme', 'wpse', 'clip'"),
     ],
 )
 def test_what_a_head_cannot_be_is_said(options, message):

@@ -6,17 +6,15 @@ import math
 
 import pytest
 import torch
-from small_training import Stop, lines, model, stop_at
+from small_training import Stop, lines, model, stop_at, train
 
 from pointwise.errors import InputError
 from pointwise.kernels.losses import info_nce
-from pointwise.training import held_out as module
-from pointwise.training.held_out import held_out_loss
-from pointwise.training.inputs import Inputs, Pairs, SomePairs
+from pointwise.training.held_out import batch_of, held_out_loss
+from pointwise.training.inputs import Inputs, Pairs
+from pointwise.training.loop import Diverged
 from pointwise.training.model import DualEncoder, FrozenTokens, load_model
-from pointwise.training.text import TextTransformer
-from pointwise.training.train import Diverged, train
-from pointwise.training.vision import VisionTransformer
+from pointwise.training.towers import TextTransformer, VisionTransformer
 
 OPTIONS = {"steps": 20, "batch_size": 16, "learning_rate": 0.1, "warmup": 2, "checkpoint_every": 7, "seed": 3}
 EVERY = {"held_out_every": 3}
@@ -38,7 +36,7 @@ def noisy(n=60, seed=0):
 
 
 ALL = noisy()
-TRAINED, OUT = (SomePairs(ALL, places) for places in (torch.arange(40), torch.arange(40, 60)))
+TRAINED, OUT = (ALL.some(places) for places in (torch.arange(40), torch.arange(40, 60)))
 
 
 def plain_loss(model, pairs):
@@ -52,26 +50,24 @@ def plain_loss(model, pairs):
 @pytest.mark.parametrize("similarity", ["kme", "wpse", "clip"])
 @pytest.mark.parametrize("points", [2, "all"])
 @pytest.mark.parametrize("at_once", [1, 70, 1 << 22])
-def test_it_is_that_of_the_whole_set_as_one_batch(at_once, points, similarity, monkeypatch):
-    monkeypatch.setattr(module, "_ENTRIES_AT_ONCE", at_once)  # rows of S: 1, 3, all
+def test_it_is_that_of_the_whole_set_as_one_batch(at_once, points, similarity):
     one, pairs = model(similarity=similarity, points=points), noisy(23)
     want = plain_loss(one, pairs)
     for micro_batch in (4, 100):
-        assert held_out_loss(one, pairs, micro_batch=micro_batch, bfloat16=False) == pytest.approx(want, abs=1e-6)
+        found = held_out_loss(one, pairs, micro_batch=micro_batch, entries=at_once)  # rows of S: 1, 3, all
+        assert found == pytest.approx(want, abs=1e-6)
     assert one.training
 
 
-def test_a_set_that_is_too_large_for_one_batch_is_cut_into_equal_ones(monkeypatch):
-    monkeypatch.setattr(module, "LARGEST_BATCH", 8)
+def test_a_set_that_is_too_large_for_one_batch_is_cut_into_equal_ones():
     one, pairs = model(), noisy(23)  # 7, 7, 7, and two are left out
     drawn = torch.randperm(23, generator=torch.Generator().manual_seed(0))
     parts = [plain_loss(one, pairs.rows(drawn[start : start + 7])) for start in (0, 7, 14)]
-    assert held_out_loss(one, pairs, micro_batch=5, bfloat16=False) == pytest.approx(sum(parts) / 3, abs=1e-6)
-    assert module.batch_of(23) == 7
+    assert held_out_loss(one, pairs, micro_batch=5, largest_batch=8) == pytest.approx(sum(parts) / 3, abs=1e-6)
+    assert batch_of(23, largest=8) == 7
 
 
-def test_pairs_that_stand_in_a_folder_by_their_kind_are_not_contrasted_with_their_kind_alone(monkeypatch):
-    monkeypatch.setattr(module, "LARGEST_BATCH", 8)
+def test_pairs_that_stand_in_a_folder_by_their_kind_are_not_contrasted_with_their_kind_alone():
     generator = torch.Generator().manual_seed(0)
     kinds = torch.randn(8, 6, generator=generator).repeat_interleave(8, dim=0)
     x = (3 * kinds + 0.5 * torch.randn(64, 6, generator=generator))[:, None]
@@ -83,7 +79,7 @@ def test_pairs_that_stand_in_a_folder_by_their_kind_are_not_contrasted_with_thei
         sum(plain_loss(one, pairs.rows(some)) for some in torch.randperm(64, generator=generator).split(8)) / 8
         for _ in range(20)
     ]
-    loss = held_out_loss(one, pairs, micro_batch=8, bfloat16=False)
+    loss = held_out_loss(one, pairs, micro_batch=8, largest_batch=8)
     assert min(of_any) < loss < max(of_any) < of_a_kind / 2
 
 
@@ -207,8 +203,8 @@ def test_a_run_goes_on_with_the_same_held_out_pairs_alone(tmp_path):
 @pytest.mark.parametrize(
     ("held_out", "every", "message"),
     [
-        (OUT, 0, "held_out_every is 0; it must be at least 1"),
-        (SomePairs(ALL, torch.tensor([50])), 3, "there are 1 held-out pairs; there must be at least 2"),
+        (OUT, 0, "held_out_every is 0; it must be a whole number of at least 1"),
+        (ALL.some(torch.tensor([50])), 3, "there are 1 held-out pairs; there must be at least 2"),
         (Pairs(ALL.images, ALL.texts.rows(slice(59))), 3, "there are 60 images and 59 texts"),
         (
             Pairs(Inputs(ALL.images.x[:, :, :4]), ALL.texts),

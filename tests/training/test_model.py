@@ -14,8 +14,7 @@ from pointwise.tokens.tokenizer import Tokenizer
 from pointwise.tokens.tokens import image_inputs, text_inputs
 from pointwise.training.inputs import Inputs
 from pointwise.training.model import DualEncoder, FrozenTokens
-from pointwise.training.text import TextTransformer
-from pointwise.training.vision import VisionTransformer
+from pointwise.training.towers import TextTransformer, VisionTransformer
 
 
 @pytest.fixture
@@ -94,7 +93,9 @@ def test_a_file_that_holds_no_model_is_refused(tmp_path):
     from safetensors.torch import save_file
 
     path = tmp_path / "model.safetensors"
-    with pytest.raises(InputError, match=r"model.safetensors cannot be read as a model \(.*\); train it again"):
+    with pytest.raises(
+        InputError, match=r"model.safetensors cannot be read as a model of pairs \(.*\); make and save it again"
+    ):
         DualEncoder.load(path)
     path.write_bytes(b"nothing")
     with pytest.raises(InputError, match="cannot be read as a model"):

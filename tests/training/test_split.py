@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from pointwise.errors import InputError
-from pointwise.training.inputs import Inputs, Pairs, SomePairs
-from pointwise.training.split import count_copies, keys_of, room_for, split
+from pointwise.training.inputs import Inputs, Pairs
+from pointwise.training.split import count_copies, groups_of, keys_of, room_for, split
 
 KEYS = st.integers(10, 40).flatmap(
     lambda n: st.tuples(*(st.lists(st.integers(0, 30).map(str), min_size=n, max_size=n) for _ in range(2)))
@@ -36,14 +37,14 @@ def groups_by_search(columns):
 def test_no_key_is_on_both_sides(columns, share, seed):
     n = len(columns[0])
     try:
-        found = split(columns, share, seed=seed)
+        training, held_out = split(groups_of(columns), share, seed=seed)
     except InputError:  # there is no room for two; hypothesis fails where that is all it finds
         reject()
-    assert sorted([*found.training.tolist(), *found.held_out.tolist()]) == list(range(n))
-    assert 2 <= len(found.held_out) <= share * n
+    assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(n))
+    assert 2 <= len(held_out) <= share * n
     for column in columns:
-        assert not {column[i] for i in found.training} & {column[i] for i in found.held_out}
-    assert found.groups == groups_by_search(columns)
+        assert not {column[i] for i in training} & {column[i] for i in held_out}
+    assert groups_of(columns).max() + 1 == groups_by_search(columns)
 
 
 def test_a_single_column_is_known_however_it_lies_in_memory():
@@ -56,35 +57,44 @@ def test_a_single_column_is_known_however_it_lies_in_memory():
 
 
 def test_without_copies_the_share_is_filled_and_the_seed_draws():
-    keys = [[str(i) for i in range(100)]]
-    sides = [set(split(keys, 0.1, seed=seed).held_out.tolist()) for seed in range(4)]
+    groups = np.arange(100)
+    sides = [set(split(groups, 0.1, seed=seed)[1].tolist()) for seed in range(4)]
     assert all(len(side) == 10 for side in sides)
-    assert split(keys, 0.1, seed=2).held_out.tolist() == sorted(sides[2])
+    assert split(groups, 0.1, seed=2)[1].tolist() == sorted(sides[2])
     assert all(a != b for a, b in itertools.combinations(sides, 2))
 
 
 def test_a_share_that_is_a_whole_number_of_pairs_has_room_for_all_of_them():
     for percent in range(1, 100):  # of which 29 / 100 * 100 is 28.999999999999996
         assert room_for(percent / 100, 100) == percent
-    assert len(split([[str(i) for i in range(100)]], 0.29).held_out) == 29
+    assert len(split(np.arange(100), 0.29)[1]) == 29
 
 
 def test_a_group_that_is_too_large_is_passed_over():
-    keys = [["one"] * 90 + [f"{i}" for i in range(10)]]
-    assert split(keys, 0.1, seed=0).held_out.tolist() == list(range(90, 100))
+    groups = groups_of([["one"] * 90 + [f"{i}" for i in range(10)]])
+    assert split(groups, 0.1, seed=0)[1].tolist() == list(range(90, 100))
+
+
+def test_several_shares_are_each_of_all_pairs():
+    groups = np.arange(60) // 2
+    parts = split(groups, 0.2, 0.3, seed=1)
+    assert [len(part) for part in parts] == [30, 12, 18]
+    assert sorted(torch.cat(parts).tolist()) == list(range(60))
+    assert len({(i, group) for i, part in enumerate(parts) for group in groups[part].tolist()}) == 30
+    assert torch.equal(parts[1], split(groups, 0.2, seed=1)[1])
 
 
 def test_what_cannot_be_held_out_is_refused():
     with pytest.raises(InputError, match=r"the share to hold out is 1; it must be above 0 and below 1"):
-        split([["a", "b"]], 1.0)
+        split(np.arange(2), 1.0)
     with pytest.raises(
         InputError,
         match=r"a share of 0.3 of 20 pairs has room for 6, and must hold at least 2, with all .* these are 2 groups, "
         r"of which the smallest has 10\. Give a larger share, or a path to other pairs",
     ):
-        split([["a"] * 10 + ["b"] * 10], 0.3)
+        split(np.arange(20) // 10, 0.3)
     with pytest.raises(InputError, match=r"a share of 0.1 of 19 pairs has room for 1, and must hold at least 2"):
-        split([[str(i) for i in range(19)]], 0.1)
+        split(np.arange(19), 0.1)
 
 
 def test_keys_are_of_content_without_padding_and_of_captions_without_case():
@@ -111,8 +121,11 @@ def test_copies_are_counted_once_each():
 def test_some_pairs_are_what_they_stand_for():
     pairs = Pairs(Inputs(torch.arange(10.0)[:, None]), Inputs(torch.arange(20).view(10, 2), torch.ones(10, 2).bool()))
     places = torch.tensor([7, 1, 4])
-    some, copied = SomePairs(pairs, places), pairs.rows(places)
+    some, copied = pairs.some(places), pairs.rows(places)
     assert some.n == copied.n == 3
-    assert some.sha256() == copied.sha256() != SomePairs(pairs, places.flip(0)).sha256()
+    assert some.sha256() == copied.sha256() != pairs.some(places.flip(0)).sha256()
     for x, y in zip(some.rows(torch.tensor([2, 0])), copied.rows(torch.tensor([2, 0])), strict=True):
         assert torch.equal(x.x, y.x)
+    assert some.images.x.x is pairs.images.x  # and nothing is copied
+    assert torch.equal(some.to("cpu").texts.x, copied.texts.x)
+    assert torch.equal(some.texts.mask, copied.texts.mask)

@@ -6,17 +6,16 @@ import math
 
 import pytest
 import torch
-from small_training import Stop, lines, model, stop_at
+from small_training import Stop, lines, model, stop_at, train
 
 from pointwise.errors import InputError
 from pointwise.kernels.losses import info_nce
 from pointwise.training.augment import boxes, cropped
 from pointwise.training.gradients import backward
 from pointwise.training.inputs import Inputs, Pairs
+from pointwise.training.loop import Diverged, order_of, schedule
 from pointwise.training.model import DualEncoder
-from pointwise.training.text import TextTransformer
-from pointwise.training.train import Diverged, order_of, schedule, train
-from pointwise.training.vision import VisionTransformer
+from pointwise.training.towers import TextTransformer, VisionTransformer
 
 OPTIONS = {"steps": 20, "batch_size": 16, "learning_rate": 1e-2, "warmup": 4, "checkpoint_every": 10, "seed": 3}
 
@@ -299,18 +298,22 @@ def test_a_run_goes_on_with_the_same_pairs_and_model_alone(tmp_path):
     ("change", "message"),
     [
         ({"batch_size": 65}, "batch_size is 65; it must be from 2 to 64, the number of pairs"),
-        ({"batch_size": 1}, "batch_size is 1; it must be from 2 to 64"),
-        ({"steps": 0}, "steps is 0; it must be at least 1"),
-        ({"micro_batch": -1}, "micro_batch is -1; it must be at least 1"),
-        ({"micro_batch": 0}, "micro_batch is 0; it must be at least 1"),
-        ({"checkpoint_every": 0}, "checkpoint_every is 0; it must be at least 1"),
-        ({"learning_rate": math.nan}, "learning_rate is nan; it must be above 0 and at most 1000"),
-        ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
-        ({"crop": 0.0}, "crop is 0.0; it must be above 0 and at most 1, which leaves pictures whole"),
-        ({"crop": 1.5}, "crop is 1.5; it must be above 0 and at most 1"),
-        ({"crop": math.nan}, "crop is nan; it must be above 0"),
+        ({"batch_size": 1}, "batch_size is 1; it must be a whole number of at least 2"),
+        ({"warmup": -1}, "warmup is -1; it must be a whole number of at least 0"),
+        ({"seed": 0.5}, "seed is 0.5; it must be a whole number of at least 0"),
+        ({"steps": True}, "steps is True; it must be a whole number"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1; it must be a number of at least 0"),
+        ({"steps": 0}, "steps is 0; it must be a whole number of at least 1"),
+        ({"micro_batch": -1}, "micro_batch is -1; it must be a whole number of at least 1"),
+        ({"micro_batch": 0}, "micro_batch is 0; it must be a whole number of at least 1"),
+        ({"checkpoint_every": 0}, "checkpoint_every is 0; it must be a whole number of at least 1"),
+        ({"learning_rate": math.nan}, "learning_rate is nan; it must be a number above 0 and at most 1000"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be a number above 0"),
+        ({"crop": 0.0}, "crop is 0.0; it must be a number above 0 and at most 1"),
+        ({"crop": 1.5}, "crop is 1.5; it must be a number above 0 and at most 1"),
+        ({"crop": math.nan}, "crop is nan; it must be a number above 0"),
         ({"crop": 0.5}, "crop is 0.5, but the model takes tokens of pictures that were encoded before"),
-        ({"learning_rate": 1e38}, r"learning_rate is 1e\+38; it must be above 0 and at most 1000"),
+        ({"learning_rate": 1e38}, r"learning_rate is 1e\+38; it must be a number above 0 and at most 1000"),
     ],
 )
 def test_options_out_of_range_are_refused(change, message, tmp_path):

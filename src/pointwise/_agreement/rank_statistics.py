@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
-Integers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
+from pointwise._types import Floats, Integers
 
 STATISTICS = ("kendall_b", "kendall_c", "spearman", "pearson", "pairwise_accuracy")
 

@@ -9,63 +9,65 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from pointwise._arrays import Array, Column, as_column, as_numbers
+from pointwise._arrays import as_column, as_numbers
+from pointwise._options import whole_number
+from pointwise._types import Array, Column
 from pointwise.errors import InputError
 
-Similarity: TypeAlias = "Array | Callable[[slice], Array]"
-
-_ENTRIES_AT_ONCE = 1 << 23
+Similarity: TypeAlias = "Array | Callable[[slice], Array] | Blocks"
 
 
 class Blocks:
     """The rows of similarities of n items, some at a time, as floating-point tensors on the device they come on.
 
+    Minus infinity is allowed, for a pair that is ruled out. NaN and +inf are refused, in the block where they appear.
+
     Args:
         similarity: an array [n, ...], or a function from a slice of the n rows to that part of the array, which then is
             never held as a whole.
         n: how many rows there are, where similarity is a function.
+        entries: of a block, at most, unless a single row has more.
 
     Attributes:
         n: number of rows.
         shape: of one row.
-
-    Raises:
-        InputError: n is missing or another than that of the array, or there are no rows; on the way, a block that is
-            not what was asked for, or holds NaN or +inf. Minus infinity is allowed: such a pair is ruled out.
     """
 
-    def __init__(self, similarity: Similarity, *, n: int | None = None) -> None:
+    def __init__(
+        self, similarity: Array | Callable[[slice], Array], *, n: int | None = None, entries: int = 1 << 23
+    ) -> None:
         if callable(similarity):
             if n is None:
                 raise InputError("similarity is a function, so how many rows it has must be said: give n=.")
-            self._of = similarity
+            n, self._of = whole_number(n, "n"), similarity
         else:
-            rows = _length(similarity, "similarity")
+            rows = length_of(similarity, "similarity")
             if n is not None and n != rows:
                 raise InputError(f"similarity has {rows} rows, but n is {n}; leave n out.")
             n, self._of = rows, lambda some: similarity[some]
         if n < 1:
-            raise InputError(f"similarity has {n} rows; it must have at least one.")
+            raise InputError("similarity has 0 rows; it must have at least one.")
         self.n = n
         self.shape: tuple[int, ...] = ()
         self.shape = tuple(self._block(slice(0, 1)).shape[1:])
         if 0 in self.shape:
             raise InputError(f"similarity has shape {[n, *self.shape]}: there is nothing that its rows are similar to.")
+        self._step = max(1, entries // math.prod(self.shape))
 
-    def require_matrix(self) -> int:
-        """Return the number of columns.
+    @classmethod
+    def of(cls, similarity: Similarity, *, n: int | None = None) -> Blocks:
+        """Return the similarity as blocks, which it may be already."""
+        return similarity if isinstance(similarity, Blocks) else cls(similarity, n=n)
 
-        Raises:
-            InputError: the similarity is not [n, b].
-        """
+    def columns(self) -> int:
+        """Return the number of columns; an InputError where the similarity is not [n, b]."""
         if len(self.shape) != 1:
             raise InputError(f"similarity has shape {[self.n, *self.shape]}; it must have two dimensions [n, b].")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        step = max(1, _ENTRIES_AT_ONCE // math.prod(self.shape))
-        for start in range(0, self.n, step):
-            rows = slice(start, min(start + step, self.n))
+        for start in range(0, self.n, self._step):
+            rows = slice(start, min(start + self._step, self.n))
             yield rows, self._block(rows)
 
     def _block(self, rows: slice) -> torch.Tensor:
@@ -79,7 +81,7 @@ class Blocks:
             )
         bad = block.isnan() | block.isposinf()
         if bad.any():
-            place = [int(i) for i in bad.nonzero()[0]]
+            place = bad.nonzero()[0].tolist()
             raise InputError(
                 f"similarity has {float(block[tuple(place)])} in row {rows.start + place[0]}, column {place[1]}; "
                 "values must be finite, or -inf for a pair that is ruled out."
@@ -88,20 +90,17 @@ class Blocks:
 
 
 def as_groups(values: Array | None, *, name: str, what: str, length: int) -> Column:
-    """Return the group of each row or column (`what`), which are 0 to length - 1 where values is None.
-
-    Raises:
-        InputError: there is not one for each.
-    """
+    """Return the group of each row or column (`what`), one for each: 0 to length - 1 where values is None."""
     if values is None:
         return np.arange(length)
-    count = _length(values, name)
+    count = length_of(values, name)
     if count != length:
         raise InputError(f"{name} has {count} values but similarity has {length} {what}; give one for each.")
     return as_column(values, name=name, length=length)
 
 
-def _length(x: Array, name: str) -> int:
+def length_of(x: Array, name: str) -> int:
+    """Return how many rows or values there are; an InputError where that makes no sense."""
     try:
         return len(x)
     except TypeError:

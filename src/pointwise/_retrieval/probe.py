@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pointwise._arrays import Column, require_same_width
+from pointwise._arrays import require_same_width
+from pointwise._options import whole_number
+from pointwise._types import Column
 from pointwise.errors import InputError, MissingExtra
 from pointwise.score import Score, mean_score
 from pointwise.tables.table import FeatureTable
@@ -75,26 +77,23 @@ def linear_probe(train: FeatureTable, test: FeatureTable, *, seed: int = 0) -> L
     except ImportError:
         raise MissingExtra("scikit-learn, which fits the linear probe,", extra="demo") from None
     labels, truth = _checked(train, test)
-    aside = _set_aside(labels, np.random.default_rng(seed))
-    x, x_test = (_array(table) for table in (train, test))
+    aside = _set_aside(labels, np.random.default_rng(whole_number(seed, "seed", least=0)))
+    x, x_test = (table.features.detach().cpu().double().numpy() for table in (train, test))
 
     def fit(rows: Column, strengths: tuple[float, ...], x_new: Any) -> tuple[list[Column], bool]:
         """Predictions for each C, each fit starting from the last, and whether the last fit converged."""
         scaler = StandardScaler().fit(x[rows])
         x_rows, x_new = scaler.transform(x[rows]), scaler.transform(x_new)
         model = LogisticRegression(max_iter=_STEPS, warm_start=True)
-        found = []
         with warnings.catch_warnings():  # that it did not converge is said in the result
             warnings.simplefilter("ignore")
-            for c in strengths:
-                found.append(model.set_params(C=c).fit(x_rows, labels[rows]).predict(x_new))
-        return found, int(model.n_iter_.max()) < _STEPS
+            made = [model.set_params(C=c).fit(x_rows, labels[rows]).predict(x_new) for c in strengths]
+        return made, int(model.n_iter_.max()) < _STEPS
 
     predictions, _ = fit(np.flatnonzero(~aside), _STRENGTHS, x[aside])
-    right = [int((made == labels[aside]).sum()) for made in predictions]
-    strength = _STRENGTHS[int(np.argmax(right))]
+    strength = _STRENGTHS[int(np.argmax([(made == labels[aside]).sum() for made in predictions]))]
     (predicted,), converged = fit(np.arange(len(labels)), (strength,), x_test)
-    accuracy = mean_score((predicted == truth).astype(np.float64), of="pair", modes=truth, ids=test.ids)
+    accuracy = mean_score((predicted == truth).astype(np.float64), of="pair", kind="share", modes=truth, ids=test.ids)
     return LinearProbe(accuracy, predicted, strength, converged)
 
 
@@ -124,15 +123,11 @@ def _checked(train: FeatureTable, test: FeatureTable) -> tuple[Column, Column]:
     return labels, truth
 
 
-def _set_aside(labels: Column, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """A fifth of each mode, at least one row where there are two."""
+def _set_aside(labels: Column, rng: np.random.Generator) -> Column:
+    """Which rows: a fifth of each mode, at least one where there are two."""
     aside = np.zeros(len(labels), dtype=bool)
     for mode in np.unique(labels):
         rows = np.flatnonzero(labels == mode)
         count = max(len(rows) // 5, int(len(rows) > 1))
         aside[rng.choice(rows, size=count, replace=False)] = True
     return aside
-
-
-def _array(table: FeatureTable) -> Any:
-    return table.features.detach().cpu().double().numpy()

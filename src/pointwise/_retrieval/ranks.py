@@ -3,81 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
+from pointwise._options import whole_number
+from pointwise._types import Floats, Integers
 from pointwise.errors import InputError
 
-Counts = np.ndarray[Any, np.dtype[np.int64]]
-Values = np.ndarray[Any, np.dtype[np.float64]]
 
-
-@dataclass(frozen=True, eq=False)
-class Ranks:
+class Ranks(NamedTuple):
     """What is known of the most similar right candidate of each of n queries.
 
     Everything that is computed is an exact expectation over the random order of candidates that tie with it.
 
-    Args:
-        ahead: [n], wrong candidates that are more similar.
-        tied: [n], wrong candidates that are just as similar.
-        right: [n], right candidates that are just as similar, itself included.
+    ahead: [n], wrong candidates that are more similar.
+    tied: [n], wrong candidates that are just as similar.
+    right: [n], right candidates that are just as similar, itself included.
 
     >>> ranks = Ranks(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([1, 1, 1]))
     >>> ranks.hits(2).tolist(), ranks.expected().tolist()
     ([1.0, 1.0, 0.5], [1.0, 2.0, 2.5])
     """
 
-    ahead: Counts
-    tied: Counts
-    right: Counts
+    ahead: Integers
+    tied: Integers
+    right: Integers
 
-    def at(self, queries: Counts) -> Ranks:
-        """Return what is known of these queries."""
-        return Ranks(self.ahead[queries], self.tied[queries], self.right[queries])
-
-    def expected(self) -> Values:
+    def expected(self) -> Floats:
         """Return the rank of the first right candidate, from 1: the mean of the least of `right` among all that tie."""
         return self.ahead + (self.tied + self.right + 1) / (self.right + 1)
 
-    def hits(self, k: int) -> Values:
+    def hits(self, k: int) -> Floats:
         """Return the chance that a right candidate is among the first k: 1 or 0 where nothing ties across place k."""
         return 1 - _misses(self.tied, self.right, np.maximum(k - self.ahead, 0))
 
-    def reciprocal(self) -> Values:
+    def reciprocal(self) -> Floats:
         """Return the mean of 1 / rank."""
-        values: Values = 1 / (self.ahead + 1.0)
+        values: Floats = 1 / (self.ahead + 1.0)
         some = np.flatnonzero(self.tied)
-        cases, case_of = np.unique(
-            np.stack([self.ahead[some], self.tied[some], self.right[some]], axis=1), axis=0, return_inverse=True
-        )
+        cases, case_of = np.unique(np.stack([counts[some] for counts in self], axis=1), axis=0, return_inverse=True)
         means = np.empty(len(cases))
         for case, (ahead, tied, right) in enumerate(cases.tolist()):
             places = np.arange(tied + 1)
-            beyond = _misses(
-                np.full(tied + 1, tied), np.full(tied + 1, right), places
-            )  # P(not among the first `places`)
-            here = beyond - np.append(beyond[1:], 0.0)
+            later = _misses(np.full_like(places, tied), np.full_like(places, right), places)  # P(after so many places)
+            here = later - np.append(later[1:], 0.0)
             means[case] = (here / (ahead + places + 1)).sum()
         values[some] = means[case_of.ravel()]
         return values
 
 
 def checked_ks(ks: Sequence[int]) -> list[int]:
-    """Return the numbers of candidates that are looked at, or raise an InputError that says which cannot be."""
-    checked = []
-    for k in ks:
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise InputError(f"ks holds {k!r}; each must be a whole number of at least 1.")
-        checked.append(int(k))
+    """Return the numbers of candidates that are looked at, once each is known to be one."""
+    checked = [whole_number(k, "a number in ks") for k in ks]
     if not checked:
         raise InputError("ks is empty; give at least one number of candidates, as ks=[1, 5, 10].")
     return checked
 
 
-def _misses(tied: Counts, right: Counts, drawn: Counts) -> Values:
+def _misses(tied: Integers, right: Integers, drawn: Integers) -> Floats:
     """The chance that none of `right` is among the first `drawn` of tied + right in random order.
 
     C(tied, drawn) / C(tied + right, drawn), as a product of `right` factors.

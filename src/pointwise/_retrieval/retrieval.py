@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
-from pointwise._arrays import Array, Column
+from pointwise._options import number
 from pointwise._retrieval.blocks import Blocks, Similarity, as_groups
-from pointwise._retrieval.ranks import Counts, Ranks, Values, checked_ks
+from pointwise._retrieval.ranks import Ranks, checked_ks
+from pointwise._types import Array, Column, Floats, Integers
 from pointwise.errors import InputError
-from pointwise.score import Score, error_of_mean, mean_score
+from pointwise.score import Score, mean_score
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,10 +35,10 @@ class Direction:
 
     recall: Mapping[int, Score]
     reciprocal_rank: Score
-    ranks: Values
+    ranks: Floats
     groups: Column
     candidates: int
-    queries: Counts
+    queries: Integers
     without_partner: int
 
     @property
@@ -60,11 +60,14 @@ class Direction:
         """
         from scipy.stats import binom
 
-        if not 0 < level < 1:
-            raise InputError(f"level is {level}; it must lie strictly between 0 and 1, 0.95 say.")
-        ordered = np.sort(self.ranks)
-        n = len(ordered)
-        independent = _independent(self.ranks <= self.median_rank, self.groups)
+        level = number(level, "level", above=0, below=1)
+        ordered, n = np.sort(self.ranks), len(self.ranks)
+        below = (self.ranks <= self.median_rank).astype(np.float64)
+        share = float(below.mean())
+        error = mean_score(below, of="pair", groups=self.groups).standard_error
+        independent = len(np.unique(self.groups))
+        if error > 0:
+            independent = max(1, min(n, round(1 + share * (1 - share) / error**2)))
         place = int(binom.ppf((1 - level) / 2, independent, 0.5)) * n // independent
         if place < 1:
             return 1.0, float(self.candidates)
@@ -101,8 +104,8 @@ class Retrieval:
 
     def to_dict(self) -> dict[str, float]:
         """Return {name: value} of both, as image_to_text_recall@1."""
-        both = {"image_to_text": self.image_to_text, "text_to_image": self.text_to_image}
-        return {f"{way}_{name}": value for way, found in both.items() for name, value in found.to_dict().items()}
+        ways = ("image_to_text", "text_to_image")
+        return {f"{way}_{name}": value for way in ways for name, value in getattr(self, way).to_dict().items()}
 
     def __repr__(self) -> str:
         return f"Retrieval(\n  image_to_text={self.image_to_text},\n  text_to_image={self.text_to_image},\n)"
@@ -143,10 +146,6 @@ def retrieval(
         ks: the numbers of candidates looked at.
         n: rows, where similarity is a function.
 
-    Returns:
-        Retrieval, with `image_to_text` and `text_to_image`, each with ``recall[k]``, ``reciprocal_rank``, ``ranks``,
-        ``queries``, ``median_rank`` and its interval.
-
     Raises:
         InputError: no row has a partner, groups that do not fit, NaN or +inf, a k below 1.
 
@@ -162,8 +161,8 @@ def retrieval(
     Direction(2 queries and 1 without partner, 3 candidates: recall@1 1, reciprocal_rank 1, median_rank 1)
     """
     ks = checked_ks(ks)
-    blocks = Blocks(similarity, n=n)
-    b = blocks.require_matrix()
+    blocks = Blocks.of(similarity, n=n)
+    b = blocks.columns()
     if groups_x is None and groups_y is None and b != blocks.n:
         raise InputError(
             f"similarity has {blocks.n} rows and {b} columns, so which belong together must be said: "
@@ -176,7 +175,7 @@ def retrieval(
     return Retrieval(_direction(by_row, code_x, code_y, ks), _direction(by_column, code_y, code_x, ks))
 
 
-def _codes(group_x: Column, group_y: Column) -> tuple[Counts, Counts]:
+def _codes(group_x: Column, group_y: Column) -> tuple[Integers, Integers]:
     """Both as whole numbers, equal where the groups are."""
     if group_x.dtype.kind != group_y.dtype.kind:
         words = {"U": "strings", "i": "integers"}
@@ -194,51 +193,43 @@ def _codes(group_x: Column, group_y: Column) -> tuple[Counts, Counts]:
     return code_x, code_y
 
 
-def _ranks(blocks: Blocks, code_x: Counts, code_y: Counts) -> tuple[Ranks, Ranks]:
-    partners = _Partners(code_x, code_y)
-    rows = [np.zeros(blocks.n, dtype=np.int64) for _ in range(3)]
-    columns = [np.zeros(len(code_y), dtype=np.int64) for _ in range(3)]
+def _ranks(blocks: Blocks, code_x: Integers, code_y: Integers) -> tuple[Ranks, Ranks]:
+    """The ranks of each row among columns and of each column among rows: one pass finds what is best, one counts."""
+    rows, columns = (Ranks(*np.zeros((3, n), dtype=np.int64)) for n in (len(code_x), len(code_y)))
     best_of_columns = torch.full((len(code_y),), -torch.inf, dtype=torch.float64)
+    order = np.argsort(code_y, kind="stable")
     for some, block in blocks:
-        row, column = partners.of(some, block.device)
+        row, column = _pairs(code_x[some], code_y, order, block.device)
         own = block[row, column]
         best = block.new_full((len(block),), -torch.inf).scatter_reduce(0, row, own, "amax")
         _count(rows, some, block, best[:, None], row[own == best[row]], dim=1)
         best_of_columns = best_of_columns.to(block.device).scatter_reduce(0, column, own.double(), "amax")
     for some, block in blocks:
-        row, column = partners.of(some, block.device)
+        row, column = _pairs(code_x[some], code_y, order, block.device)
         best = best_of_columns.to(block.device, block.dtype)
         _count(columns, slice(None), block, best, column[block[row, column] == best[column]], dim=0)
-    changed = np.flatnonzero((columns[2] == 0) & np.isin(code_y, code_x))
+    changed = np.flatnonzero((columns.right == 0) & np.isin(code_y, code_x))
     if len(changed):
         raise InputError(
             f"similarity gave other values when it was called again, for column {changed[0]} among others; "
             "it must be the same for the same rows: give the whole array, or make the function exact."
         )
-    return Ranks(*rows), Ranks(*columns)
+    return rows, columns
 
 
-class _Partners:
-    """The pairs of row and column that belong together, of some rows at a time."""
-
-    def __init__(self, code_x: Counts, code_y: Counts) -> None:
-        self._codes = code_x
-        self._columns = np.argsort(code_y, kind="stable")  # group by group
-        self._size = np.bincount(code_y, minlength=int(code_x.max()) + 1)
-        self._start = np.cumsum(self._size) - self._size
-
-    def of(self, rows: slice, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """The places in these rows, and in all columns, of each pair."""
-        codes = self._codes[rows]
-        size = self._size[codes]
-        row = np.repeat(np.arange(len(codes)), size)
-        within = np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)
-        column = self._columns[self._start[codes][row] + within]
-        return torch.from_numpy(row).to(device), torch.from_numpy(column).to(device)
+def _pairs(
+    code_x: Integers, code_y: Integers, order: Integers, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The row and the column of each two that belong together, by the order that sorts the columns."""
+    first, end = (np.searchsorted(code_y, code_x, side=side, sorter=order) for side in ("left", "right"))
+    size = end - first
+    row = np.repeat(np.arange(len(code_x)), size)
+    column = order[np.arange(len(row)) + np.repeat(end - np.cumsum(size), size)]
+    return torch.from_numpy(row).to(device), torch.from_numpy(column).to(device)
 
 
 def _count(
-    totals: list[Counts], place: slice, block: torch.Tensor, best: torch.Tensor, right: torch.Tensor, *, dim: int
+    totals: Ranks, place: slice, block: torch.Tensor, best: torch.Tensor, right: torch.Tensor, *, dim: int
 ) -> None:
     """Add how many are above the best right one, how many wrong ones equal it, and how many right ones do."""
     own = torch.bincount(right, minlength=block.shape[1 - dim])
@@ -247,28 +238,16 @@ def _count(
         total[place] += counts.cpu().numpy()
 
 
-def _direction(ranks: Ranks, own: Counts, others: Counts, ks: Sequence[int]) -> Direction:
+def _direction(ranks: Ranks, own: Integers, others: Integers, ks: Sequence[int]) -> Direction:
     queries = np.flatnonzero(np.isin(own, others))
-    ranks, groups = ranks.at(queries), own[queries]
-
-    def score(values: Values) -> Score:
-        return mean_score(values, of="pair", groups=groups)
+    ranks, groups = Ranks(*(counts[queries] for counts in ranks)), own[queries]
 
     return Direction(
-        {k: score(ranks.hits(k)) for k in ks},
-        score(ranks.reciprocal()),
+        {k: mean_score(ranks.hits(k), of="pair", kind="share", groups=groups) for k in ks},
+        mean_score(ranks.reciprocal(), of="pair", groups=groups),
         ranks.expected(),
         groups,
         candidates=len(others),
         queries=queries,
         without_partner=len(own) - len(queries),
     )
-
-
-def _independent(below: np.ndarray[Any, np.dtype[np.bool_]], groups: Counts | Column) -> int:
-    """As how many independent queries these say where the median is."""
-    n, share = len(below), float(below.mean())
-    error = error_of_mean(below.astype(np.float64), groups)
-    if not error > 0:
-        return len(np.unique(groups))
-    return max(1, min(n, round(1 + share * (1 - share) / error**2)))

@@ -6,14 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
-from pointwise._arrays import Array, Column, as_column, as_numbers
-from pointwise._retrieval.blocks import Blocks, Similarity
+from pointwise._arrays import as_numbers
+from pointwise._retrieval.blocks import Blocks, Similarity, as_groups, length_of
 from pointwise._retrieval.ranks import Ranks, checked_ks
+from pointwise._types import Array, Column, Floats, Integers
 from pointwise.errors import InputError
 from pointwise.score import Score, mean_score
 
@@ -70,21 +70,16 @@ def zero_shot(
     (['cat', 'dog'], 1.0)
     """
     ks = checked_ks(ks)
-    try:
-        n = len(labels)
-    except TypeError:
-        raise InputError(f"labels is a {type(labels).__name__}; it must hold one class per sample.") from None
-    blocks = Blocks(similarity, n=n if callable(similarity) else None)
-    if blocks.n != n:
-        raise InputError(f"labels has {n} values but similarity has {blocks.n} rows; give one for each.")
+    blocks = Blocks.of(similarity, n=length_of(labels, "labels") if callable(similarity) else None)
+    values = as_groups(labels, name="labels", what="rows", length=blocks.n)
     if len(blocks.shape) not in (1, 2):
         raise InputError(
-            f"similarity has shape {[n, *blocks.shape]}; it must be [n, classes] or [n, classes, prompts]."
+            f"similarity has shape {[blocks.n, *blocks.shape]}; it must be [n, classes] or [n, classes, prompts]."
         )
-    names = _names(classes, blocks.shape[0])
-    label = _positions(as_column(labels, name="labels", length=n), names)
-    first = np.empty(n, dtype=np.int64)
-    ranks = Ranks(np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64), np.ones(n, dtype=np.int64))
+    names = as_groups(classes, name="classes", what="classes", length=blocks.shape[0])
+    label = _positions(values, names)
+    first = np.empty(blocks.n, dtype=np.int64)
+    ranks = Ranks(*np.ones((3, blocks.n), dtype=np.int64))
     for some, block in blocks:
         if block.ndim == 3:
             block = torch.logsumexp(block, dim=2) - math.log(block.shape[2])
@@ -92,7 +87,9 @@ def zero_shot(
         own = block.gather(1, torch.from_numpy(label[some]).to(block.device)[:, None])
         ranks.ahead[some] = (block > own).sum(dim=1).cpu().numpy()
         ranks.tied[some] = (block == own).sum(dim=1).cpu().numpy() - 1
-    return ZeroShot({k: mean_score(ranks.hits(k), of="pair", modes=names[label]) for k in ks}, names[first])
+    return ZeroShot(
+        {k: mean_score(ranks.hits(k), of="pair", kind="share", modes=names[label]) for k in ks}, names[first]
+    )
 
 
 def prompts(classes: Sequence[str], templates: Sequence[str]) -> list[str]:
@@ -117,7 +114,7 @@ def prompts(classes: Sequence[str], templates: Sequence[str]) -> list[str]:
     return [template.replace("{}", name) for name in classes for template in templates]
 
 
-def prompt_ensemble(features: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+def prompt_ensemble(features: Array) -> Floats:
     r"""Return the features [classes, d] that stand for the prompts of each class when similarity is a cosine.
 
     .. math:: \frac{\bar u_c}{\lVert \bar u_c \rVert}, \qquad
@@ -149,25 +146,16 @@ def prompt_ensemble(features: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
     gone = np.flatnonzero(norms < 1e-12)
     if len(gone):
         raise InputError(f"the prompts of class {gone[0]} cancel out: their mean is zero and has no direction.")
-    unit: np.ndarray[Any, np.dtype[np.float64]] = means / norms
+    unit: Floats = means / norms
     return unit
 
 
-def _names(classes: Sequence[str] | None, count: int) -> Column:
-    if classes is None:
-        return np.arange(count)
-    names = list(classes) if not isinstance(classes, str) else [classes]
-    if len(names) != count:
-        raise InputError(f"classes has {len(names)} names but similarity has {count} classes; give one for each.")
-    name, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise InputError(f"classes has the name {name!r} {times} times; names must differ.")
-    return as_column(names, name="classes", length=count)
-
-
-def _positions(labels: Column, names: Column) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The position of each label among the names."""
+def _positions(labels: Column, names: Column) -> Integers:
+    """The position of each label among the names, which must differ."""
     known = {name: i for i, name in enumerate(names.tolist())}
+    if len(known) < len(names):
+        name, times = Counter(names.tolist()).most_common(1)[0]
+        raise InputError(f"classes has the name {name!r} {times} times; names must differ.")
     for row, label in enumerate(labels.tolist()):
         if label not in known:
             allowed = (

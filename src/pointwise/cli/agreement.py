@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
-import numpy as np
+from rich.table import Table
 
-from pointwise._agreement import STATISTICS, Estimate
-from pointwise._agreement import agreement as agreement_of
 from pointwise._files import atomic_write, require_writable
-from pointwise.cli.agreement_table import print_results
 from pointwise.cli.bars import Bars
+from pointwise.cli.sources import warn
+from pointwise.cli.tables import console
 from pointwise.encoders import load_encoder, load_text_encoder
+from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
-from pointwise.judgments import SETS, Features, Judgments, Result, differences, load_judgments, results, score
-from pointwise.judgments.features import encode_judgments
+from pointwise.judgments import SETS, Judgments, Result, differences, encode_judgments, load_judgments, results, score
 from pointwise.judgments.own_table import read_own_table
-from pointwise.judgments.results import percent
-from pointwise.judgments.scoring import PUBLISHED, REFERENCE_METRIC, Scores, checked
+from pointwise.judgments.results import own_results
+from pointwise.judgments.scoring import applicable, by_pair
+from pointwise.score import Score
 
 _OWN = "own"
 _ENCODER = "transformers:openai/clip-vit-base-patch32"
+_LABELS = {
+    "kendall_b": "Kendall τ-b",
+    "kendall_c": "Kendall τ-c",
+    "spearman": "Spearman ρ",
+    "pearson": "Pearson r",
+    "pairwise_accuracy": "pairwise accuracy",
+}
 
 
 @click.command()
@@ -65,43 +71,52 @@ def agreement(
     the files that it is published as, at any depth. Each image and text is encoded once, and our numbers stand beside
     the published ones.
 
-    For a table of your own: own FILE --human COLUMN, where FILE is .csv, .tsv, .jsonl or .parquet with a column of
-    ratings and one for each metric.
+    For a table of your own: own FILE --human COLUMN, where FILE is .csv, .tsv, .jsonl, .json or .parquet with a column
+    of ratings and one for each metric.
     """
     metrics = None if metrics_text is None else _names(metrics_text, "--metrics")
-    _refuse_options(
-        judgments,
-        {"--human": human, "--group": group}
-        if judgments != _OWN
-        else {
-            "--encoder": encoder,
-            "--text-encoder": text_encoder,
-            "--prefix": prefix,
-            "--ridge": ridge,
-            "--reduce": reduce,
-            "--device": device,
-        },
-    )
+    own = judgments == _OWN
+    of_own: dict[str, object] = {"--human": human, "--group": group}
+    of_sets: dict[str, object] = {"--encoder": encoder, "--text-encoder": text_encoder, "--prefix": prefix}
+    of_sets |= {"--ridge": ridge, "--reduce": reduce, "--device": device}
+    for option, value in (of_sets if own else of_own).items():
+        if value is not None:
+            kind = "a published set" if own else "a table of your own (own FILE)"
+            raise InputError(f"{option} is for {kind}, not for {judgments}; leave it out.")
     if json_path not in (None, "-"):
         require_writable(str(json_path))
-    if judgments == _OWN:
-        rows, report = _own(path, human, metrics, group, resamples=resamples, seed=seed)
+    report: dict[str, Any] = {"resamples": resamples, "seed": seed, "set": judgments, "source": path}
+    if own:
+        if human is None:
+            raise InputError("own needs --human COLUMN, the column of ratings; several raters as --human a,b,c.")
+        raters = _names(human, "--human")
+        table = read_own_table(path, human=raters, metrics=metrics, group=group)
+        for sentence in table.left_out:
+            warn(sentence)
+        rows = own_results(table, resamples=resamples, seed=seed)
+        report |= {"human": raters, "group": group}
         note = f"Intervals and p are by the bootstrap over {f'groups by {group}' if group else 'rows'}."
     else:
         judged = load_judgments(judgments, path, seed=seed)
         encoder = encoder or _ENCODER
-        chosen = _chosen(judged, metrics, one_space=text_encoder in (None, encoder))
-        features, names = _features(judged, encoder, text_encoder or encoder, prefix, device)
+        text_encoder = text_encoder or encoder
+        prefix = judged.prefix if prefix is None else prefix
+        chosen = applicable(judged, metrics, one_space=text_encoder == encoder, say=warn)
+        encoders = _encoders(encoder, text_encoder, device)
+        with Bars() as bars:
+            features = encode_judgments(judged, *encoders, prefix=prefix, say=warn, progress=bars)
         scores = score(judged, features, metrics=chosen, ridge=ridge or 0.0, reduce=reduce, seed=seed)
         rows = results(judged, scores, resamples=resamples, seed=seed)
-        report = {"set": judged.name, "source": path, **names, "ridge": ridge or 0.0, "reduce": reduce}
-        report |= _about(judged, features)
-        report["pairs"] = _pairs(judged, scores)
-        note = _note(judged, names, fitted="mid" in chosen)
-    report = {"resamples": resamples, "seed": seed, **report}
-    report["results"] = [_row(row) for row in rows]
+        by = [each.name for each in encoders]
+        report |= {"encoder": by[0], "text_encoder": by[1], "prefix": prefix, "ridge": ridge or 0.0, "reduce": reduce}
+        report |= {"judged_pairs": len(judged), "images": len(judged.images), "texts": len(judged.texts)}
+        report |= {"shortened_texts": features.shortened, "fitted_pairs": len(judged.fit)}
+        report["pairs"] = by_pair(judged, scores)
+        note = _note(judged, by, prefix, fitted="mid" in chosen)
+    report["results"] = [row.to_dict() for row in rows]
     report["differences"] = [
-        {"statistic": statistic, "metric": one, "other": other, **_numbers(difference), "p_value": difference.p_value}
+        {"statistic": statistic, "metric": one, "other": other, **difference.to_dict()}
+        | {"p_value": difference.p_value}
         for statistic, one, other, difference in differences(rows)
     ]
     content = json.dumps(report, indent=1, allow_nan=False)
@@ -111,7 +126,7 @@ def agreement(
     if json_path:
         with atomic_write(json_path) as file:
             file.write(content.encode())
-    print_results(rows, note)
+    _print(rows, note)
     if json_path:
         click.echo(f"Everything is in {json_path}.")
 
@@ -123,36 +138,9 @@ def _names(text: str, option: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _refuse_options(judgments: str, options: Mapping[str, object]) -> None:
-    for option, value in options.items():
-        if value is not None:
-            kind = "a published set" if judgments == _OWN else "a table of your own (own FILE)"
-            raise InputError(f"{option} is for {kind}, not for {judgments}; leave it out.")
-
-
-def _chosen(judged: Judgments, metrics: Sequence[str] | None, *, one_space: bool) -> Sequence[str]:
-    """The metrics asked for, or those with published numbers that apply."""
-    if metrics is None:
-        if not one_space:
-            _warn("images and texts are read by two models, so that cosines have no meaning: mid alone is measured.")
-        fitting = PUBLISHED if one_space else ("mid",)
-        return [name for name in fitting if judged.references or name != REFERENCE_METRIC]
-    cosines = [name for name in checked(metrics, judged) if name != "mid"]
-    if cosines and not one_space:
-        raise InputError(
-            f"{', '.join(cosines)} compare images and texts by their cosine, which has no meaning between two models; "
-            "leave --text-encoder out, or take --metrics mid."
-        )
-    return metrics
-
-
-def _features(
-    judged: Judgments, encoder: str, text_encoder: str, prefix: str | None, device: str | None
-) -> tuple[Features, dict[str, str]]:
-    """Features of a set, and by which encoders and with which prefix they were made."""
+def _encoders(encoder: str, text_encoder: str, device: str | None) -> tuple[Encoder, TextEncoder]:
     try:
-        of_images = load_encoder(encoder, device=device)
-        of_texts = load_text_encoder(text_encoder, device=device)
+        return load_encoder(encoder, device=device), load_text_encoder(text_encoder, device=device)
     except InputError as error:
         if encoder != _ENCODER:
             raise
@@ -160,85 +148,49 @@ def _features(
             f"{error} (Without --encoder it is {_ENCODER}, as published; where there is no network, copy the folder of "
             "that model here and give it as --encoder FOLDER.)"
         ) from None
-    prefix = judged.prefix if prefix is None else prefix
-    with Bars() as bars:
-        features = encode_judgments(judged, of_images, of_texts, prefix=prefix, say=_warn, progress=bars)
-    if features.shortened:
-        _warn(
-            f"{features.shortened} of {len(judged.texts)} texts have more than the {of_texts.max_tokens} tokens that "
-            f"{of_texts.name} reads; their ends were cut."
-        )
-    return features, {"encoder": of_images.name, "text_encoder": of_texts.name, "prefix": prefix}
 
 
-def _warn(sentence: str) -> None:
-    click.echo(f"warning: {sentence}", err=True)
-
-
-def _own(
-    path: str, human: str | None, metrics: Sequence[str] | None, group: str | None, *, resamples: int, seed: int
-) -> tuple[list[Result], dict[str, Any]]:
-    """All statistics of each metric of a user's table."""
-    if human is None:
-        raise InputError("own needs --human COLUMN, the column of ratings; several raters as --human a,b,c.")
-    raters = _names(human, "--human")
-    table = read_own_table(path, human=raters, metrics=metrics, group=group)
-    for sentence in table.left_out:
-        _warn(sentence)
-    found = agreement_of(table.scores, table.human, groups=table.groups, resamples=resamples, seed=seed)
-    rows = [
-        Result(metric, statistic, percent(found[metric, statistic]), found.n)
-        for metric in table.scores
-        for statistic in STATISTICS
-    ]
-    return rows, {"set": _OWN, "source": path, "human": raters, "group": group}
-
-
-def _about(judged: Judgments, features: Features) -> dict[str, int]:
-    return {
-        "judged_pairs": len(judged),
-        "images": len(judged.images),
-        "texts": len(judged.texts),
-        "shortened_texts": features.shortened,
-        "fitted_pairs": len(judged.fit),
-    }
-
-
-def _pairs(judged: Judgments, scores: Scores) -> list[dict[str, Any]]:
-    """Each judged pair with its scores, means over the draws of references."""
-    means = {
-        metric + (f", {variant}" if variant and metric == REFERENCE_METRIC else ""): np.mean(draws, axis=0)
-        for (metric, variant), draws in scores.items()
-    }
-    return [
-        {
-            "image": str(judged.images.ids[image]),
-            "text": judged.texts[text],
-            **{name: float(values[i]) for name, values in means.items()},
-        }
-        for i, (image, text) in enumerate(judged.pairs.tolist())
-    ]
-
-
-def _row(row: Result) -> dict[str, Any]:
-    return {
-        "metric": row.metric,
-        "statistic": row.statistic,
-        **_numbers(row.estimate),
-        "n": row.n,
-        "published": row.published,
-    }
-
-
-def _numbers(estimate: Estimate) -> dict[str, float | None]:
-    """In hundredths of the statistic; null where an end of the interval is not known."""
-    low, high = (None if math.isnan(end) else end for end in estimate.interval())
-    return {"value": estimate.value, "low": low, "high": high}
-
-
-def _note(judged: Judgments, names: Mapping[str, str], *, fitted: bool) -> str:
-    by = " and ".join(dict.fromkeys((names["encoder"], names["text_encoder"])))
-    prefix = f', texts after "{names["prefix"]}"' if names["prefix"] else ""
+def _note(judged: Judgments, encoders: Sequence[str], prefix: str, *, fitted: bool) -> str:
+    by = " and ".join(dict.fromkeys(encoders))
+    after = f', texts after "{prefix}"' if prefix else ""
     fit = f"; mid is fitted on {len(judged.fit)} pairs of an image and a reference caption" if fitted else ""
     published = " Published numbers are of CLIP ViT-B/32: docs/judgments.md." if judged.published else ""
-    return f"Intervals and p are by the bootstrap over images. Encoded by {by}{prefix}{fit}.{published}"
+    return f"Intervals and p are by the bootstrap over images. Encoded by {by}{after}{fit}.{published}"
+
+
+def _print(rows: Sequence[Result], note: str) -> None:
+    """Each statistic of each metric, beside the published number, and the differences between metrics."""
+    out = console()
+    published = any(row.published is not None for row in rows)
+    columns = ("ours", "95% interval", "published", "n") if published else ("value", "95% interval", "n")
+    table = _table("statistic", "metric", numbers=columns)
+    statistics = list(dict.fromkeys(row.statistic for row in rows))
+    for row in sorted(rows, key=lambda row: statistics.index(row.statistic)):
+        number = [] if not published else ["-" if row.published is None else f"{row.published:.1f}"]
+        label = _LABELS.get(row.statistic, row.statistic)
+        table.add_row(label, row.metric, *_cells(row.estimate), *number, str(row.n))
+    out.print(table)
+    between = differences(rows)
+    if between:
+        out.print("Differences between metrics, on the same resamples:")
+        table = _table("statistic", "first - second", numbers=("difference", "95% interval", "p"))
+        for statistic, one, other, difference in sorted(between, key=lambda row: statistics.index(row[0])):
+            label = _LABELS.get(statistic, statistic)
+            table.add_row(label, f"{one} - {other}", *_cells(difference), f"{difference.p_value:.2g}")
+        out.print(table)
+    out.print(f"All numbers are 100 times the statistic. {note}", soft_wrap=True)
+
+
+def _table(*texts: str, numbers: Sequence[str]) -> Table:
+    """On a narrow screen texts go on in the next line; numbers are never cut."""
+    table = Table()
+    for column in texts:
+        table.add_column(column, overflow="fold")
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _cells(estimate: Score) -> tuple[str, str]:
+    low, high = estimate.interval()
+    return f"{estimate.value:.2f}", f"{low:.2f} to {high:.2f}"

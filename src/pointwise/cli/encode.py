@@ -8,9 +8,9 @@ import click
 
 from pointwise.cli.bars import Bars
 from pointwise.cli.sources import warn, warn_skipped
-from pointwise.encoding.loop import SHARD_ROWS
-from pointwise.encoding.shards import Encoded, encode_to
+from pointwise.encoding.features import SHARD_ROWS
 from pointwise.encoding.target import Target
+from pointwise.encoding.to_file import Encoded, encode_to
 
 
 @click.command()

@@ -5,35 +5,26 @@ from __future__ import annotations
 import json
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 import click
-import torch
 from rich.table import Table
 
 from pointwise._files import atomic_write, require_writable
-from pointwise._retrieval.blocks import Similarity
+from pointwise._options import usable_device
+from pointwise._retrieval.candidates import held, open_candidates, products, similarities
 from pointwise._retrieval.retrieval import Direction, Retrieval, retrieval
 from pointwise.cli.bars import Bars
-from pointwise.cli.gallery import (
-    Block,
-    Gallery,
-    for_model,
-    load_model,
-    of_table,
-    products,
-    similarities,
-    warn_repeated,
-    with_distractors,
-)
+from pointwise.cli.sources import warn
 from pointwise.cli.tables import console
 from pointwise.errors import InputError
 from pointwise.pmi.calibration import Calibration, pmi_calibration
 from pointwise.score import Score
+from pointwise.training.checkpoint import MODEL
+from pointwise.training.model import DualEncoder
 
 _KS = (1, 5, 10)
-_AT_ONCE = 256
-_LARGEST_HELD = 1 << 26  # entries of a similarity that are made once and held, rather than made at each pass
 
 
 @click.command()
@@ -62,32 +53,29 @@ def retrieve(
     """
     if json_path not in (None, "-"):
         require_writable(str(json_path))
-    if not os.path.exists(source):
-        raise InputError(f"{source} does not exist; give a table with text features{', or images' * bool(folder)}.")
-    if folder is None:
-        for option, value in (("--captions", captions), ("--device", device)):
-            if value is not None:
-                raise InputError(f"{option} is for a model of pairs; give --model FOLDER with it, or leave it out.")
-        gallery = of_table(source, one_space=True)
-        if distractors is not None:
-            with Bars("") as bars:
-                gallery = with_distractors(gallery, distractors, None, bars)
-        name = similarity or "cosine"
-        found, calibration = _measure(gallery, products(gallery, unit=name == "cosine"), calibrate=False)
-    else:
-        if similarity is not None:
-            raise InputError("--similarity is for tables, and a model has its own; leave it out beside --model.")
-        model = load_model(folder, device)
-        name = f"the {model.kind} model {folder}"
-        with Bars(f"{source}: ") as bars:
-            gallery = for_model(model, source, captions, bars)
-            if distractors is not None:
-                gallery = with_distractors(gallery, distractors, model, bars)
-            found, calibration = _measure(gallery, similarities(model, gallery, bars), calibrate=True)
-    warn_repeated(gallery)
-    n, b = len(gallery.images.x), len(gallery.image_of)
-    counts = {"images": n, "texts": b, "distractors": gallery.candidates - n}
-    report = {"source": source, "similarity": name, **counts, **_report(found, gallery, calibration)}
+    for option, value in (("--captions", captions), ("--device", device)):
+        if folder is None and value is not None:
+            raise InputError(f"{option} is for a model of pairs; give --model FOLDER with it, or leave it out.")
+    if folder is not None and similarity is not None:
+        raise InputError("--similarity is for tables, and a model has its own; leave it out beside --model.")
+    model = None if folder is None else _load(folder, device)
+    name = similarity or "cosine" if model is None else f"the {model.kind} model {folder}"
+    with Bars(f"{source}: ") as bars:
+        some = open_candidates(source, model, captions=captions, distractors=distractors, say=warn, progress=bars)
+        n, b = len(some.images.x), len(some.image_of)
+        block = products(some, unit=name == "cosine") if model is None else similarities(some, model, bars)
+        block = held(block, some)
+        found = retrieval(block, groups_y=some.image_of, ks=_KS, n=some.rows)
+        calibration = pmi_calibration(block, n=n) if model is not None and n == b > 2 else None
+    report = {"source": source, "similarity": name, "images": n, "texts": b, "distractors": some.rows - n}
+    report["image_to_text"] = _way(found.image_to_text)
+    report["text_to_image"] = {**_way(found.text_to_image), "image_of": some.image_of.tolist()}
+    report["ids"] = None if some.ids is None else some.ids.tolist()
+    report["captions"] = None if some.captions is None else some.captions.tolist()
+    if calibration is not None:
+        information, pmi = calibration.mutual_information, calibration.mutual_information.per_sample
+        more = {"mutual_information": information.to_dict(), "pmi": None if pmi is None else pmi.tolist()}
+        report["calibration"] = calibration.to_dict() | more
     content = json.dumps(report, indent=1, allow_nan=False)
     if json_path == "-":
         click.echo(content)
@@ -95,57 +83,28 @@ def retrieve(
     if json_path:
         with atomic_write(json_path) as file:
             file.write(content.encode())
-    more = f" among {gallery.candidates - n} more images without a text" if distractors is not None else ""
-    _print(found, calibration, f"{n} images and {b} texts{more}, by {name}.")
+    beside = f" among {some.rows - n} more images without a text" if distractors is not None else ""
+    _print(found, calibration, f"{n} images and {b} texts{beside}, by {name}.")
     if json_path:
         click.echo(f"Everything, down to the rank of each item, is in {json_path}.")
 
 
-def _measure(gallery: Gallery, block: Block, *, calibrate: bool) -> tuple[Retrieval, Calibration | None]:
-    """Retrieval, and calibration where there is one text for each image; made once where the whole can be held."""
-    n, b, rows = len(gallery.images.x), len(gallery.image_of), gallery.candidates
-    similarity: Similarity = block
-    if rows * b <= _LARGEST_HELD:
-        similarity = torch.cat([block(slice(i, min(i + _AT_ONCE, rows))) for i in range(0, rows, _AT_ONCE)])
-    found = retrieval(similarity, groups_y=gallery.image_of, ks=_KS, n=rows)
-    if not calibrate or not n == b > 2:
-        return found, None
-    of_pairs = similarity[:n] if isinstance(similarity, torch.Tensor) else similarity
-    return found, pmi_calibration(of_pairs, n=n)
-
-
-def _report(found: Retrieval, gallery: Gallery, calibration: Calibration | None) -> dict[str, Any]:
-    """All that was found, for JSON."""
-    report: dict[str, Any] = {
-        "image_to_text": _way(found.image_to_text),
-        "text_to_image": {**_way(found.text_to_image), "image_of": gallery.image_of.tolist()},
-        "ids": None if gallery.ids is None else gallery.ids.tolist(),
-        "captions": None if gallery.captions is None else gallery.captions.tolist(),
-    }
-    if calibration is not None:
-        pmi = calibration.mutual_information.per_sample
-        report["calibration"] = {
-            **calibration.to_dict(),
-            "mutual_information": _score(calibration.mutual_information),
-            "pmi": None if pmi is None else pmi.tolist(),
-        }
-    return report
+def _load(folder: str, device: str | None) -> DualEncoder:
+    """The model in the folder that a training wrote, or in a file."""
+    path = Path(folder) / MODEL if os.path.isdir(folder) else Path(folder)
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give the folder that pointwise train wrote.")
+    return DualEncoder.load(path, device=usable_device(device) or "cpu").eval()
 
 
 def _way(way: Direction) -> dict[str, Any]:
     low, high = way.median_rank_interval()
     return {
-        **{f"recall@{k}": _score(score) for k, score in way.recall.items()},
-        "reciprocal_rank": _score(way.reciprocal_rank),
+        **{f"recall@{k}": score.to_dict() for k, score in way.recall.items()},
+        "reciprocal_rank": way.reciprocal_rank.to_dict(),
         "median_rank": {"value": way.median_rank, "low": low, "high": high},
         "ranks": way.ranks.tolist(),
     }
-
-
-def _score(score: Score) -> dict[str, float | None]:
-    """A value with its 95 % interval; null where that is not known."""
-    low, high = (None if math.isnan(end) else end for end in score.interval())
-    return {"value": score.value, "low": low, "high": high}
 
 
 def _print(found: Retrieval, calibration: Calibration | None, about: str) -> None:

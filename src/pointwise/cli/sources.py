@@ -15,8 +15,7 @@ from pointwise.encoding import encode
 from pointwise.errors import InputError
 from pointwise.evaluation import Evaluation
 from pointwise.items.images import is_images
-from pointwise.tables.formats import load
-from pointwise.tables.table import FeatureTable
+from pointwise.tables.table import FeatureTable, load
 
 
 def read(source: str, *, encoder: str, skip_bad: bool, device: str | None) -> FeatureTable:

@@ -13,21 +13,15 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from pointwise._text import readable
 from pointwise.evaluation import Evaluation
-from pointwise.metrics.registry import METRICS, Better, Metric
+from pointwise.metrics.registry import METRICS, Metric
 from pointwise.score import Score
 
-_ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "zero": "→0"}
-_DIVERGENCES = ("rce", "kl_real_fake", "kl_fake_real")
-_SPREADS = ("entropy_real", "entropy_fake")  # of one table alone: wide is not yet right
 NOTE = (
     "± is half the 95% interval, of chance but not of bias, where it is known; * marks the best by the metric's own "
-    "direction, for divergences (rce, kl) the nearest to 0. What each means: pointwise metrics."
+    "direction, where it has a target the nearest to that. What each means: pointwise metrics."
 )
-_LOST = {
-    "kl_real_fake": "nats lost on its samples, of which rce is the mean (0: covered)",
-    "rce": "nats above the mean entropy of all real samples (wide modes have more)",
-}
 _MODES_SHOWN = 12
 _PAIRS_SHOWN = 5
 _CELLS_SHOWN = 80  # of the terminal: a Chinese letter or an emoji takes two
@@ -55,23 +49,20 @@ def scores_table(evaluations: Mapping[str, Evaluation], *, width: int) -> Group:
 
 def modes_tables(evaluations: Mapping[str, Evaluation], *, width: int) -> Iterator[tuple[str, Group]]:
     """What became of each mode, a title and a table for each metric; nothing without modes."""
-    metrics = {key[0] for evaluation in evaluations.values() for key in evaluation}
-    lost = "kl_real_fake" if "kl_real_fake" in metrics else "rce"
-    for metric, meaning, sign in (
-        (lost, f"{lost} by real mode: {_LOST[lost]}", -1),
-        ("recall_cover", "recall cover by real mode (share of it that is generated often enough)", 1),
-        ("mid", "mid by mode of the generated pairs: nats that its samples share with their texts", 1),
-        ("kme_pmi", "kme_pmi by mode of the generated pairs: nats that its samples share with their texts", 1),
-    ):
+    keys = list(dict.fromkeys(key for evaluation in evaluations.values() for key in evaluation))
+    computed = {name for name, _ in keys}
+    for row in METRICS.values():
+        if not row.by_mode or row.name not in computed or row.by_mode_unless in computed:
+            continue
+        ks = [k for name, k in keys if name == row.name and k is not None]
+        key = (row.name, ks[-1] if ks else None)
         by_mode: dict[str, Mapping[Any, Score]] = {}
-        ks: list[int | None] = []
         for name, evaluation in evaluations.items():
-            ks = [k for other, k in evaluation if other == metric] or ks
-            score = evaluation.scores[metric, ks[-1]] if metric in evaluation else None
+            score = evaluation.scores.get(key)
             by_mode[name] = score.by_mode() if score is not None and score.modes is not None else {}
         if any(by_mode.values()):
             at = f", k = {ks[-1]}" if len(ks) > 1 else ""
-            yield meaning + at, _fitting(partial(_modes_table, by_mode, sign), list(by_mode), width)
+            yield row.by_mode + at, _fitting(partial(_modes_table, by_mode, row), list(by_mode), width)
 
 
 def _fitting(make: Callable[..., Table], names: Sequence[str], width: int) -> Group:
@@ -97,20 +88,20 @@ def _scores_table(evaluations: Mapping[str, Evaluation], names: Sequence[str], *
     for key, label in labels.items():
         row = METRICS[key[0]]
         scores = {name: evaluation.scores.get(key) for name, evaluation in evaluations.items()}
-        best = _best({name: score.value for name, score in scores.items() if score is not None}, key[0])
+        best = _best({name: row.loss(score.value) for name, score in scores.items() if score is not None})
         cells = [_cell(scores[name], marked=name == best, interval=intervals) for name in names]
-        table.add_row(label, _ARROWS[row.better], *([row.unit] if intervals else []), *cells)
+        table.add_row(label, row.arrow, *([row.unit] if intervals else []), *cells)
     return table
 
 
 def _modes_table(
-    by_mode: Mapping[str, Mapping[Any, Score]], sign: int, names: Sequence[str], *, intervals: bool
+    by_mode: Mapping[str, Mapping[Any, Score]], row: Metric, names: Sequence[str], *, intervals: bool
 ) -> Table:
-    """The modes with the worst value of any generator first; sign is -1 where large is bad."""
-    all_of_them = dict.fromkeys(mode for scores in by_mode.values() for mode in scores)
-    modes = sorted(
-        all_of_them, key=lambda mode: min(sign * scores[mode].value for scores in by_mode.values() if mode in scores)
-    )
+    """The modes with the worst value of any generator first; of nats that are lost, few are no loss."""
+    every = dict.fromkeys(mode for scores in by_mode.values() for mode in scores)
+    sign = -1 if row.target == "highest" else 1
+    worst = {mode: max(sign * scores[mode].value for scores in by_mode.values() if mode in scores) for mode in every}
+    modes = sorted(every, key=lambda mode: -worst[mode])
     table = Table()
     table.add_column("mode")
     table.add_column("samples", justify="right")
@@ -138,7 +129,7 @@ def pairs_table(evaluations: Mapping[str, Evaluation], metric: str) -> Table | N
             continue
         for row in score.per_sample.argsort(kind="stable")[:_PAIRS_SHOWN]:
             named = ["" if column is None else _cut(shown(column[row])) for column in (score.ids, score.captions)]
-            table.add_row(shown(name), *named, number(float(score.per_sample[row])))
+            table.add_row(shown(name), *named, readable(float(score.per_sample[row])))
     return table if table.row_count else None
 
 
@@ -181,37 +172,19 @@ def _meaning(row: Metric) -> str:
     return row.meaning if row.by_default else f"{row.meaning}; takes long, so only where it is named"
 
 
-def number(value: float, *, error: float = math.nan) -> str:
-    """A value with two digits of its error, or about four digits of its own where the error is not known."""
-    if not math.isfinite(value):
-        return str(value)
-    if 0 < error < math.inf and abs(value) < 1e6:
-        return f"{value:.{min(max(1 - math.floor(math.log10(error)), 0), 5)}f}"
-    digits = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
-    return f"{value:.{digits}f}" if 0.01 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
-
-
 def _cell(score: Score | None, *, marked: bool, interval: bool) -> Text:
     if score is None:
         return Text("-")
     low, high = score.interval()
     half = (high - low) / 2
-    text = number(score.value, error=half)
+    text = readable(score.value, error=half)
     if interval and math.isfinite(half):
-        text += f" ±{number(half, error=half)}"
+        text += f" ±{readable(half, error=half)}"
     return Text(f"{text} *" if marked else f"{text}  ", style="bold" if marked else "")
 
 
-def _best(values: Mapping[str, float], metric: str) -> str | None:
-    """Name of the best value; None for a single generator, for ties, and where no value is finite or none is best."""
-    if metric in _SPREADS:
-        return None
-    losses = {name: _loss(value, metric) for name, value in values.items() if math.isfinite(value)}
-    best = [name for name, loss in losses.items() if loss == min(losses.values())]
-    return best[0] if len(values) > 1 and len(best) == 1 else None
-
-
-def _loss(value: float, metric: str) -> float:
-    if metric in _DIVERGENCES:  # below 0 they are off by bias alone, so nearest to 0 is best
-        return abs(value)
-    return {"lower": value, "higher": -value, "zero": abs(value)}[METRICS[metric].better]
+def _best(losses: Mapping[str, float]) -> str | None:
+    """Name of the least loss; None for a single generator, for ties, and where no loss is finite."""
+    finite = {name: loss for name, loss in losses.items() if math.isfinite(loss)}
+    best = [name for name, loss in finite.items() if loss == min(finite.values())]
+    return best[0] if len(losses) > 1 and len(best) == 1 else None

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,34 +16,55 @@ from typing import Any
 import click
 import torch
 from click.core import ParameterSource
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pointwise._files import atomic_write
+from pointwise._options import usable_device
 from pointwise.cli.bars import Bars
 from pointwise.cli.sources import warn
-from pointwise.cli.training_pairs import given_pairs, open_pairs, share_of
-from pointwise.cli.training_run import run
 from pointwise.encoders.load import load_encoder, load_text_encoder
 from pointwise.encoding.items import Items
 from pointwise.errors import InputError
-from pointwise.tokens.sources import Source, pixel_pairs, token_pairs
+from pointwise.tokens.holding_out import Parts, hold_out_others, hold_out_share, require_same_kind
+from pointwise.tokens.sources import Source, open_pairs, pixel_pairs, token_pairs
 from pointwise.tokens.tokenizer import TOKENIZERS, Tokenizer
-from pointwise.training.checkpoint import make_folder, require_folder
+from pointwise.training.checkpoint import MODEL, make_folder, require_folder
 from pointwise.training.distributed import first_alone, processes, rank_and_world
-from pointwise.training.heads import SIMILARITIES
-from pointwise.training.model import DualEncoder, FrozenTokens, Tower
+from pointwise.training.folder import run
+from pointwise.training.heads import SIMILARITIES, require_points
+from pointwise.training.loop import Diverged, Line, require_batch
+from pointwise.training.model import DualEncoder
+from pointwise.training.options import Options
 from pointwise.training.split import room_for
-from pointwise.training.text import TextTransformer
-from pointwise.training.train import LARGEST_RATE, require_batch
-from pointwise.training.vision import VisionTransformer
+from pointwise.training.towers import FrozenTokens, TextTransformer, Tower, VisionTransformer
 
+HELD_OUT = "held_out.json"
+_LAST = 50  # steps whose mean is shown at the end
 _CROP = 0.9  # smallest share of the area of a picture, from scratch
-_SHARE = click.FloatRange(min=0, min_open=True, max=1)
-_RATE = click.FloatRange(min=0, min_open=True, max=LARGEST_RATE)
 _OF_ENCODERS = ("encoder", "text_encoder")
 _OF_SCRATCH = ("image_size", "patch", "width", "depth", "tokenizer", "context", "crop")
 _OF_HELD_OUT = ("held_out_captions", "held_out_every")
+_TYPES = {"int": int, "float": float, "bool": bool}
 
 
-@click.command()
+def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for each of `Options`, which checks them."""
+    for one in reversed(fields(Options)):
+        names = [f"--{one.name.replace('_', '-')}", *(["--lr"] if one.name == "learning_rate" else []), one.name]
+        kind, crop = _TYPES[str(one.type).split(" ")[0]], one.name == "crop"  # crop: what is left out depends
+        command = click.option(
+            *names,
+            type=kind,
+            is_flag=kind is bool,
+            default=None if crop else one.default,
+            show_default=not crop and kind is not bool and one.default is not None,
+            help=one.metadata["help"] + (f"  [{_CROP}]" if crop else ""),
+        )(command)
+    return command
+
+
+@click.command("train")
 @click.argument("source")
 @click.option("-o", "--output", "folder", required=True, metavar="FOLDER", help="Of model, checkpoint and log.")
 @click.option("--captions", help="Of the images: a table or text file, else the texts beside the images.")
@@ -52,22 +80,12 @@ _OF_HELD_OUT = ("held_out_captions", "held_out_every")
 @click.option("--depth", type=int, default=4, show_default=True, help="From scratch: blocks of both transformers.")
 @click.option("--tokenizer", type=click.Choice(TOKENIZERS), default="clip", show_default=True, help="From scratch.")
 @click.option("--context", type=int, default=77, show_default=True, help="From scratch: most tokens of a caption.")
-@click.option("--crop", type=_SHARE, help="From scratch: smallest share of a picture's area to see; 1: whole.  [0.9]")
 @click.option("--held-out", metavar="SHARE|PATH", help="Not trained on: a share of the pairs, or other pairs.")
 @click.option("--held-out-captions", help="Of the images at PATH: as --captions.")
-@click.option("--held-out-every", type=click.IntRange(min=1), default=100, show_default=True, help="Steps.")
-@click.option("--steps", type=click.IntRange(min=1), default=2000, show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=2), default=256, show_default=True)
-@click.option("--micro-batch", type=click.IntRange(min=1), help="Pairs in memory at once; the loss stays the same.")
-@click.option("--lr", "learning_rate", type=_RATE, default=5e-4, show_default=True)
-@click.option("--weight-decay", type=click.FloatRange(min=0), default=0.5, show_default=True)
-@click.option("--warmup", type=click.IntRange(min=0), default=100, show_default=True, help="Steps.")
-@click.option("--bfloat16", is_flag=True, help="Towers in bfloat16; heads and similarity stay in float32.")
-@click.option("--checkpoint-every", type=click.IntRange(min=1), default=500, show_default=True, help="Steps.")
+@_training_options
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in FOLDER.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--device", help="cpu or cuda; the GPU where there is one if left out.")
-def train(
+def train_command(
     *,
     source: str,
     folder: str,
@@ -84,13 +102,12 @@ def train(
     depth: int,
     tokenizer: str,
     context: int,
-    crop: float | None,
     held_out: str | None,
     held_out_captions: str | None,
-    seed: int,
     device: str | None,
     resume: bool,
-    **options: Any,
+    crop: float | None,
+    **steps: Any,
 ) -> int:
     """Train a similarity of images and texts whose value is pointwise mutual information, in nats up to a constant.
 
@@ -100,46 +117,150 @@ def train(
     Under torchrun several processes share each batch.
     """
     _refuse_mixed("--from-scratch is given" if from_scratch else "encoders are frozen", from_scratch=from_scratch)
-    share = share_of(held_out)
+    share = _share_of(held_out)
     _refuse_of_held_out(held_out, share)
-    shape: dict[str, Any] = {"similarity": similarity, "points": _points(points), "dim": dim, "seed": seed}
+    options = Options(**steps, crop=crop if crop is not None else _CROP if from_scratch else 1.0)
+    of_item: int | str = int(points) if points.isascii() and points.isdigit() else points
+    require_points(of_item)
     words: Tokenizer | None = None
     towers: tuple[Tower, Tower] | None = None
-    if from_scratch:  # made before the data are read, so that what cannot be is said at once
+    if from_scratch:  # made before the data are read, so that what cannot be is refused at once
         words = Tokenizer(tokenizer, context=context)
+        of_both = {"width": width, "depth": depth, "seed": options.seed}
         towers = (
-            VisionTransformer(image_size=image_size, patch=patch, width=width, depth=depth, seed=seed),
-            TextTransformer(vocabulary=words.vocabulary, context=context, width=width, depth=depth, seed=seed),
+            VisionTransformer(image_size=image_size, patch=patch, **of_both),
+            TextTransformer(vocabulary=words.vocabulary, context=context, **of_both),
         )
-        options["crop"] = _CROP if crop is None else crop
     require_folder(folder, resume=resume)
-    with processes(_device(device)) as place:
+    chosen = usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    with processes(chosen or torch.device("cpu")) as place:
         rank, world = rank_and_world()
         say = warn if rank == 0 else _nothing
         encoders = cache(lambda: (load_encoder(encoder, device=place), load_text_encoder(text_encoder, device=place)))
         with first_alone(), Bars(f"{source}: ") as bars:
 
-            def make(items: Items, name: str) -> Source:
+            def made(opened: Items | Source, name: str) -> Source:
+                if isinstance(opened, Source):
+                    return opened
                 if words is not None:
-                    return pixel_pairs(items, image_size=image_size, tokenizer=words, say=say, progress=bars)
+                    return pixel_pairs(opened, image_size=image_size, tokenizer=words, say=say, progress=bars)
                 loaded = encoders()
                 make_folder(folder)
-                return token_pairs(items, Path(folder) / name, *loaded, resume=resume, say=say, progress=bars)
+                return token_pairs(opened, Path(folder) / name, *loaded, resume=resume, say=say, progress=bars)
 
             opened = open_pairs(source, captions, say=say)
-            if isinstance(opened.found, Source):
+            if isinstance(opened, Source):
                 _refuse_for_features(source)
-            others = (
-                open_pairs(held_out, held_out_captions, say=say) if held_out is not None and share is None else share
-            )
-            room = room_for(share, opened.n) if share is not None else 0
-            require_batch(options["batch_size"], opened.n - room, processes=world)
-            given = given_pairs(opened, others, make, seed=seed, say=say)
+            n = opened.pairs.n if isinstance(opened, Source) else len(opened)
+            others = None
+            if held_out is not None and share is None:
+                others = open_pairs(held_out, held_out_captions, say=say)
+            require_batch(options.batch_size, n - room_for(share or 0, n), processes=world)  # before long work
+            if held_out is not None and others is not None:
+                require_same_kind(source, opened, held_out, others)
+            whole = made(opened, "tokens")
+            parts = Parts(whole.pairs)
+            if share is not None:
+                parts = hold_out_share(whole, share, seed=options.seed)
+            elif others is not None:
+                parts = hold_out_others(whole, made(others, "held_out_tokens"), say=say)
         if towers is None:
-            first = given.training.rows(torch.tensor([0]))
-            towers = FrozenTokens(width=first.images.x.shape[2]), FrozenTokens(width=first.texts.x.shape[2])
-        model = DualEncoder(*towers, **shape, meta=given.meta).to(place)
-        return run(model, given, folder, resume=resume, seed=seed, shown=rank == 0, **options)
+            widths = [side.x.shape[2] for side in parts.training]
+            towers = FrozenTokens(width=widths[0]), FrozenTokens(width=widths[1])
+        shape: dict[str, Any] = {"similarity": similarity, "points": of_item, "dim": dim, "seed": options.seed}
+        model = DualEncoder(*towers, **shape, meta=whole.meta).to(place)
+        return _run(folder, model, parts, options, resume=resume, shown=rank == 0)
+
+
+def _run(folder: str, model: DualEncoder, parts: Parts, options: Options, *, resume: bool, shown: bool) -> int:
+    """Train a model, show how it went, and return the exit status."""
+    started = time.monotonic()
+    losses: deque[float] = deque(maxlen=_LAST)
+    try:
+        with _bar(options.steps, shown=shown) as draw:
+
+            def progress(line: Line) -> None:
+                losses.append(line["loss"])
+                draw(line)
+
+            run(folder, model, parts.training, options, held_out=parts.held_out, resume=resume, progress=progress)
+    except Diverged as error:
+        click.echo(f"pointwise: {error}", err=True)
+        return 1
+    if shown:
+        click.echo(_result(model, parts.training.n, folder, losses, math.log(options.batch_size)))
+        if parts.held_out is not None:
+            with atomic_write(Path(folder) / HELD_OUT) as file:
+                file.write(json.dumps(parts.report, indent=1).encode())
+            click.echo(f"{parts.message} {_best(model.meta['held_out'])}")
+        click.echo(f"{options.steps} steps in {time.monotonic() - started:.1f} s.")
+    return 0
+
+
+def _result(model: DualEncoder, n: int, folder: str, losses: deque[float], most: float) -> str:
+    count = sum(p.numel() for p in model.parameters())
+    points = "one point for each token" if model.points == "all" else f"{model.points} points"
+    made = f"{Path(folder) / MODEL}: {model.kind}, {points} of {model.dim} dimensions, {count:,} parameters, {n} pairs."
+    if not losses:
+        return f"{made} Its training was over already."
+    loss = sum(losses) / len(losses)
+    return (
+        f"{made} Mean loss of the last {len(losses)} steps {loss:.3f} nats: mutual information of the pairs trained on "
+        f"about {most - loss:.3f} nats (log B, {most:.3f}, is the most that batches of this size can show)."
+    )
+
+
+def _best(held_out: Mapping[str, float]) -> str:
+    """Which step the model is of, and what is known of it from the held-out pairs."""
+    step, size = int(held_out["step"]), int(held_out["batch"])
+    weights = (
+        f"The model has the weights of step {step}, where it was lowest."
+        if step
+        else "It was lowest before the first step: the model has the weights that it started with, and is of no use."
+    )
+    among = "" if size == held_out["pairs"] else f" in batches of {size}"
+    loss, information = held_out["loss"], held_out["mutual_information"]
+    return (
+        f"Their loss{among} is {loss:.3f} nats: mutual information about {information:.3f} nats (log {size}, "
+        f"{math.log(size):.3f}, is the most it can show). {weights}"
+    )
+
+
+@contextmanager
+def _bar(steps: int, *, shown: bool) -> Iterator[Callable[[Line], object]]:
+    """A bar on a terminal: the loss, that of held-out pairs or else the estimate of information, and the throughput."""
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
+        task = bar.add_task("", total=steps)
+        held_out = ""
+
+        def draw(line: Line) -> None:
+            nonlocal held_out
+            if "held_out_loss" in line:
+                held_out = f"held out {line['held_out_loss']:.3f} (best at step {line['best_step']})"
+            known = held_out or f"mutual information {line['mutual_information']:.3f} nats"
+            description = f"loss {line['loss']:.3f}  {known}  {line['pairs_per_second']:,.0f} pairs/s"
+            bar.update(task, completed=line["step"], description=description)
+
+        yield draw
+
+
+def _share_of(held_out: str | None) -> float | None:
+    """The share that --held-out is, None where it is a path or left out."""
+    if held_out is None:
+        return None
+    try:
+        share = float(held_out)
+    except ValueError:
+        if Path(held_out).exists():
+            return None
+        raise InputError(
+            f"--held-out is {held_out!r}, which is neither a path that exists nor a share of the pairs, such as 0.1."
+        ) from None
+    if not 0 < share < 1:
+        raise InputError(f"--held-out is {held_out}; a share must be above 0 and below 1, such as 0.1.")
+    return share
 
 
 def _refuse_mixed(why: str, *, from_scratch: bool) -> None:
@@ -174,22 +295,6 @@ def _given(name: str) -> bool:
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _points(points: str) -> int | str:
-    if points != "all" and not (points.isascii() and points.isdigit() and int(points)):
-        raise InputError(f"--points is {points!r}; it must be a number of at least 1, or 'all' for one per token.")
-    return points if points == "all" else int(points)
-
-
-def _device(device: str | None) -> torch.device:
-    try:
-        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"the device {device!r} cannot be used ({reason}); give 'cpu'.") from None
-    return chosen
 
 
 def _nothing(*_: object) -> None:

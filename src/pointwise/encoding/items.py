@@ -1,4 +1,4 @@
-"""What is encoded: pictures, captions, or pictures with a caption each."""
+"""What is encoded, pictures, captions, or pictures with a caption each; and by which encoders."""
 
 from __future__ import annotations
 
@@ -6,29 +6,38 @@ import os
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
 
-from pointwise._arrays import Column
-from pointwise.encoders.protocol import Pixels
+from pointwise._types import Column, Say
+from pointwise.encoders import pixels
+from pointwise.encoders.load import load_encoder, load_text_encoder
+from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
 from pointwise.errors import InputError
 from pointwise.items.captions import read_captions
 from pointwise.items.images import Images, open_images
 from pointwise.items.matching import match_captions
 from pointwise.tables.digest import sha256_of
 
+_TEXT_ENCODER = "minilm"  # where none is named
+_DUAL = ("transformers", "open_clip")
 _WIDE = 1 << 30  # bytes of captions in memory that are worth a word
 _CAPTIONS = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".txt")
 
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """The rows of a table to be, read when asked for.
+    """The n rows of a table to be, read when asked for.
 
     Args:
         source: where the pictures come from, or the captions if there are no pictures.
-        images: the pictures, of which those at ``rows`` are the n items; None for captions alone.
-        captions: n texts, or None.
+        ids: [n].
+        modes: [n], or None.
+        images: the pictures, of which those at ``rows`` are the items; None for captions alone.
+        rows: [n].
+        captions: [n], or None.
         captions_source: where they come from.
         order: the places 0..n-1 in the order in which reading all of them is quick.
         notes: what was decided about the captions, and what to know of them, in sentences.
@@ -74,9 +83,58 @@ class Items:
         return bytes.fromhex(sha256_of(self.ids[i].item(), mode, picture, caption))
 
 
+class Encoders(NamedTuple):
+    """The encoders of a run: of the pictures, or None for captions alone; of the captions, or None without any."""
+
+    image: Encoder | None
+    text: TextEncoder | None
+
+    @property
+    def used(self) -> list[Encoder | TextEncoder]:
+        """Those that there are: the first makes the features of a table, the second, if any, its text."""
+        return [encoder for encoder in self if encoder is not None]
+
+
 def is_captions(source: object) -> bool:
     """Say whether a source is a file of captions, by its suffix."""
     return isinstance(source, str | Path) and Path(source).suffix.lower() in _CAPTIONS and os.path.isfile(source)
+
+
+def open_source(
+    source: str | Path | Pixels | Images,
+    *,
+    encoder: str | Encoder,
+    text_encoder: str | TextEncoder | None,
+    captions: str | Path | None,
+    only_matching: bool,
+    device: str | torch.device | None,
+    say: Say,
+) -> tuple[Items, Encoders]:
+    """Open the source with its captions and load the encoders, so that what can be refused is so before any work.
+
+    See ``encode`` for what each option means.
+    """
+    for path, what in ((source, "images or captions"), (captions, "captions")):
+        if isinstance(path, str | Path) and not os.path.exists(path):  # False also for a name that is too long
+            raise InputError(f"{path} does not exist; give a file, folder or archive of {what}.")
+    alone = is_captions(source)
+    image = None
+    if not alone and encoder != "pixels":
+        image = load_encoder(encoder, device=device) if isinstance(encoder, str) else encoder
+    text = load_text_encoder(text_encoder, device=device) if isinstance(text_encoder, str) else text_encoder
+    items = open_items(source, captions=captions, beside=text is not None, only_matching=only_matching)
+    for note in items.notes:
+        say(note)
+    if text is None and items.captions is not None:
+        if alone:
+            name = encoder if isinstance(encoder, str) else encoder.name
+        else:  # the text tower of which features are of the space of these images, where there is one
+            dual = image is not None and image.name.partition(":")[0] in _DUAL and image.meta.get("unit_length")
+            name = image.name if image is not None and dual else _TEXT_ENCODER
+        text = load_text_encoder(_TEXT_ENCODER if name == "bundled" else name, device=device)
+    if encoder == "pixels" and items.images is not None:
+        image = load_encoder(f"pixels:{pixels.size_for(items.images)}", device=device)
+    return items, Encoders(image, text)
 
 
 def open_items(
@@ -87,13 +145,23 @@ def open_items(
     Raises:
         InputError: the source or the captions cannot be read or do not match, or there is nothing to match.
     """
-    if isinstance(source, str | Path) and is_captions(source):
-        if captions is not None:
-            raise InputError(
-                f"{source} is a file of captions, and {captions} are captions too; give images as the source, "
-                "or leave the second file out."
-            )
-        return _captions_alone(source)
+    alone = is_captions(source)
+    if alone and captions is not None:
+        raise InputError(
+            f"{source} is a file of captions, and {captions} are captions too; give images as the source, "
+            "or leave the second file out."
+        )
+    if alone and not isinstance(source, Images | np.ndarray):
+        read = read_captions(source)
+        ids = np.arange(len(read)) if read.ids is None else read.ids
+        return Items(
+            read.source,
+            ids=ids,
+            captions=read.texts,
+            captions_source=read.source,
+            order=range(len(read)),
+            notes=_width_notes(ids, read.texts),
+        )
     if only_matching and captions is None and not beside:
         raise InputError(
             "only_matching (--only-matching) keeps the images that have a caption, but there are no captions; "
@@ -107,41 +175,22 @@ def open_items(
                 "(--captions FILE)."
             )
         captions = images.source
+    ids, modes, order = images.ids, images.modes, images.reading_order
     if captions is None:
-        return Items(
-            images.source,
-            ids=images.ids,
-            modes=images.modes,
-            images=images,
-            rows=range(len(images)),
-            order=images.reading_order,
-        )
+        return Items(images.source, ids=ids, modes=modes, images=images, rows=range(len(images)), order=order)
     read = read_captions(captions)
-    matched = match_captions(images.ids, read, source=images.source, only_matching=only_matching)
+    matched = match_captions(ids, read, source=images.source, only_matching=only_matching)
     place_of = {row: place for place, row in enumerate(matched.rows.tolist())}
     return Items(
         images.source,
-        ids=images.ids[matched.rows],
-        modes=None if images.modes is None else images.modes[matched.rows],
+        ids=ids[matched.rows],
+        modes=None if modes is None else modes[matched.rows],
         images=images,
         rows=matched.rows.tolist(),
         captions=matched.texts,
         captions_source=read.source,
-        order=[place_of[row] for row in images.reading_order if row in place_of],
-        notes=(*matched.notes, *_width_notes(images.ids[matched.rows], matched.texts)),
-    )
-
-
-def _captions_alone(source: str | Path) -> Items:
-    read = read_captions(source)
-    ids = np.arange(len(read)) if read.ids is None else read.ids
-    return Items(
-        read.source,
-        ids=ids,
-        captions=read.texts,
-        captions_source=read.source,
-        order=range(len(read)),
-        notes=_width_notes(ids, read.texts),
+        order=[place_of[row] for row in order if row in place_of],
+        notes=(*matched.notes, *_width_notes(ids[matched.rows], matched.texts)),
     )
 
 

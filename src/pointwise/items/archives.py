@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pointwise.errors import InputError
+from pointwise.tables.columns import first_line
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _PACKED: Mapping[bytes, Callable[..., Any]] = {
@@ -28,7 +29,7 @@ _PACKED: Mapping[bytes, Callable[..., Any]] = {
 }  # by their first bytes
 _LARGEST_HEADER = 1 << 24  # bytes: tarfile reads a header whole, and a small archive may hold one that unpacks to much
 _LINKS = 40  # that lead from one to the next, as many as the kernel follows
-_DAMAGED = (  # what damaged bytes raise
+DAMAGED = (  # what damaged bytes raise
     *(OSError, EOFError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError, struct.error, zlib.error),
     *(lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
 )
@@ -36,20 +37,13 @@ _DAMAGED = (  # what damaged bytes raise
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """The files of a folder or an archive, at any depth, without hidden ones and ``__MACOSX``.
-
-    Args:
-        source: the folder or archive.
-        names: their paths inside it with "/" between folders, sorted.
-        order: the same names in the order in which reading all of them is quick.
-        open: returns the binary stream of one of these names.
-    """
+    """The files of a folder or an archive, at any depth, without hidden ones and ``__MACOSX``."""
 
     source: Path
     _: KW_ONLY
-    names: Sequence[str]
-    order: Sequence[str]
-    open: Callable[[str], Any]
+    names: Sequence[str]  # their paths inside it with "/" between folders, sorted
+    order: Sequence[str]  # the same in the order in which reading all of them is quick
+    open: Callable[[str], Any]  # returns the binary stream of one of them
 
     def read(self, name: str, *, limit: int) -> bytes:
         """Return the bytes of one file; of a small archive that unpacks to much, no more than the limit is read.
@@ -60,11 +54,16 @@ class Files:
         try:
             with self.open(name) as stream:
                 data: bytes = stream.read(limit + 1)
-        except _DAMAGED as error:
-            raise InputError(f"{printable(name)} cannot be read ({_reason(error)}); mend or remove it.") from None
+        except DAMAGED as error:
+            raise InputError(f"{printable(name)} cannot be read ({first_line(error)}); mend or remove it.") from None
         if len(data) > limit:
             raise InputError(f"{printable(name)} unpacks to more than {limit} bytes, which is all that is read of one.")
         return data
+
+    def ids(self, names: Sequence[str], *, of: Sequence[str]) -> list[str]:
+        """Return names as valid Unicode, without the folders that all files ``of`` a kind share in an archive."""
+        shared = "" if self.source.is_dir() else posixpath.commonpath([posixpath.dirname(name) for name in of])
+        return [printable(name.removeprefix(f"{shared}/") if shared else name) for name in names]
 
 
 def files_of(source: Path) -> Files:
@@ -78,21 +77,6 @@ def files_of(source: Path) -> Files:
     return _of_zip(source) if source.name.lower().endswith(".zip") else _of_tar(source)
 
 
-def inside(archive: Path, name: str) -> str:
-    """Return the path of a member in its plainest form: ``./cat//a.png`` is ``cat/a.png``.
-
-    Raises:
-        InputError: it points outside of the archive.
-    """
-    parts = name.split("/")
-    if name.startswith("/") or ".." in parts or parts[0].endswith(":"):
-        raise InputError(
-            f"{archive} has the member {name!r}, which points outside of the archive; such archives are not read. "
-            "Pack the files again with relative paths."
-        )
-    return posixpath.normpath(name)
-
-
 def printable(name: str) -> str:
     """Return a file name as valid Unicode: bytes in it that are not UTF-8 are written as escapes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -100,8 +84,17 @@ def printable(name: str) -> str:
 
 def _of_folder(folder: Path) -> Files:
     paths = {}
+    above: dict[str, tuple[str, ...]] = {str(folder): (os.path.realpath(folder),)}  # where each really lies
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse_folder):
-        folders[:] = [name for name in folders if not _hidden(name) and not _loops(os.path.join(parent, name))]
+        here = above.pop(parent)
+        folders[:] = [name for name in folders if not _hidden(name)]
+        for name in folders.copy():
+            path = os.path.join(parent, name)
+            real = os.path.realpath(path)
+            if os.path.islink(path) and any(os.path.commonpath([real, other]) == real for other in here):
+                folders.remove(name)  # it leads back, so that walking it would never end
+            else:
+                above[path] = (*here, real)
         below = os.path.relpath(parent, folder).replace(os.sep, "/")
         for file in files:
             if not _hidden(file):
@@ -119,12 +112,12 @@ def _open_regular(path: str) -> Any:
 def _of_zip(path: Path) -> Files:
     try:
         archive = zipfile.ZipFile(path)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         _refuse_archive(path, error)
     stream: Any = archive.fp
     weakref.finalize(archive, stream.close)  # before the stream is collected and warns
     members = [(member.filename.replace("\\", "/"), member) for member in archive.infolist() if not member.is_dir()]
-    return _of_members(path, members, archive.open, position=lambda member: member.header_offset)
+    return _of_members(path, members, archive.open, position="header_offset")
 
 
 def _of_tar(path: Path) -> Files:
@@ -138,17 +131,12 @@ def _of_tar(path: Path) -> Files:
         except BaseException:
             stream.close()
             raise
-    except _DAMAGED as error:
+    except DAMAGED as error:
         _refuse_archive(path, error)
     archive.fileobj = stream  # for the files, which may be larger than headers
     weakref.finalize(archive, stream.close)
     plain = {posixpath.normpath(name): member for name, member in members}
-    return _of_members(
-        path,
-        members,
-        lambda member: archive.extractfile(_followed(member, plain)),
-        position=lambda member: member.offset,
-    )
+    return _of_members(path, members, lambda it: archive.extractfile(_followed(it, plain)), position="offset")
 
 
 def _unpacked(path: Path) -> Any:
@@ -187,16 +175,20 @@ def _followed(member: tarfile.TarInfo, members: Mapping[str, tarfile.TarInfo]) -
 
 
 def _of_members(
-    path: Path,
-    members: Sequence[tuple[str, Any]],
-    open_member: Callable[[Any], Any],
-    *,
-    position: Callable[[Any], int],
+    path: Path, members: Sequence[tuple[str, Any]], open_member: Callable[[Any], Any], *, position: str
 ) -> Files:
     """Files of an archive, whose members are quick to read in the order of their positions; of one name the last."""
-    plain = {inside(path, name): member for name, member in members}
+    plain = {}
+    for name, member in members:
+        parts = name.split("/")
+        if name.startswith("/") or ".." in parts or parts[0].endswith(":"):
+            raise InputError(
+                f"{path} has the member {name!r}, which points outside of the archive; such archives are not read. "
+                "Pack the files again with relative paths."
+            )
+        plain[posixpath.normpath(name)] = member
     names = sorted(name for name in plain if not any(map(_hidden, name.split("/"))))
-    order = sorted(names, key=lambda name: position(plain[name]))
+    order = sorted(names, key=lambda name: getattr(plain[name], position))
     return Files(path, names=names, order=order, open=lambda name: open_member(plain[name]))
 
 
@@ -212,14 +204,6 @@ def _hidden(part: str) -> bool:
     return part.startswith(".") or part == "__MACOSX"
 
 
-def _loops(folder: str) -> bool:
-    """Whether a linked folder is one that it lies in, so that walking it would never end."""
-    if not os.path.islink(folder):
-        return False
-    target = os.path.realpath(folder)
-    return os.path.commonpath([target, os.path.realpath(os.path.dirname(folder))]) == target
-
-
 def _refuse_folder(error: OSError) -> NoReturn:
     raise InputError(
         f"the folder {error.filename} cannot be read ({error.strerror}); change its permissions or take it away."
@@ -228,9 +212,6 @@ def _refuse_folder(error: OSError) -> NoReturn:
 
 def _refuse_archive(path: Path, error: BaseException) -> NoReturn:
     raise InputError(
-        f"{path} cannot be read as an archive: {_reason(error)}. It may be damaged or cut short: copy or pack it again."
+        f"{path} cannot be read as an archive: {first_line(error)}. It may be damaged or cut short: copy or "
+        "pack it again."
     ) from None
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).rstrip(".") or type(error).__name__

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pointwise._arrays import Column
+from pointwise._types import Column
 from pointwise.errors import InputError
 from pointwise.items.archives import TARS
-from pointwise.items.caption_json import read_json, read_jsonl
-from pointwise.items.caption_rows import Rows, checked
-from pointwise.items.caption_tables import read_csv, read_parquet, read_tsv
-from pointwise.items.caption_texts import read_beside_images, read_lines
+from pointwise.items.beside_images import read_beside_images
+from pointwise.items.caption_checks import Unchecked, checked
+from pointwise.tables.columns import find_captions
+from pointwise.tables.rows import READERS, TEXT_KINDS, Rows, nth, open_rows, rows_of_objects
+from pointwise.tables.text import decoded, parse_json, shortened
 
-_TABLES: dict[str, Callable[..., Rows]] = {
-    ".csv": read_csv,
-    ".tsv": read_tsv,
-    ".parquet": read_parquet,
-    ".json": read_json,
-    ".jsonl": read_jsonl,
-    ".ndjson": read_jsonl,
-}
 _ARCHIVES = (".zip", *TARS)
+_FLICKR = re.compile(r"(?P<name>[^\t]+?\.(?:jpe?g|png))(?:#\d+)?\t", re.IGNORECASE)  # a.jpg#0<tab>caption
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -85,7 +82,7 @@ def read_captions(
     """
     path = Path(source)
     try:
-        ids, texts = checked(_rows(path, text_column=text_column, id_column=id_column))
+        ids, texts = checked(_unchecked(path, text_column=text_column, id_column=id_column))
     except InputError as error:
         raise InputError(f"cannot read captions from {path}: {error}") from None
     except OSError as error:
@@ -93,19 +90,114 @@ def read_captions(
     return Captions(str(source), ids=None if ids is None else np.array(ids, dtype=str), texts=tuple(texts))
 
 
-def _rows(path: Path, *, text_column: str | None, id_column: str | None) -> Rows:
-    name, suffix = path.name.lower(), path.suffix.lower()
+def _unchecked(path: Path, *, text_column: str | None, id_column: str | None) -> Unchecked:
+    suffix = path.suffix.lower()
     if not path.exists():
         raise InputError("there is no such file or folder.")
-    if path.is_file() and suffix in _TABLES:
-        return _TABLES[suffix](path, text_column=text_column, id_column=id_column)
+    if path.is_file() and suffix == ".json":
+        return _of_json(parse_json(decoded(path.read_bytes())), text_column=text_column, id_column=id_column)
+    if path.is_file() and suffix in READERS:
+        return _of_rows(open_rows(path), text_column=text_column, id_column=id_column)
     if text_column is not None or id_column is not None:
-        raise InputError(f"it has no columns to choose from; only {', '.join(_TABLES)} files have.")
-    if path.is_dir() or name.endswith(_ARCHIVES):
+        raise InputError(f"it has no columns to choose from; only {', '.join(READERS)} files have.")
+    if path.is_dir() or path.name.lower().endswith(_ARCHIVES):
         return read_beside_images(path)
     if suffix == ".txt":
-        return read_lines(path)
+        return _of_lines(decoded(path.read_bytes()))
     raise InputError(
-        f"the suffix {path.suffix!r} is not one of {', '.join([*_TABLES, '.txt', *_ARCHIVES])}; a folder with a .txt "
+        f"the suffix {path.suffix!r} is not one of {', '.join([*READERS, '.txt', *_ARCHIVES])}; a folder with a .txt "
         "beside each image is read too."
     )
+
+
+def _of_rows(rows: Rows, *, text_column: str | None, id_column: str | None) -> Unchecked:
+    fields = list(zip(rows.names, rows.kinds, strict=True))
+    names = [name for name, kind in fields if kind in TEXT_KINDS]
+    try:
+        chosen = find_captions(names, text_column=text_column, id_column=id_column)
+    except InputError as error:
+        others = ", ".join(f"{name!r} ({kind[:40]})" for name, kind in fields if kind not in TEXT_KINDS)
+        raise InputError(f"{error}{' Columns of other types are not looked at: ' * bool(others)}{others}") from None
+    (texts, *ids), place = rows.read([name for name in chosen if name is not None])
+    return Unchecked(ids[0] if ids else None, texts, place)
+
+
+def _of_json(content: Any, *, text_column: str | None, id_column: str | None) -> Unchecked:
+    """A list of objects or of strings, COCO's annotations, or {image: caption}."""
+    strings = isinstance(content, list) and all(isinstance(item, str) for item in content)
+    if content and isinstance(content, list) and not strings:
+        return _of_rows(rows_of_objects(content, nth("entry")), text_column=text_column, id_column=id_column)
+    if text_column is not None or id_column is not None:
+        raise InputError(f"it holds {_outline(content)}, which has no columns to choose from; a list of objects has.")
+    if content and strings:
+        return Unchecked(None, content, nth("entry"))
+    if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+        return _of_coco(content["annotations"], content.get("images"))
+    if content and isinstance(content, dict) and all(map(_is_text, content.values())):
+        names = list(content)
+        return Unchecked(names, list(content.values()), lambda i: f"the entry {names[i][:80]!r}")
+    raise InputError(
+        f"it holds {_outline(content)}, which is none of the forms that captions have: a list of objects such as "
+        '{"file_name": "a.jpg", "caption": "a cat"}, COCO\'s {"images": [...], "annotations": [...]}, '
+        'or {"a.jpg": "a cat", ...}.'
+    )
+
+
+def _of_coco(annotations: list[Any], images: Any) -> Unchecked:
+    """The captions of COCO's annotations; they name images by file name, or by id where no images are listed."""
+    if not any(isinstance(item, Mapping) and "caption" in item for item in annotations):
+        raise InputError(
+            f"none of its {len(annotations)} annotations has a caption; COCO keeps captions in captions_*.json."
+        )
+    rows = rows_of_objects(annotations, nth("annotation"))
+    captions = _of_rows(rows, text_column="caption", id_column="image_id")
+    if not isinstance(images, list) or not images:
+        return captions
+    file_names: dict[str, str] = {}  # by the JSON of the id: whatever it is, and 1, "1" and true stay different
+    for i, image in enumerate(images):
+        if not isinstance(image, Mapping) or not isinstance(image.get("file_name"), str) or "id" not in image:
+            raise InputError(f"{nth('image')(i)} is {shortened(image)}; it must be an object with id and file_name.")
+        name = file_names.setdefault(json.dumps(image["id"]), image["file_name"])
+        if name != image["file_name"]:
+            raise InputError(f"the image id {image['id']!r} stands for two files, {name} and {image['file_name']}.")
+    names = [file_names.get(json.dumps(id_)) for id_ in captions.ids or ()]
+    lost = [i for i, name in enumerate(names) if name is None]
+    if lost:
+        raise InputError(
+            f"{len(lost)} of {len(names)} annotations have an image_id that none of the {len(images)} images has "
+            f"(first: {captions.place(lost[0])}, with {annotations[lost[0]].get('image_id')!r}); add the images, or "
+            "take those annotations away."
+        )
+    return captions._replace(ids=names)
+
+
+def _of_lines(text: str) -> Unchecked:
+    """One caption a line; where the first is like those of Flickr8k, ``a.jpg#0``, a tab and a caption, all must be."""
+    lines = re.split("\r\n|\r|\n", text)
+    while lines and not lines[-1].strip():
+        lines.pop()
+
+    def place(i: int) -> str:
+        return f"line {i + 1}"
+
+    if not lines or not _FLICKR.match(lines[0]):
+        return Unchecked(None, lines, place)
+    cells = [line.partition("\t") for line in lines]
+    lacking = [i for i, (_, tab, _) in enumerate(cells) if not tab]
+    if lacking:
+        raise InputError(
+            f"its first line is an image, a tab and a caption, but {len(lacking)} of {len(lines)} lines have no tab "
+            f"(first: {place(lacking[0])}); write all lines alike."
+        )
+    names = [re.sub(r"#\d+$", "", name) for name, _, _ in cells]
+    return Unchecked(names, [caption.strip() for _, _, caption in cells], place)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+
+
+def _outline(content: Any) -> str:
+    if isinstance(content, dict):
+        return f"an object with the keys {', '.join(map(repr, list(content)[:8])) or '(none)'}"
+    return "an empty list" if content == [] else shortened(content)

@@ -5,34 +5,29 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import posixpath
-import struct
-import tarfile
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pointwise._arrays import Column
+from pointwise._types import Column
 from pointwise.errors import InputError
-from pointwise.items.archives import TARS, Files, files_of, printable
+from pointwise.items.archives import DAMAGED, TARS, Files, files_of
+from pointwise.tables.columns import first_line
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-Content = TypeVar("Content")
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_ARCHIVES = (".zip", *TARS)
 _LARGEST_FILE = 1 << 30  # bytes: nothing that unpacks to more is read, so that a small archive cannot fill the memory
-_BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
-_BROKEN_BYTES = (*_BROKEN, struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError)  # what damaged bytes raise
+_BROKEN = (*DAMAGED, SyntaxError)  # Pillow, of a broken PNG
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,10 +47,11 @@ class Images:
     source: str
     _: KW_ONLY
     ids: Column
-    modes: Column | None
+    modes: Column | None = None
     reading_order: Sequence[int]
-    _read: Callable[[int], Pixels]
-    _digest: Callable[[int], str]
+    _content: Callable[[int], bytes]  # of image i as it is kept, which its digest is of
+    _decode: Callable[[bytes], Pixels]
+    _hashed: dict[int, bytes] = field(default_factory=dict)  # the content that was hashed last, until it is decoded
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,7 +62,9 @@ class Images:
         Raises:
             InputError: it cannot be read: damaged, cut short, too large, or of a kind that has no 8-bit RGB form.
         """
-        return self._read(range(len(self))[i])
+        i = range(len(self))[i]
+        with self._naming(i):
+            return self._decode(self._hashed.pop(i) if i in self._hashed else self._content(i))
 
     def digest(self, i: int) -> str:
         """Return the SHA-256 of image i as it is kept: of its file, not decoded, or of its shape and bytes in an array.
@@ -80,11 +78,34 @@ class Images:
         >>> images.digest(0) == images.digest(1), images.digest(0) == images.digest(2)
         (False, True)
         """
-        return self._digest(range(len(self))[i])
+        i = range(len(self))[i]
+        self._hashed.clear()
+        with self._naming(i):
+            self._hashed[i] = self._content(i)
+        return hashlib.sha256(self._hashed[i]).hexdigest()
 
     def __repr__(self) -> str:
         modes = "" if self.modes is None else f", {len(np.unique(self.modes))} modes"
         return f"Images({len(self)} from {self.source}{modes})"
+
+    @contextmanager
+    def _naming(self, i: int) -> Iterator[None]:
+        """Turn whatever a damaged file raises into an InputError that names it."""
+        from PIL import Image, UnidentifiedImageError
+
+        bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+        try:
+            yield
+        except (*_BROKEN, *bombs) as error:
+            reason = first_line(error)
+            if isinstance(error, bombs):
+                reason = f"more pixels than the {Image.MAX_IMAGE_PIXELS} taken as safe: {reason}"
+            if isinstance(error, UnidentifiedImageError):  # it names an object in memory
+                reason = "it is in no format that Pillow knows, or its beginning is damaged"
+            raise InputError(
+                f"{self.source}: {self.ids[i]} cannot be read as an image: {reason}. "
+                "Mend or remove it, or go on without such files: --skip-bad, or skip_bad=True."
+            ) from None
 
 
 def open_images(source: str | Path | Pixels) -> Images:
@@ -113,7 +134,7 @@ def open_images(source: str | Path | Pixels) -> Images:
     name = path.name.lower()
     if not os.path.exists(path):  # False also where it may not be asked
         raise InputError(f"{source} does not exist; give a folder, a .zip or .tar of images, or an .npy of them.")
-    if os.path.isdir(path) or name.endswith((".zip", *TARS)):
+    if os.path.isdir(path) or name.endswith(_ARCHIVES):
         return _from_files(files_of(path))
     if name.endswith(".npy"):
         return _from_npy(path)
@@ -148,7 +169,7 @@ def is_images(source: str | Path) -> bool:
         except _BROKEN:
             return False
         return bool(array.dtype == np.uint8 and array.ndim in (3, 4))
-    return os.path.exists(path) and name.endswith((".zip", *TARS, *SUFFIXES))
+    return os.path.exists(path) and name.endswith((*_ARCHIVES, *SUFFIXES))
 
 
 def resize(image: Pixels, *, height: int, width: int) -> Pixels:
@@ -160,28 +181,45 @@ def resize(image: Pixels, *, height: int, width: int) -> Pixels:
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _from_files(files: Files) -> Images:
-    path, packed = files.source, not files.source.is_dir()
-    names = [name for name in files.names if name.lower().endswith(SUFFIXES)]
-    shared = posixpath.commonpath([posixpath.dirname(name) for name in names]) if names and packed else ""
-    row = {name: i for i, name in enumerate(names)}
-    order = [row[name] for name in files.order if name in row]
+def images_in(
+    files: Files, names: Sequence[str], *, ids: Column, modes: Column | None = None, reading_order: Sequence[int]
+) -> Images:
+    """Return the images that are these of the files."""
+    limit = -1 if files.source.is_dir() else _LARGEST_FILE
 
     def content(i: int) -> bytes:
         with files.open(names[i]) as stream:
-            return _unpacked(stream) if packed else stream.read()
+            data: bytes = stream.read(limit + 1 if limit >= 0 else -1)
+        if len(data) > limit >= 0:
+            raise ValueError(f"it unpacks to more than {limit} bytes")
+        return data
 
-    to_hash, to_read = _same(content)
+    return Images(
+        str(files.source), ids=ids, modes=modes, reading_order=reading_order, _content=content, _decode=_decoded
+    )
 
-    def read(i: int) -> Pixels:
-        with _naming(path, names[i]):
-            return _decode(io.BytesIO(to_read(i)))
 
-    def digest(i: int) -> str:
-        with _naming(path, names[i]):
-            return hashlib.sha256(to_hash(i)).hexdigest()
-
-    return _named(path, [posixpath.relpath(name, shared) if shared else name for name in names], order, read, digest)
+def _from_files(files: Files) -> Images:
+    """Files as images: their paths inside the source are their ids, the top folders their modes."""
+    source = files.source
+    names = [name for name in files.names if name.lower().endswith(SUFFIXES)]
+    if not names:
+        raise InputError(f"{source} holds no images; files with these suffixes were looked for: {', '.join(SUFFIXES)}.")
+    ids = files.ids(names, of=names)
+    loose = [id_ for id_ in ids if "/" not in id_]
+    if 0 < len(loose) < len(names):
+        raise InputError(
+            f"{source} holds {len(loose)} images beside its sub-folders (the first is {loose[0]}) and "
+            f"{len(names) - len(loose)} in them. Sub-folders are modes: put every image into one, or none."
+        )
+    row = {name: i for i, name in enumerate(names)}
+    return images_in(
+        files,
+        names,
+        ids=np.asarray(ids),
+        modes=None if loose else np.asarray([name.split("/")[0] for name in ids]),
+        reading_order=[row[name] for name in files.order if name in row],
+    )
 
 
 def _from_npy(path: Path) -> Images:
@@ -189,7 +227,7 @@ def _from_npy(path: Path) -> Images:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except _BROKEN as error:
         raise InputError(
-            f"{path} cannot be read as an .npy array: {_reason(error)}. Write it again with numpy.save."
+            f"{path} cannot be read as an .npy array: {first_line(error)}. Write it again with numpy.save."
         ) from None
     return _from_array(array, str(path))
 
@@ -205,89 +243,28 @@ def _from_array(array: Any, source: str) -> Images:
     if 0 in array.shape:
         raise InputError(f"{found}: there are no pixels in it; give at least one image of at least one pixel.")
     count, height, width = array.shape[:3]
-    to_hash, to_read = _same(lambda i: np.array(array[i]))
+    start = f"{array.shape[1:]} ".encode()
 
-    def read(i: int) -> Pixels:
-        return np.array(np.broadcast_to(to_read(i).reshape(height, width, -1), (height, width, 3)))
+    def decode(content: bytes) -> Pixels:
+        pixels = np.frombuffer(content, dtype=np.uint8, offset=len(start)).reshape(height, width, -1)
+        return np.array(np.broadcast_to(pixels, (height, width, 3)))
 
-    def digest(i: int) -> str:
-        return hashlib.sha256(f"{array.shape[1:]} ".encode() + to_hash(i).tobytes()).hexdigest()
-
-    return Images(source, ids=np.arange(count), modes=None, reading_order=range(count), _read=read, _digest=digest)
-
-
-def _same(content: Callable[[int], Content]) -> tuple[Callable[[int], Content], Callable[[int], Content]]:
-    """What gives the content of an image to be hashed, and what gives it to be read: the same if that comes next."""
-    kept: dict[int, Content] = {}
-
-    def to_hash(i: int) -> Content:
-        kept.clear()
-        kept[i] = content(i)
-        return kept[i]
-
-    def to_read(i: int) -> Content:
-        return kept.pop(i) if i in kept else content(i)
-
-    return to_hash, to_read
+    return Images(
+        source,
+        ids=np.arange(count),
+        reading_order=range(count),
+        _content=lambda i: start + array[i].tobytes(),
+        _decode=decode,
+    )
 
 
-def _named(
-    path: Path,
-    names: Sequence[str],
-    order: Sequence[int],
-    read: Callable[[int], Pixels],
-    digest: Callable[[int], str],
-) -> Images:
-    """Images of files: their paths inside the source are their ids, the top folders their modes."""
-    if not names:
-        raise InputError(f"{path} holds no images; files with these suffixes were looked for: {', '.join(SUFFIXES)}.")
-    loose = [name for name in names if "/" not in name]
-    if 0 < len(loose) < len(names):
-        raise InputError(
-            f"{path} holds {len(loose)} images beside its sub-folders (the first is {loose[0]}) and "
-            f"{len(names) - len(loose)} in them. Sub-folders are modes: put every image into one, or none."
-        )
-    ids = [printable(name) for name in names]
-    modes = None if loose else np.asarray([name.split("/")[0] for name in ids])
-    return Images(str(path), ids=np.asarray(ids), modes=modes, reading_order=order, _read=read, _digest=digest)
-
-
-@contextmanager
-def _naming(source: Path, name: str) -> Iterator[None]:
-    """Turn whatever a damaged file raises into an InputError that names it."""
-    from PIL import Image
-
-    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-    try:
-        yield
-    except (*_BROKEN_BYTES, *bombs) as error:
-        size = f"more pixels than the {Image.MAX_IMAGE_PIXELS} taken as safe: " if isinstance(error, bombs) else ""
-        raise InputError(
-            f"{source}: {name} cannot be read as an image: {size}{_reason(error)}. "
-            "Mend or remove it, or go on without such files: --skip-bad, or skip_bad=True."
-        ) from None
-
-
-def _reason(error: BaseException) -> str:
-    if type(error).__name__ == "UnidentifiedImageError":  # it names an object in memory
-        return "it is in no format that Pillow knows, or its beginning is damaged"
-    return str(error).rstrip(".") or type(error).__name__
-
-
-def _unpacked(stream: Any) -> bytes:
-    data: bytes = stream.read(_LARGEST_FILE + 1)
-    if len(data) > _LARGEST_FILE:
-        raise ValueError(f"it unpacks to more than {_LARGEST_FILE} bytes")
-    return data
-
-
-def _decode(stream: Any) -> Pixels:
+def _decoded(content: bytes) -> Pixels:
     from PIL import Image, ImageOps
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata does not concern the pixels
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(stream) as image:
+        with Image.open(io.BytesIO(content)) as image:
             return np.array(_as_rgb(ImageOps.exif_transpose(image), png=image.format == "PNG"))
 
 

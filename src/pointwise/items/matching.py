@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pointwise._arrays import Column
+from pointwise._types import Column, Integers
 from pointwise.errors import InputError
 from pointwise.items.captions import Captions
 from pointwise.items.images import SUFFIXES
@@ -23,25 +24,31 @@ class Matched(NamedTuple):
     notes: sentences on what was decided, to be said aloud.
     """
 
-    rows: np.ndarray[Any, np.dtype[np.int64]]
+    rows: Integers
     texts: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-class _Join(NamedTuple):
-    """How images and captions meet when compared by one form of their names."""
+class _Join:
+    """Images and captions by one form of their names.
 
-    form: str
-    image_keys: Sequence[str]
-    caption_keys: Sequence[str]
-    shared: frozenset[str]
-    complete: bool  # every caption names an image, or every image has a caption
-    matched: int  # images that have a caption
-    clash: str | None  # why it would be a guess
+    Attributes:
+        image_keys, caption_keys: the names in this form.
+        shared: those on both sides.
+        complete: every caption names an image, or every image has a caption.
+        matched: images that have a caption.
+        clash: why it would be a guess, if it would.
+    """
 
-    @property
-    def rank(self) -> tuple[bool, int]:
-        return self.clash is None, self.matched
+    def __init__(self, form: str, images: Sequence[str], names: Sequence[str]) -> None:
+        self.form = form
+        self.image_keys, self.caption_keys = ([_FORMS[form](name) for name in side] for side in (images, names))
+        self.shared = set(self.image_keys) & set(self.caption_keys)
+        self.complete = any(self.shared == set(keys) != set() for keys in (self.image_keys, self.caption_keys))
+        self.matched = sum(key in self.shared for key in self.image_keys)
+        self.clash = _clash(images, self.image_keys, self.shared, "name {0!r} may mean {1} or {2}") or _clash(
+            names, self.caption_keys, self.shared, "image {0!r} may be that of {1} or {2}"
+        )
 
 
 def match_captions(
@@ -73,36 +80,35 @@ def match_captions(
         return _by_order(images, captions, source)
     names = captions.ids.tolist()
     join = _best_join(images, names, captions, source)
-
-    first: dict[str, int] = {}
-    for i, key in enumerate(join.caption_keys):
-        first.setdefault(key, i)
+    first: dict[str, str] = {}
+    for key, text in zip(join.caption_keys, captions.texts, strict=True):
+        first.setdefault(key, text)
     rows = [i for i, key in enumerate(join.image_keys) if key in join.shared]
-    lonely = [i for i, key in enumerate(join.image_keys) if key not in join.shared]
-    strays = [i for i, key in enumerate(join.caption_keys) if key not in join.shared]
     notes = [] if join.form == _EXACT else [f"{captions.source} names images by {join.form}."]
-    if lonely or strays:
-        without = [
-            f"{len(lonely)} of {len(images)} images of {source} have no caption ({_first(images, lonely)})",
-            f"{len(strays)} of {len(names)} captions of {captions.source} name no image ({_first(names, strays)})",
-        ]
-        said = ", and ".join(part for part, some in zip(without, (lonely, strays), strict=True) if some)
-        if not rows:
-            raise InputError(f"{said}; nothing matches, so give the captions of these images.")
-        if not only_matching:
-            raise InputError(
-                f"{said}; mend the two so that they match, or keep the {len(rows)} images that have a caption: "
-                "--only-matching, or only_matching=True."
-            )
-        notes.append(f"{said}; the {len(rows)} images with a caption are kept.")
-    spare = len(names) - len(strays) - len(first.keys() & join.shared)
-    if spare:
-        several = _count_several(join)
+
+    lonely = [name for name, key in zip(images, join.image_keys, strict=True) if key not in join.shared]
+    strays = [name for name, key in zip(names, join.caption_keys, strict=True) if key not in join.shared]
+    without = [f"{len(lonely)} of {len(images)} images of {source} have no caption ({_first(lonely)})"] * bool(lonely)
+    if strays:
+        without += [f"{len(strays)} of {len(names)} captions of {captions.source} name no image ({_first(strays)})"]
+    counts = ", and ".join(without)
+    if counts and not rows:
+        raise InputError(f"{counts}; nothing matches, so give the captions of these images.")
+    if counts and not only_matching:
+        raise InputError(
+            f"{counts}; mend the two so that they match, or keep the {len(rows)} images that have a caption: "
+            "--only-matching, or only_matching=True."
+        )
+    if counts:
+        notes.append(f"{counts}; the {len(rows)} images with a caption are kept.")
+    times = Counter(join.caption_keys)
+    several = sum(times[join.image_keys[i]] > 1 for i in rows)
+    if several:
         notes.append(
             f"{several} images have several captions in {captions.source}: the first of each is taken, "
-            f"{spare} are left out."
+            f"{sum(times[key] - 1 for key in join.shared)} are left out."
         )
-    texts = tuple(captions.texts[first[join.image_keys[i]]] for i in rows)
+    texts = tuple(first[join.image_keys[i]] for i in rows)
     return Matched(np.array(rows, dtype=np.int64), texts, tuple(notes))
 
 
@@ -118,37 +124,24 @@ def _by_order(images: Sequence[str], captions: Captions, source: str) -> Matched
 
 
 def _best_join(images: Sequence[str], names: Sequence[str], captions: Captions, source: str) -> _Join:
-    best: _Join | None = None  # the first of equals; one at a time, as each has all names once more
-    guess: str | None = None
-    for form, key_of in _FORMS.items():
-        join = _join(form, key_of, images, names)
+    best: _Join | None = None  # one at a time, as each has all names once more
+    guess = ""
+    for form in _FORMS:
+        join = _Join(form, images, names)
         if join.complete and join.clash is None:
             return join
-        if guess is None and join.clash is not None:
-            guess = f"by {form}, which is not enough: {join.clash}"
-        if best is None or join.rank > best.rank:
+        if join.clash is not None:
+            guess = guess or f"by {form}, which is not enough: {join.clash}"
+        elif best is None or join.matched > best.matched:  # the first of equals
             best = join
-    if best is None or (guess is not None and not (best.clash is None and best.matched)):
+    if best is None or (guess and not best.matched):
         raise InputError(
             f"{captions.source} names the images of {source} {guess}. Name the images by their paths inside the source."
         )
     return best
 
 
-def _join(form: str, key_of: Callable[[str], str], images: Sequence[str], names: Sequence[str]) -> _Join:
-    image_keys = [key_of(name) for name in images]
-    caption_keys = [key_of(name) for name in names]
-    image_set, caption_set = set(image_keys), set(caption_keys)
-    shared = frozenset(image_set & caption_set)
-    clash = _clash(images, image_keys, shared, "name {0!r} may mean {1} or {2}") or _clash(
-        names, caption_keys, shared, "image {0!r} may be that of {1} or {2}"
-    )
-    complete = bool(shared) and len(shared) in (len(image_set), len(caption_set))
-    matched = sum(key in shared for key in image_keys)
-    return _Join(form, image_keys, caption_keys, shared, complete, matched, clash)
-
-
-def _clash(names: Sequence[str], keys: Sequence[str], shared: frozenset[str], words: str) -> str | None:
+def _clash(names: Sequence[str], keys: Sequence[str], shared: set[str], words: str) -> str | None:
     """Two different names of one key, in words; the same name twice is none."""
     seen: dict[str, str] = {}
     for name, key in zip(names, keys, strict=True):
@@ -157,29 +150,13 @@ def _clash(names: Sequence[str], keys: Sequence[str], shared: frozenset[str], wo
     return None
 
 
-def _count_several(join: _Join) -> int:
-    seen: set[str] = set()
-    twice: set[str] = set()
-    for key in join.caption_keys:
-        (twice if key in seen else seen).add(key)
-    return sum(key in twice for key in join.image_keys if key in join.shared)
-
-
-def _first(names: Sequence[str], positions: Iterable[int]) -> str:
-    some = list(dict.fromkeys(names[i] for i in positions))
+def _first(names: Sequence[str]) -> str:
+    some = list(dict.fromkeys(names))
     return f"first: {', '.join(name[:80] for name in some[:_SHOWN])}{', ...' * (len(some) > _SHOWN)}"
-
-
-def _exact(name: str) -> str:
-    return name
 
 
 def _path(name: str) -> str:
     return name.strip().replace("\\", "/").removeprefix("./")
-
-
-def _file_name(name: str) -> str:
-    return _path(name).rpartition("/")[2]
 
 
 def _without_suffix(name: str) -> str:
@@ -189,8 +166,8 @@ def _without_suffix(name: str) -> str:
 
 _EXACT = "path"
 _FORMS: Mapping[str, Callable[[str], str]] = {
-    _EXACT: _exact,
+    _EXACT: lambda name: name,
     "path without suffix": lambda name: _without_suffix(_path(name)),
-    "file name": _file_name,
-    "file name without suffix": lambda name: _without_suffix(_file_name(name)),
+    "file name": lambda name: _path(name).rpartition("/")[2],
+    "file name without suffix": lambda name: _without_suffix(_path(name).rpartition("/")[2]),
 }

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
+from pointwise._types import Progress, Say
 from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.encoding import encode
 from pointwise.errors import InputError
 from pointwise.judgments.protocol import Judgments
-
-Progress = Callable[[str, int, int], object]
 
 _TEXTS_AT_ONCE = 256
 
@@ -38,39 +37,31 @@ def encode_judgments(
     text_encoder: TextEncoder,
     *,
     prefix: str | None = None,
-    say: Callable[[str], object] | None = None,
+    say: Say | None = None,
     progress: Progress | None = None,
 ) -> Features:
-    """Return the features of all images and texts of a set.
+    """Return the features of all images and texts of a set, with the prefix before each text.
 
-    Args:
-        judged: the set.
-        encoder: of images.
-        text_encoder: of texts.
-        prefix: put before each text; None takes the one that the set was published with.
-        say: called with a sentence for each thing to know, such as memory run out.
-        progress: called with (what is under way, items done, items in all).
-
-    Raises:
-        InputError: an image cannot be read.
+    A prefix of None is the one that the set was published with. say is called with a sentence for each thing to know,
+    such as texts that were cut; progress with (what is under way, items done, items in all).
     """
     prefix = judged.prefix if prefix is None else prefix
     texts = [prefix + text for text in judged.texts]
-    rows = []
-    shortened = 0
+    rows, shortened = [], 0
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
         batch = texts[start : start + _TEXTS_AT_ONCE]
         shortened += sum(count > text_encoder.max_tokens for count in text_encoder.count_tokens(batch))
         rows.append(text_encoder.encode(batch))
         if progress is not None:
             progress("texts", start + len(batch), len(texts))
-    table = encode(
-        judged.images,
-        encoder=encoder,
-        say=say,
-        progress=None if progress is None else lambda done, total: progress("images", done, total),
-    )
-    return Features(_unit(table.features, "image", encoder), _unit(torch.cat(rows), "text", text_encoder), shortened)
+    steps = None if progress is None else partial(progress, "images")
+    images = encode(judged.images, encoder=encoder, say=say, progress=steps).features
+    if shortened and say is not None:
+        say(
+            f"{shortened} of {len(texts)} texts have more than the {text_encoder.max_tokens} tokens that "
+            f"{text_encoder.name} reads; their ends were cut."
+        )
+    return Features(_unit(images, "image", encoder), _unit(torch.cat(rows), "text", text_encoder), shortened)
 
 
 def _unit(rows: torch.Tensor, what: str, encoder: Encoder | TextEncoder) -> torch.Tensor:

@@ -1,56 +1,130 @@
-"""What the two judgment sets of Flickr8k share: its captions and its images."""
+"""Flickr8k's two sets: 5,664 pairs of an image and a caption rated by experts, and 48 thousand asked to a crowd."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pointwise.errors import InputError
+from pointwise.judgments.protocol import Annotations, Published, Ratings
 from pointwise.judgments.tree import Paths, read_rows
 
-TOKENS = "Flickr8k.token.txt"
-IMAGES = "Flicker8k_Dataset/"  # so spelt where it is published
-PREFIX = "A photo depicts "
+_CAPTIONS, _EXPERT, _CROWD = "Flickr8k.token.txt", "ExpertAnnotations.txt", "CrowdFlowerAnnotations.txt"
+_EXPERT_COLUMNS = ("image", "caption id", "first rating", "second rating", "third rating")
+_CROWD_COLUMNS = ("image", "caption id", "share of yes", "number of yes", "number of no")
+_IMAGES = "Flicker8k_Dataset/"  # so spelt where it is published
+_PREFIX = "A photo depicts "
+_ROUNDING = 1e-4  # of the share of yes as it is printed
 
 
-@dataclass(frozen=True)
-class Captions:
-    """The captions of Flickr8k.
+def _expert(paths: Paths, _: np.random.Generator) -> Annotations:
+    """Each of the three ratings of a pair is a datum.
 
-    Attributes:
-        by_id: "image.jpg#0" -> caption.
-        of_image: image without its suffix -> its captions.
+    Pairs whose caption is one of the image's own five are left out, as Hessel et al. and those before them do;
+    references are those five.
+
+    Reference: Hodosh, Young & Hockenmaier (2013), https://doi.org/10.1613/jair.3994.
     """
+    captions, of_image = _read_captions(paths)
+    pairs: list[tuple[str, str]] = []
+    values: list[int] = []
+    for image, caption, ratings, where in _read_judged(paths[_EXPERT], _EXPERT_COLUMNS, captions):
+        wrong = [rating for rating in ratings if rating not in ("1", "2", "3", "4")]
+        if wrong:
+            raise InputError(f"{where} has the rating {wrong[0]!r}; ratings are 1, 2, 3 or 4.")
+        if caption not in of_image.get(_stem(image), ()):
+            pairs.append((image, caption))
+            values += map(int, ratings)
+    references = [of_image.get(_stem(image), ()) for image, _ in pairs]
+    of_pair, ratings_of_all = np.repeat(np.arange(len(pairs)), 3), np.asarray(values, dtype=np.float64)
+    return _annotations(pairs, Ratings(of_pair, ratings_of_all, ("kendall_c",)), references)
 
-    by_id: Mapping[str, str]
-    of_image: Mapping[str, Sequence[str]]
 
+def _crowd(paths: Paths, _: np.random.Generator) -> Annotations:
+    """The datum of a pair is the share of people who said that it fits.
 
-def read_captions(paths: Paths) -> Captions:
-    """Read Flickr8k.token.txt: lines of a caption's id and the caption.
+    References are the image's own five captions without those that are judged for this image, as Hessel et al. do.
 
-    Raises:
-        InputError: a line has other columns.
+    Reference: Hodosh, Young & Hockenmaier (2013), https://doi.org/10.1613/jair.3994.
     """
-    by_id: dict[str, str] = {}
+    captions, of_image = _read_captions(paths)
+    pairs: list[tuple[str, str]] = []
+    shares: list[float] = []
+    for image, caption, counts, where in _read_judged(paths[_CROWD], _CROWD_COLUMNS, captions):
+        pairs.append((image, caption))
+        shares.append(_share(counts, where))
+    asked = set(pairs)
+    references = [[text for text in of_image.get(_stem(image), ()) if (image, text) not in asked] for image, _ in pairs]
+    return _annotations(pairs, Ratings(np.arange(len(pairs)), np.asarray(shares), ("kendall_b",)), references)
+
+
+def _annotations(
+    pairs: Sequence[tuple[str, str]], verdict: Ratings, references: Sequence[Sequence[str]]
+) -> Annotations:
+    fit = ((image, text) for (image, _), shown in zip(pairs, references, strict=True) for text in shown)
+    return Annotations(pairs, verdict, {"": [references]}, fit)
+
+
+def _read_captions(paths: Paths) -> tuple[Mapping[str, str], Mapping[str, Sequence[str]]]:
+    """Each caption by its id, "image.jpg#0", and the captions of each image by its name without suffix."""
+    captions: dict[str, str] = {}
     of_image: dict[str, list[str]] = {}
-    for _, (name, caption) in read_rows(paths[TOKENS], ("caption id", "caption")):
-        by_id[name] = caption
-        of_image.setdefault(stem(name), []).append(caption)
-    return Captions(by_id, of_image)
+    for _, (name, caption) in read_rows(paths[_CAPTIONS], ("caption id", "caption")):
+        captions[name] = caption
+        of_image.setdefault(_stem(name), []).append(caption)
+    return captions, of_image
 
 
-def stem(name: str) -> str:
+def _read_judged(
+    path: Path, columns: Sequence[str], captions: Mapping[str, str]
+) -> list[tuple[str, str, list[str], str]]:
+    """The image and the caption of each line, its further cells, and where it is."""
+    rows = list(read_rows(path, columns))
+    unknown = [caption for _, (_, caption, *_) in rows if caption not in captions]
+    if unknown:
+        raise InputError(
+            f"{path}: {len(unknown)} of its {len(rows)} caption ids are not in {_CAPTIONS}, the first is "
+            f"{unknown[0]!r}; take both files from one release."
+        )
+    return [(image, captions[caption], more, f"{path}, line {line},") for line, (image, caption, *more) in rows]
+
+
+def _stem(name: str) -> str:
     """The image of a name or caption id, up to its first dot: one id of the published file says ".jpg.1"."""
     return name.split("#")[0].split(".")[0]
 
 
-def require_known(path: Path, ids: Sequence[str], captions: Captions) -> None:
-    """Raise an InputError unless each caption id has a caption."""
-    unknown = [name for name in ids if name not in captions.by_id]
-    if unknown:
+def _share(cells: Sequence[str], where: str) -> float:
+    try:
+        share, yes, no = float(cells[0]), int(cells[1]), int(cells[2])
+    except ValueError:
         raise InputError(
-            f"{path}: {len(unknown)} of its {len(ids)} caption ids are not in {TOKENS}, the first is {unknown[0]!r}; "
-            "take both files from one release."
+            f"{where} has {', '.join(cells)}; it must have the share of yes, the number of yes and the number of no."
+        ) from None
+    if min(yes, no) < 0 or yes + no == 0 or not math.isclose(share, yes / (yes + no), abs_tol=_ROUNDING):
+        raise InputError(
+            f"{where} says that {yes} of {yes + no} answers are a share of {cells[0]}; "
+            "the share must be yes / (yes + no)."
         )
+    return share
+
+
+EXPERT = Published(
+    "flickr8k-expert",
+    files=(_EXPERT, _CAPTIONS),
+    images=_IMAGES,
+    read=_expert,
+    prefix=_PREFIX,
+    numbers={("mid", "kendall_c"): 54.9, ("clip_score", "kendall_c"): 51.2, ("ref_clip_score", "kendall_c"): 53.0},
+)
+CROWD = Published(
+    "flickr8k-cf",
+    files=(_CROWD, _CAPTIONS),
+    images=_IMAGES,
+    read=_crowd,
+    prefix=_PREFIX,
+    numbers={("mid", "kendall_b"): 37.3, ("clip_score", "kendall_b"): 34.4, ("ref_clip_score", "kendall_b"): 36.4},
+)

@@ -3,80 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from pointwise.errors import InputError
 from pointwise.judgments import coco
 from pointwise.judgments.pickles import read_plain
-from pointwise.judgments.protocol import Judgments, Ratings, Values, judgments
-from pointwise.judgments.tree import find, pictures
+from pointwise.judgments.protocol import Annotations, Published, Ratings
+from pointwise.judgments.tree import Paths
 
-NAME = "mid-amt"
 _RATINGS, _SAMPLES = "amt_result_tot.pkl", "sample_info.pkl"
-_FITTED = 30_000  # reference pairs at most, as in the published protocol
 
 
-def load(folder: str | Path, *, seed: int = 0) -> Judgments:
-    """Read amt_result_tot.pkl, sample_info.pkl, COCO's captions_val2014.json, and generated and real images.
+def _read(paths: Paths, _: np.random.Generator, *, fitted: int = 30_000) -> Annotations:
+    """The datum of a generated image is the median of the workers' ratings of its alignment.
 
-    The datum of a generated image is the median of the workers' ratings of its alignment; where it is not above 0, none
-    was collected. MID is fitted on COCO's real
-    images with one caption each, those of the prompts first, 30,000 at most.
-
-    Args:
-        folder: that holds the files, at any depth.
-        seed: not used: nothing is drawn.
-
-    Raises:
-        InputError: files are missing or not of this form, a rating is no number.
+    Where it is not above 0, none was collected. MID is fitted on COCO's real images with one caption each, those of the
+    prompts first, at most as many as in the published protocol.
 
     Reference: Kim et al. (2022), https://arxiv.org/abs/2205.13445, section 4.
     """
-    paths = find(folder, needed=(_RATINGS, _SAMPLES, coco.CAPTIONS), name=NAME)
-    captions = coco.read_captions(paths)
+    annotations = coco.read_annotations(paths[coco.CAPTIONS], coco.CAPTION_FIELDS)
+    captions = {row["id"]: row["caption"] for row in annotations}
     rated = list(_ratings(paths[_RATINGS]))
-    known = set(captions.by_id)
-    unknown = [row.caption for row in rated if row.caption not in known]
+    unknown = [caption for _, caption, *_ in rated if caption not in captions]
     if unknown:
         raise InputError(
             f"{paths[_RATINGS]}: {len(unknown)} of {len(rated)} rated images have a caption that is not in "
             f"{coco.CAPTIONS}, the first has id {unknown[0]}; take the captions of COCO 2014."
         )
-    fit = dict.fromkeys((row.image, row.caption) for row in rated)
+    fit = dict.fromkeys((image, caption) for image, caption, *_ in rated)
     prompted = {image for image, _ in fit}
     for image, caption in _samples(paths[_SAMPLES]):
-        if len(fit) < _FITTED and image not in prompted and caption in known:
+        if len(fit) < fitted and image not in prompted and caption in captions:
             prompted.add(image)
             fit[image, caption] = None
-    return judgments(
-        NAME,
-        pairs=[(f"{row.image}_{row.caption}_{row.model}.png", captions.by_id[row.caption]) for row in rated],
+    return Annotations(
+        [(f"{image}_{caption}_{model}.png", captions[caption]) for image, caption, model, _ in rated],
+        Ratings(np.arange(len(rated)), np.asarray([rating for *_, rating in rated]), ("kendall_c", "kendall_b")),
         references={},
-        fit=[(coco.image_name(image), captions.by_id[caption]) for image, caption in fit],
-        verdict=Ratings(
-            pair=np.arange(len(rated)),
-            value=np.asarray([row.rating for row in rated]),
-            statistics=("kendall_c", "kendall_b"),
-        ),
-        open_named=partial(pictures, paths, source=str(folder), within=f"fakeim/ and {coco.IMAGES}"),
-        prefix="",
-        published={},
+        fit=[(coco.image_name(image), captions[caption]) for image, caption in fit],
     )
 
 
-class _Rated(NamedTuple):
-    image: int
-    caption: int
-    model: str
-    rating: float
-
-
-def _ratings(path: Path) -> Iterator[_Rated]:
-    """The rated images with the median of their ratings of alignment; those without one are left out."""
+def _ratings(path: Path) -> Iterator[tuple[int, int, str, float]]:
+    """Image, caption, model and the median of the ratings of alignment; those without one are left out."""
     content = read_plain(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}; it must be a dict of ratings by generated image.")
@@ -86,19 +59,15 @@ def _ratings(path: Path) -> Iterator[_Rated]:
             raise InputError(f"{path} has the key {key!r}; keys are IMAGE_CAPTION_MODEL, as 42_7_lafite.")
         if not isinstance(answers, Mapping) or "alignment" not in answers:
             raise InputError(f"{path}: {key} has no ratings 'alignment'.")
-        ratings = _numbers(answers["alignment"], f"{path}: {key}")
+        try:
+            ratings = np.ravel(np.asarray(answers["alignment"], dtype=np.float64))
+        except (TypeError, ValueError, OverflowError):
+            ratings = np.asarray([np.nan])
+        if not np.isfinite(ratings).all():
+            shown = str(answers["alignment"])[:80]
+            raise InputError(f"{path}: {key} has the ratings {shown}; they must be numbers, one of each worker.")
         if len(ratings) and np.median(ratings) > 0:
-            yield _Rated(int(parts[0]), int(parts[1]), parts[2], float(np.median(ratings)))
-
-
-def _numbers(ratings: Any, where: str) -> Values:
-    try:
-        numbers = np.ravel(np.asarray(ratings, dtype=np.float64))
-    except (TypeError, ValueError, OverflowError):
-        numbers = np.asarray([np.nan])
-    if not np.isfinite(numbers).all():
-        raise InputError(f"{where} has the ratings {str(ratings)[:80]}; they must be numbers, one of each worker.")
-    return numbers
+            yield int(parts[0]), int(parts[1]), parts[2], float(np.median(ratings))
 
 
 def _samples(path: Path) -> Iterator[tuple[int, int]]:
@@ -113,3 +82,13 @@ def _samples(path: Path) -> Iterator[tuple[int, int]]:
             )
         if fields["foil"]:
             yield image, caption
+
+
+MID_AMT = Published(
+    "mid-amt",
+    files=(_RATINGS, _SAMPLES, coco.CAPTIONS),
+    images=f"fakeim/ and {coco.IMAGES}",
+    read=_read,
+    prefix="",
+    numbers={},
+)

@@ -20,6 +20,9 @@ _BROKEN = (
 )
 
 
+_PLAIN_NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+
+
 class _Kind:
     """What stands in for numpy.dtype: that of plain numbers alone.
 
@@ -27,23 +30,21 @@ class _Kind:
     """
 
     def __init__(self, code: str, *_: object) -> None:
-        if code not in ("b1", *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)), "f2", "f4", "f8"):
+        if code not in _PLAIN_NUMBERS:
             raise pickle.UnpicklingError(f"it holds NumPy values of type {code!r}")
-        self._code, self._order = code, "="
+        self._type = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self._order = {"<": "<", ">": ">"}.get(state[1], "=")
+        if state[1] in ("<", ">"):
+            self._type = self._type.newbyteorder(state[1])
 
     def numbers(self, data: bytes) -> list[Any]:
-        numbers: list[Any] = np.frombuffer(data, np.dtype(self._order + self._code)).tolist()
+        numbers: list[Any] = np.frombuffer(data, self._type).tolist()
         return numbers
 
 
 class _Numbers(list[Any]):
     """What stands in for a NumPy array: its numbers as a flat list."""
-
-    def __init__(self, *_: object) -> None:
-        super().__init__()
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         *_, kind, _, data = state
@@ -57,14 +58,11 @@ def _scalar(kind: _Kind, data: bytes) -> Any:
 
 # All that may be looked up while unpickling, by what it is taken for.
 _ALLOWED = {
-    ("builtins", "list"): list,
-    ("builtins", "dict"): dict,
-    ("builtins", "set"): set,
-    ("collections", "OrderedDict"): OrderedDict,
-    ("collections", "defaultdict"): defaultdict,
+    **{("builtins", kind.__name__): kind for kind in (list, dict, set)},
+    **{("collections", kind.__name__): kind for kind in (OrderedDict, defaultdict)},
     ("numpy", "ndarray"): _Numbers,
     ("numpy", "dtype"): _Kind,
-    ("numpy._core.multiarray", "_reconstruct"): _Numbers,
+    ("numpy._core.multiarray", "_reconstruct"): lambda *_: _Numbers(),
     ("numpy._core.multiarray", "scalar"): _scalar,
 }
 

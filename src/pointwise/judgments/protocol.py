@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from pointwise.errors import InputError
+from pointwise._types import Floats, Integers
 from pointwise.items.images import Images
+from pointwise.judgments.tree import Paths
 
-Rows: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
-Values: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
-Sentences: TypeAlias = Sequence[Sequence[str]]  # of each judged pair, its reference texts
-Draw: TypeAlias = Sequence[Sequence[int]]  # the same as rows of all texts
 Kendall: TypeAlias = Literal["kendall_b", "kendall_c"]
 
 
@@ -28,8 +25,8 @@ class Ratings:
         statistics: which of Kendall's taus the set is reported with.
     """
 
-    pair: Rows
-    value: Values
+    pair: Integers
+    value: Floats
     statistics: tuple[Kendall, ...]
 
 
@@ -38,16 +35,13 @@ class Choices:
     """People chose between two texts of an image: a metric is right where it scores the chosen one higher (accuracy).
 
     Attributes:
-        first: int64 [c], one pair of each choice.
-        second: int64 [c], the other.
-        first_chosen: float64 [c]: 1 where the first was chosen, 0 where the second, 0.5 where votes were equal.
+        first_chosen: float64 [c], of pairs 0 and 1, 2 and 3, and so on: 1 where the first was chosen, 0 where the
+            second, 0.5 where votes were equal.
         tie: what equal scores of a metric count: 0 as a mistake, 0.5 as a coin.
         categories: [c], or None; accuracy is given for each too.
     """
 
-    first: Rows
-    second: Rows
-    first_chosen: Values
+    first_chosen: Floats
     tie: float
     categories: Sequence[str] | None = None
 
@@ -61,8 +55,8 @@ class Judgments:
         images: the pictures.
         texts: candidates and references, without the prefix.
         pairs: int64 [n, 2], the rows of images and texts of each judged pair.
-        references: variant of the protocol -> draws -> the reference rows of each pair; empty where there are none.
-            Accuracies are means over the draws.
+        references: variant of the protocol -> draws -> the rows of the reference texts of each pair; empty where there
+            are none. Accuracies are means over the draws.
         fit: int64 [m, 2], the pairs of an image and a reference that MID's Gaussian is fitted on, no judged one.
         verdict: what people said.
         prefix: put before each text by those who published numbers of the set.
@@ -72,9 +66,9 @@ class Judgments:
     name: str
     images: Images
     texts: Sequence[str]
-    pairs: Rows
-    references: Mapping[str, Sequence[Draw]]
-    fit: Rows
+    pairs: Integers
+    references: Mapping[str, Sequence[Sequence[Sequence[int]]]]
+    fit: Integers
     verdict: Ratings | Choices
     prefix: str = ""
     published: Mapping[tuple[str, str], float] = field(default_factory=dict)
@@ -86,78 +80,35 @@ class Judgments:
         return f"Judgments({self.name}: {len(self)} pairs, {len(self.images)} images, {len(self.texts)} texts)"
 
 
-def judgments(
-    name: str,
-    *,
-    pairs: Sequence[tuple[str, str]],
-    references: Mapping[str, Sequence[Sentences]],
-    fit: Iterable[tuple[str, str]],
-    verdict: Ratings | Choices,
-    open_named: Callable[[Sequence[str]], Images],
-    prefix: str,
-    published: Mapping[tuple[str, str], float],
-) -> Judgments:
-    """Return the set, given by names of images and by sentences; runs of white space count as one space.
+class Annotations(NamedTuple):
+    """What the files of a set say, by names of images and by sentences.
 
-    Args:
-        name: of the set.
-        pairs: name of the image and text of each judged pair.
-        references: variant -> draws -> sentences of each pair.
-        fit: image and reference text; those that are themselves judged, and repeated ones, are left out.
-        verdict: what people said.
-        open_named: opens the images of these names.
-        prefix: put before each text.
-        published: (metric, statistic) -> number.
-
-    Raises:
-        InputError: there are no pairs, a judged text is empty, or pairs have no reference.
+    pairs: name of the image, and text, of each judged pair.
+    verdict: what people said.
+    references: variant of the protocol -> draws -> the sentences of each pair.
+    fit: image and reference text; those that are themselves judged, and repeated ones, will be left out.
     """
-    if not pairs:
-        raise InputError(f"{name} holds no judged pairs; its annotation files seem to be empty.")
-    images: dict[str, int] = {}
-    texts: dict[str, int] = {}
 
-    def row(image: str, text: str) -> tuple[int, int]:
-        return images.setdefault(image, len(images)), texts.setdefault(_one_line(text), len(texts))
-
-    judged = [row(*pair) for pair in pairs]
-    empty = [image for (image, _), (_, text) in zip(pairs, judged, strict=True) if text == texts.get("")]
-    if empty:
-        raise InputError(f"{name}: {len(empty)} judged texts are empty, the first of image {empty[0]}; leave them out.")
-    _require_references(name, pairs, references)
-    drawn = {
-        variant: [
-            [[texts.setdefault(_one_line(text), len(texts)) for text in shown] for shown in draw] for draw in draws
-        ]
-        for variant, draws in references.items()
-    }
-    seen = set(judged)
-    fitted = [pair for pair in dict.fromkeys(row(*pair) for pair in fit) if pair not in seen]
-    return Judgments(
-        name,
-        images=open_named(list(images)),
-        texts=list(texts),
-        pairs=np.asarray(judged, dtype=np.int64).reshape(-1, 2),
-        references=drawn,
-        fit=np.asarray(fitted, dtype=np.int64).reshape(-1, 2),
-        verdict=verdict,
-        prefix=prefix,
-        published=published,
-    )
+    pairs: Sequence[tuple[str, str]]
+    verdict: Ratings | Choices
+    references: Mapping[str, Sequence[Sequence[Sequence[str]]]]
+    fit: Iterable[tuple[str, str]]
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+class Published(NamedTuple):
+    """A set as its authors publish it.
 
+    name: of the set.
+    files: of its annotations.
+    images: the folders of its images, for messages.
+    read: takes where each file lies, and what to draw with.
+    prefix: put before each text by those who published numbers.
+    numbers: (metric, statistic) -> their number, times 100.
+    """
 
-def _require_references(
-    name: str, pairs: Sequence[tuple[str, str]], references: Mapping[str, Sequence[Sentences]]
-) -> None:
-    for draws in references.values():
-        for draw in draws:
-            without = [image for (image, _), shown in zip(pairs, draw, strict=True) if not shown]
-            if without:
-                raise InputError(
-                    f"{name}: {len(without)} of {len(pairs)} judged pairs have no reference caption that is not itself "
-                    f"judged; the first is of image {without[0]}. Complete the file of captions."
-                )
+    name: str
+    files: Sequence[str]
+    images: str
+    read: Callable[[Paths, np.random.Generator], Annotations]
+    prefix: str
+    numbers: Mapping[tuple[str, str], float]

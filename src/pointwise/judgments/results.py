@@ -1,16 +1,23 @@
-"""How far metrics agree with a judgment set, by the statistic that the set is reported with."""
+"""How far metrics agree with people: on a judgment set by its own statistic, on a table of one's own by all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from pointwise._agreement import Estimate, agreement
-from pointwise.judgments.protocol import Choices, Judgments, Ratings, Rows, Values
+from pointwise._agreement import STATISTICS, agreement
+from pointwise._options import whole_number
+from pointwise._types import Floats, Integers
+from pointwise.judgments.own_table import OwnTable
+from pointwise.judgments.protocol import Choices, Judgments, Ratings
 from pointwise.judgments.scoring import Scores
+from pointwise.score import Score
+
+_Found: TypeAlias = Iterator[tuple[str, str, Score, int]]  # metric, statistic, and of how many ratings or choices
 
 
 @dataclass(frozen=True)
@@ -20,117 +27,93 @@ class Result:
     Attributes:
         metric: its name.
         statistic: "kendall_b", "kendall_c" or "accuracy", with the category or the references that it is for.
-        estimate: 100 times the statistic.
+        estimate: 100 times the statistic, as numbers of judgment sets are published.
         n: how many ratings or choices it is of.
         published: the published number, times 100 too, or None.
     """
 
     metric: str
     statistic: str
-    estimate: Estimate
+    estimate: Score
     n: int
     published: float | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, writable as JSON."""
+        names = {"metric": self.metric, "statistic": self.statistic}
+        return names | self.estimate.to_dict() | {"n": self.n, "published": self.published}
 
-def results(
-    judged: Judgments, scores: Scores, *, level: float = 0.95, resamples: int = 1000, seed: int = 0
-) -> list[Result]:
+
+def results(judged: Judgments, scores: Scores, *, resamples: int = 1000, seed: int = 0) -> list[Result]:
     """Return the statistics of each metric, with bootstrap intervals, in the order of the scores.
 
     What belongs to one image is resampled together: ratings and choices of an image are not independent. All metrics
     are measured on the same resamples.
-
-    Args:
-        judged: the set.
-        scores: of its pairs, as `score` gives them.
-        level: of the intervals.
-        resamples: how many.
-        seed: of the resamples.
-
-    Raises:
-        InputError: a metric gives all pairs the same value, or one that is not finite.
     """
-    measure = _ratings if isinstance(judged.verdict, Ratings) else _choices
-    return measure(judged, scores, level=level, resamples=resamples, seed=seed)
+    resamples, seed = whole_number(resamples, "resamples", least=2), whole_number(seed, "seed", least=0)
+    images, verdict = judged.pairs[:, 0], judged.verdict
+    if isinstance(verdict, Ratings):
+        found = _rated(verdict, images, scores, resamples=resamples, seed=seed)
+    else:
+        found = _chosen(verdict, images, scores, resamples=resamples, seed=seed)
+    return [
+        Result(metric, statistic, estimate.scaled(100), n, judged.published.get((metric, statistic)))
+        for metric, statistic, estimate, n in found
+    ]
 
 
-def percent(estimate: Estimate) -> Estimate:
-    """Return 100 times an estimate, as numbers of judgment sets are published."""
-    return Estimate(100 * estimate.value, 100 * estimate.resampled, level=estimate.level, null=100 * estimate.null)
+def own_results(table: OwnTable, *, resamples: int = 1000, seed: int = 0) -> list[Result]:
+    """Return all statistics of each metric of a table of one's own, with bootstrap intervals over rows or groups."""
+    found = agreement(table.scores, table.human, groups=table.groups, resamples=resamples, seed=seed)
+    return [
+        Result(metric, statistic, found[metric, statistic].scaled(100), found.n)
+        for metric in table.scores
+        for statistic in STATISTICS
+    ]
 
 
-def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Estimate]]:
+def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Score]]:
     """Return (statistic, metric, other metric, estimate of the first less the second) for each two metrics."""
     return [
-        (
-            one.statistic,
-            one.metric,
-            other.metric,
-            Estimate(
-                one.estimate.value - other.estimate.value,
-                one.estimate.resampled - other.estimate.resampled,
-                level=one.estimate.level,
-            ),
-        )
-        for one, other in combinations(rows, 2)
-        if one.statistic == other.statistic
+        (a.statistic, a.metric, b.metric, a.estimate.difference(b.estimate))
+        for a, b in combinations(rows, 2)
+        if a.statistic == b.statistic
     ]
 
 
-def _ratings(judged: Judgments, scores: Scores, *, level: float, resamples: int, seed: int) -> list[Result]:
-    verdict = judged.verdict
-    if not isinstance(verdict, Ratings):
-        raise TypeError("these judgments are choices")
-    found = agreement(
-        {name: draws[0][verdict.pair] for (name, _), draws in scores.items()},
-        verdict.value,
-        groups=judged.pairs[verdict.pair, 0],
-        level=level,
-        resamples=resamples,
-        seed=seed,
-    )
-    return [
-        Result(
-            name,
-            statistic,
-            percent(found[name, statistic]),
-            len(verdict.value),
-            judged.published.get((name, statistic)),
-        )
-        for name, _ in scores
-        for statistic in verdict.statistics
-    ]
+def _rated(verdict: Ratings, images: Integers, scores: Scores, *, resamples: int, seed: int) -> _Found:
+    columns = {name: draws[0][verdict.pair] for (name, _), draws in scores.items()}
+    groups = images[verdict.pair]
+    found = agreement(columns, verdict.value, groups=groups, resamples=resamples, seed=seed)
+    for name in columns:
+        for statistic in verdict.statistics:
+            yield name, statistic, found[name, statistic], len(verdict.value)
 
 
-def _choices(judged: Judgments, scores: Scores, *, level: float, resamples: int, seed: int) -> list[Result]:
-    verdict = judged.verdict
-    if not isinstance(verdict, Choices):
-        raise TypeError("these judgments are ratings")
-    categories = np.asarray(verdict.categories or [""] * len(verdict.first))
-    images = np.unique(judged.pairs[verdict.first, 0], return_inverse=True)[1]
-    found = []
+def _chosen(verdict: Choices, images: Integers, scores: Scores, *, resamples: int, seed: int) -> _Found:
+    categories = np.asarray(verdict.categories or [""] * len(verdict.first_chosen))
+    groups = np.unique(images[::2], return_inverse=True)[1]
+    parts = [(f" {category}", categories == category) for category in dict.fromkeys(categories.tolist()) if category]
+    parts.append(("", np.ones(len(categories), dtype=bool)))
     for (name, variant), draws in scores.items():
         right = np.mean([_right(values, verdict) for values in draws], axis=0)
-        parts = [(category, categories == category) for category in dict.fromkeys(categories.tolist()) if category]
-        for category, rows in [*parts, ("", np.ones(len(right), dtype=bool))]:
-            statistic = "accuracy" + (f" {category}" if category else "") + (f", {variant}" if variant else "")
-            resampled = _means(right[rows], images[rows], int(images.max()) + 1, resamples, seed)
-            estimate = Estimate(float(right[rows].mean()), resampled, level=level, null=0.5)
-            published = judged.published.get((name, statistic))
-            found.append(Result(name, statistic, percent(estimate), int(rows.sum()), published))
-    return found
+        for category, rows in parts:
+            statistic = f"accuracy{category}" + (f", {variant}" if variant else "")
+            resampled = _means(right[rows], groups[rows], int(groups.max()) + 1, resamples, seed)
+            estimate = Score(float(right[rows].mean()), draws=resampled, null=0.5)
+            yield name, statistic, estimate, int(rows.sum())
 
 
-def _right(values: Values, verdict: Choices) -> Values:
+def _right(values: Floats, verdict: Choices) -> Floats:
     """Of each choice 1 where the metric agrees, 0 where not, and between where votes or scores are equal."""
-    first, second = values[verdict.first], values[verdict.second]
+    first, second = values[::2], values[1::2]
     agrees = np.where(first > second, verdict.first_chosen, 1 - verdict.first_chosen)
     return np.where(first == second, verdict.tie, agrees)
 
 
-def _means(values: Values, images: Rows, count: int, resamples: int, seed: int) -> Values:
-    """The mean on each resample of the images; nan where none of the drawn images has a value."""
-    sums, sizes = np.bincount(images, values, count), np.bincount(images, minlength=count)
+def _means(values: Floats, groups: Integers, count: int, resamples: int, seed: int) -> Floats:
+    """The mean on each resample of the groups; nan where none of those drawn has a value."""
+    sums, sizes = np.bincount(groups, values, count), np.bincount(groups, minlength=count)
     rng = np.random.default_rng(seed)
     means = np.full(resamples, np.nan)
     for i in range(resamples):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from pointwise.errors import InputError
-from pointwise.items.caption_json import parsed_json
-from pointwise.items.caption_rows import decoded
-from pointwise.items.images import SUFFIXES, Images, Pixels, open_images
+from pointwise.items.archives import Files, files_of
+from pointwise.items.images import SUFFIXES, Images, images_in
+from pointwise.tables.text import decoded, parse_json
 
 Paths = Mapping[str, Path]  # by the name of the file alone
 
@@ -20,47 +21,20 @@ _NAMED = 3  # names in a message
 
 
 def find(folder: str | Path, *, needed: Sequence[str], name: str) -> Paths:
-    """Return where each file of a folder lies, by its name; of several of one name the one nearest to the top.
-
-    Raises:
-        InputError: the folder does not exist, or files that are needed are not in it.
-    """
+    """Return where each file of a folder lies, by its name; of several of one name the one nearest to the top."""
     if not os.path.isdir(folder):
         raise InputError(f"{folder} is not a folder; give the one that holds {', '.join(needed)}, at any depth.")
-    found: dict[str, Path] = {}
-    for path in _walk(Path(folder)):
-        found.setdefault(path.name, path)
-    missing = [file for file in needed if file not in found]
+    paths: dict[str, Path] = {}
+    for file in sorted(files_of(Path(folder)).names, key=lambda file: file.count("/")):
+        paths.setdefault(posixpath.basename(file), Path(folder, file))
+    missing = [file for file in needed if file not in paths]
     if missing:
         raise InputError(
             f"{folder} lacks {len(missing)} of the {len(needed)} files that {name} is published as: "
             f"{', '.join(missing)}. Expected at any depth of it: {', '.join(needed)}, and the images; "
             "docs/judgments.md says where they are published."
         )
-    return found
-
-
-def _walk(top: Path) -> Iterator[Path]:
-    """All files, those nearest to the top first; folders that were seen under another name (links) only once."""
-    level, seen = [top], {os.path.realpath(top)}
-    while level:
-        below = []
-        for folder in level:
-            try:
-                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-            except OSError as error:
-                raise InputError(
-                    f"the folder {folder} cannot be read ({error.strerror}); allow it or remove it."
-                ) from None
-            for entry in entries:
-                if entry.is_dir():
-                    real = os.path.realpath(entry.path)
-                    if real not in seen:
-                        seen.add(real)
-                        below.append(Path(entry.path))
-                elif not entry.name.startswith("._"):  # what macOS leaves beside each file
-                    yield Path(entry.path)
-        level = below
+    return paths
 
 
 def read_text(path: Path) -> str:
@@ -103,22 +77,16 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        return parsed_json(text)
+        return parse_json(text)
     except InputError as error:
         raise InputError(f"{path} cannot be read: {error}") from None
 
 
 def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) -> Images:
-    """Return the images of these names, in this order.
-
-    Args:
-        paths: as `find` returns them.
-        names: of files.
-        source: the folder, for messages.
-        within: where the images are said to lie, for messages.
+    """Return the images of these names, in this order, from where `find` found them.
 
     Raises:
-        InputError: images are not there, with their number and the first names.
+        InputError: images are not there, with their number, the first names, and where in the source they belong.
     """
     missing = [name for name in names if name not in paths or not name.lower().endswith(SUFFIXES)]
     if missing:
@@ -126,16 +94,5 @@ def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) ->
             f"{len(missing)} of the {len(names)} images that the annotations name are not in {source}, the first "
             f"{', '.join(missing[:_NAMED])}; they belong into {within}."
         )
-    opened = {folder: open_images(folder) for folder in {paths[name].parent for name in names}}
-    position = {folder: {str(image): i for i, image in enumerate(images.ids)} for folder, images in opened.items()}
-
-    def read(i: int) -> Pixels:
-        path = paths[names[i]]
-        return opened[path.parent][position[path.parent][path.name]]
-
-    def digest(i: int) -> str:
-        path = paths[names[i]]
-        return opened[path.parent].digest(position[path.parent][path.name])
-
-    ids, order = np.asarray(names), range(len(names))
-    return Images(source, ids=ids, modes=None, reading_order=order, _read=read, _digest=digest)
+    files = Files(Path(source), names=names, order=names, open=lambda name: paths[name].open("rb"))
+    return images_in(files, names, ids=np.asarray(names), reading_order=range(len(names)))

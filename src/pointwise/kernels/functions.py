@@ -7,8 +7,10 @@ from typing import TypeAlias
 
 import torch
 
-from pointwise._arrays import Array, as_numbers
+from pointwise._arrays import as_numbers
+from pointwise._options import number, one_of
 from pointwise._products import full_precision
+from pointwise._types import Array
 from pointwise.errors import InputError
 from pointwise.kernels import fused
 
@@ -61,13 +63,13 @@ def kme_similarity(
     >>> kme_similarity(x, x[:, :1], scale=2.0)  # log (1/2 + exp(-2)/2)
     tensor([[-0.5662]])
     """
-    if engine not in ENGINES:
-        raise InputError(f"engine is {engine!r}; it must be one of {', '.join(map(repr, ENGINES))}.")
+    one_of(engine, "engine", ENGINES)
     f, g = _in_one_space(_as_points(x, "x", 3), _as_points(y, "y", 3))
     s = _as_scale(scale, "scale", f)
+    # -s/2 |f - g|^2 = s f.g - s/2 |f|^2 - s/2 |g|^2: a product, and an offset for each point that its log-weight joins.
     u = _log_weights(log_wx, "log_wx", f) - s / 2 * f.square().sum(dim=2)
     v = _log_weights(log_wy, "log_wy", g) - s / 2 * g.square().sum(dim=2)
-    if f.shape[1] == g.shape[1] == 1:
+    if f.shape[1] == g.shape[1] == 1:  # a sum of one term: PyTorch's own product and its gradients do
         with full_precision(f.device):
             return (s * f[:, 0]) @ g[:, 0].t() + u + v.t()
     return ENGINES[engine](f * (s * _LOG2_E), g, u * _LOG2_E, v * _LOG2_E) / _LOG2_E
@@ -116,9 +118,7 @@ def wpse_similarity(
     """
     f, g = _in_one_space(_as_points(x, "x", 3), _as_points(y, "y", 3))
     s = _as_scale(scale, "scale", f)
-    for name, number in (("linear", linear), ("gaussian", gaussian)):
-        if not math.isfinite(number):
-            raise InputError(f"{name} is {number}; it must be a finite number.")
+    linear, gaussian = number(linear, "linear"), number(gaussian, "gaussian")
     steep = 1 / float(_as_scale(sigma, "sigma", f).detach()) ** 2
     w, of_y = _weights(wx, "wx", f), _weights(wy, "wy", g)
     with full_precision(f.device):
@@ -205,13 +205,11 @@ def _require_finite(points: torch.Tensor, name: str) -> None:
 
 
 def _as_scale(scale: Scale, name: str, like: torch.Tensor) -> torch.Tensor:
-    number = torch.as_tensor(scale, dtype=like.dtype, device=like.device)
-    if number.numel() != 1:
-        raise InputError(f"{name} has shape {list(number.shape)}; it must be one number.")
-    value = float(number.detach())
-    if not 0 < value < math.inf:
-        raise InputError(f"{name} is {value:g}; it must be a finite number above zero.")
-    return number.reshape(())
+    one = torch.as_tensor(scale, dtype=like.dtype, device=like.device)
+    if one.numel() != 1:
+        raise InputError(f"{name} has shape {list(one.shape)}; it must be one number.")
+    number(float(one.detach()), name, above=0)
+    return one.reshape(())
 
 
 def _log_weights(log_w: Array | None, name: str, points: torch.Tensor) -> torch.Tensor:
@@ -219,23 +217,22 @@ def _log_weights(log_w: Array | None, name: str, points: torch.Tensor) -> torch.
         return points.new_full(points.shape[:2], -math.log(points.shape[1]))
     weights = _weights_like(log_w, name, points)
     largest = weights.detach().amax(dim=1)  # NaN if one is, and -inf if all are
-    bad = (~torch.isfinite(largest)).nonzero().flatten()
-    if len(bad):
-        first = int(bad[0])
-        if largest[first] == -math.inf:
-            raise InputError(
-                f"{name} is -inf for every point of {int((largest == -math.inf).sum())} of {len(weights)} samples; "
-                f"the first is sample {first}. Each needs a point of positive weight: leave such samples out."
-            )
+    if bool(torch.isfinite(largest).all()):
+        return weights
+    first = int((~torch.isfinite(largest)).nonzero()[0])
+    if largest[first] != -math.inf:
         raise InputError(f"{name} has NaN or +inf in sample {first}; a log-weight must be a number or -inf.")
-    return weights
+    raise InputError(
+        f"{name} is -inf for every point of {int((largest == -math.inf).sum())} of {len(weights)} samples; the first "
+        f"is sample {first}. Each needs a point of positive weight: leave such samples out."
+    )
 
 
 def _weights(w: Array | None, name: str, points: torch.Tensor) -> torch.Tensor:
     if w is None:
         return points.new_ones(points.shape[:2])
     weights = _weights_like(w, name, points)
-    bad = (~torch.isfinite(weights.detach())).any(dim=1).nonzero().flatten()
+    bad = (~torch.isfinite(weights.detach())).any(dim=1).nonzero()
     if len(bad):
         raise InputError(f"{name} has NaN or inf in sample {int(bad[0])}; a weight must be a finite number.")
     return weights

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
-from pointwise._arrays import Array, as_features
+from pointwise._arrays import as_features
+from pointwise._options import whole_number
+from pointwise._types import Array, Integers
 from pointwise.errors import InputError
 from pointwise.score import Score, mean_score
-from pointwise.summaries.gaussian import GaussianPair
+from pointwise.summaries.gaussian import GaussianPair, as_pairs
 
 _ENTRIES_AT_ONCE = 1 << 22
 _ROWS_AT_ONCE = 16  # whose rivals are drawn together: the same for one seed, whatever the columns
@@ -55,7 +55,8 @@ def mid(
     """
     pair = GaussianPair(ridge=ridge, reduce=reduce)
     pair.update(real, text)
-    return pair.pmi(fake, text, debias=debias)
+    image, prompts = as_pairs(fake, text)
+    return pair.score(image, prompts, debias=debias, fitted=(as_features(real), prompts))
 
 
 def clip_score(image: Array, text: Array, *, scale: float = 2.5) -> Score:
@@ -143,16 +144,13 @@ def r_precision(image: Array, text: Array, *, negatives: int = 99, seed: int = 0
     """
     x, y = _in_one_space(image, text)
     n = len(x)
-    if isinstance(negatives, bool) or not isinstance(negatives, int | np.integer) or negatives < 1:
-        raise InputError(f"negatives is {negatives!r}; it must be a whole number of at least 1.")
+    negatives = whole_number(negatives, "negatives")
     if negatives > n - 1:
         raise InputError(
             f"negatives is {negatives}, but each of {n} rows has only {n - 1} others to draw from; give more pairs, or "
             "a smaller negatives to r_precision."
         )
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed is {seed!r}; it must be a whole number of at least 0.")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number(seed, "seed", least=0))
     won = torch.empty(n, dtype=torch.float64)
     for rows in torch.arange(n).split(_ROWS_AT_ONCE):
         drawn = torch.from_numpy(_drawn(rng, len(rows), negatives, n - 1))
@@ -164,10 +162,10 @@ def r_precision(image: Array, text: Array, *, negatives: int = 99, seed: int = 0
         ahead = cosines - (x[rows] * y[rows]).sum(dim=1, keepdim=True)
         tied = (ahead.abs() <= _TIE).sum(dim=1)
         won[rows] = torch.where((ahead > _TIE).any(dim=1), 0.0, 1 / (1 + tied).double())
-    return mean_score(won.numpy(), of="pair")
+    return mean_score(won.numpy(), of="pair", kind="share")
 
 
-def _drawn(rng: np.random.Generator, rows: int, count: int, among: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _drawn(rng: np.random.Generator, rows: int, count: int, among: int) -> Integers:
     """For each row, count different numbers below among; every choice of them is equally likely."""
     if _GATHERED * count >= among:
         return rng.permuted(np.tile(np.arange(among), (rows, 1)), axis=1)[:, :count]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 
-from pointwise._arrays import Array
+from pointwise._options import whole_number
+from pointwise._types import Array, Integers
 from pointwise.errors import InputError, ordinal
-from pointwise.metrics.jackknife import Removal, Side, Terms, standard_error
 from pointwise.neighbors import Neighbors, knn
-from pointwise.neighbors.knn import require_count, require_enough
+from pointwise.neighbors.search import require_enough
 from pointwise.score import Score, mean_score
 from pointwise.summaries.neighborhoods import Duplicates
-from pointwise.summaries.self_neighbors import self_neighbors
 from pointwise.tables.table import FeatureTable, as_table
+from pointwise.terms import Removal, Side, Terms
 
 FLOORED = "the smallest positive distance stands in"
 
@@ -49,19 +49,21 @@ def entropy(x: FeatureTable | Array, *, k: int = 5, duplicates: Duplicates = "ra
     (0.7, 0.7)
     """
     table = as_table(x, name="x")
-    require_count(k, name="k")
-    require_enough(len(table), k, name="x", without_self=True)
+    k = whole_number(k, "k")
+    n = len(table)
+    require_enough(n, k, name="x", without_self=True)
+    neighbors = knn(table.features, table.features, min(k + 1, n - 1), exclude_self=True)
     terms = log_density_terms(
-        self_neighbors(table, min(k + 1, len(table) - 1)).neighbors,
+        neighbors,
         k,
         side="real",
         partner="real",
-        count=len(table) - 1,
+        sizes={"real": n},
         dimension=table.dim,
         duplicates=duplicates,
         names=("x", "x"),
     )
-    return terms_score(terms, table, sizes={"real": len(table)})
+    return mean_score(terms, of="real", modes=table.modes, ids=table.ids)
 
 
 def cross_entropy(
@@ -94,39 +96,19 @@ def cross_entropy(
     0.7
     """
     queries, reference = as_table(x, name="x"), as_table(y, name="y")
-    require_count(k, name="k")
+    k = whole_number(k, "k")
     require_enough(len(reference), k, name="y", without_self=False)
     terms = log_density_terms(
         knn(queries.features, reference.features, min(k + 1, len(reference))),
         k,
         side="real",
         partner="generated",
-        count=len(reference),
+        sizes={"real": len(queries), "generated": len(reference)},
         dimension=queries.dim,
         duplicates=duplicates,
         names=("x", "y"),
     )
-    return terms_score(terms, queries, sizes={"real": len(queries), "generated": len(reference)})
-
-
-def terms_score(terms: Terms, table: FeatureTable, *, sizes: dict[Side, int], subtracted: Terms | None = None) -> Score:
-    """Return the Score of these terms, less the mean of others if any, with jackknife standard errors.
-
-    Args:
-        terms: one per row of the table.
-        table: whose modes and ids the score carries.
-        sizes: rows of each table.
-        subtracted: terms whose mean is taken off every sample.
-    """
-    with np.errstate(invalid="ignore"):  # -inf less -inf, which only duplicates="keep" lets through, is nan
-        per_sample = terms.values - (0.0 if subtracted is None else subtracted.values.mean())
-    return mean_score(
-        per_sample,
-        of=terms.side,
-        modes=table.modes,
-        ids=table.ids,
-        error=lambda rows: standard_error(terms, subtracted, rows, sizes),
-    )
+    return mean_score(terms, of="real", modes=queries.modes, ids=queries.ids)
 
 
 def log_density_terms(
@@ -135,22 +117,23 @@ def log_density_terms(
     *,
     side: Side,
     partner: Side,
-    count: int,
+    sizes: Mapping[Side, int],
     dimension: float,
     duplicates: Duplicates,
-    names: tuple[str, str],
+    names: tuple[str, str] | None = None,
 ) -> Terms:
     r"""Return :math:`-\log \hat p` at each row: log n - psi(k) + log V_d + d log of its k-th distance.
 
-    Without one of its k neighbours a row's k-th distance is the next one: its term grows by d log of their ratio, by
-    1 / k on average, which stands in where no further neighbour is known.
+    n is how many rows the neighbours were chosen from. Without one of its k neighbours a row's k-th distance is the
+    next one: its term grows by d log of their ratio, by 1 / k on average, which stands in where no further neighbour is
+    known.
 
     Args:
         neighbors: at least k of them for each row, k + 1 for the sake of the standard error.
         k: which distance is read.
         side: the table of the rows.
         partner: the table of the neighbours.
-        count: n, how many rows the neighbours were chosen from.
+        sizes: rows of each table.
         dimension: d; need not be whole.
         duplicates: the policy for distances of zero.
         names: of the two tables, for errors.
@@ -158,7 +141,8 @@ def log_density_terms(
     Raises:
         InputError: a distance is zero and the policy is "raise".
     """
-    where, among = names[0], names[1] if side != partner else None
+    where, other = names or (f"the {side} table", f"the {partner} table")
+    among = other if side != partner else None
     distances = neighbors.distances[:, k - 1 : k + 1]
     zero = np.flatnonzero(distances[:, 0] == 0)
     if len(zero) and duplicates == "raise":
@@ -173,8 +157,9 @@ def log_density_terms(
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = dimension * np.log(distances)
         growth = logs[:, 1] - logs[:, 0] if distances.shape[1] > 1 else np.full(len(logs), 1 / k)
+    count = sizes[partner] - (side == partner)
     values = math.log(count) - _digamma(k) + log_unit_ball(dimension) + logs[:, 0]
-    return Terms(side, values, (Removal(partner, neighbors.indices[:, :k], growth),))
+    return Terms(side, values, sizes=sizes, removals=(Removal(partner, neighbors.indices[:, :k], growth),))
 
 
 def log_unit_ball(dimension: float) -> float:
@@ -186,9 +171,7 @@ def _digamma(k: int) -> float:
     return float(torch.digamma(torch.tensor(k, dtype=torch.float64)))
 
 
-def _duplicates_message(
-    neighbors: Neighbors, zero: np.ndarray[Any, np.dtype[np.int64]], k: int, where: str, partner: str | None
-) -> str:
+def _duplicates_message(neighbors: Neighbors, zero: Integers, k: int, where: str, partner: str | None) -> str:
     first = int(zero[0])
     other = int(neighbors.indices[first, 0])
     of = f" of {partner}" if partner else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import torch
 
+from pointwise._types import Floats
 from pointwise.score import Score
 from pointwise.summaries.moments import Moments, SetMoments
+from pointwise.terms import Side, WholeSets
 
 
 def frechet(moments: Moments) -> Score:
@@ -39,7 +40,7 @@ def frechet(moments: Moments) -> Score:
     cross = real.root @ fake.root.T
     left, singular = _left_singular(cross if len(cross) <= cross.shape[1] else cross.T)  # the norm is the transpose's
     value = shift @ shift + real.root.square().sum() + fake.root.square().sum() - 2 * singular.sum()
-    return Score(max(0.0, float(value)), of="generated", standard_error=_standard_error(moments, shift, left, singular))
+    return Score(max(0.0, float(value)), terms=WholeSets(_influences(moments, shift, left, singular)))
 
 
 def _left_singular(wide: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,23 +53,25 @@ def _left_singular(wide: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return vectors, torch.linalg.vector_norm(vectors.T @ wide, dim=1)
 
 
-def _standard_error(moments: Moments, shift: torch.Tensor, left: torch.Tensor, singular: torch.Tensor) -> float:
+def _influences(
+    moments: Moments, shift: torch.Tensor, left: torch.Tensor, singular: torch.Tensor
+) -> dict[Side, Floats]:
     real, fake = moments.real, moments.fake
     d = len(shift)
     scale = float(torch.linalg.matrix_norm(real.root) * torch.linalg.matrix_norm(fake.root))
     tolerance = d * torch.finfo(torch.float64).eps * scale
     if min(len(real.rows), len(fake.rows)) <= d or float(singular.min()) <= tolerance:
-        return math.nan
+        return {"real": np.full(len(real.rows), np.nan), "generated": np.full(len(fake.rows), np.nan)}
     # With S1 S2ᵀ = U s Vᵀ the map from Σ1 to Σ2 is S1⁻¹ U s Uᵀ S1⁻ᵀ, and back S2⁻¹ V s Vᵀ S2⁻ᵀ.
     right = fake.root @ real.root.T @ left / singular
-    return math.sqrt(
-        _variance_of_mean(real, shift, left * singular.sqrt())
-        + _variance_of_mean(fake, -shift, right * singular.sqrt())
-    )
+    return {
+        "real": _influence(real, shift, left * singular.sqrt()),
+        "generated": _influence(fake, -shift, right * singular.sqrt()),
+    }
 
 
-def _variance_of_mean(table: SetMoments, shift: torch.Tensor, rotated: torch.Tensor) -> float:
-    """Variance of the mean influence of a table's rows; the map's root is the rotated inverse of the table's own."""
+def _influence(table: SetMoments, shift: torch.Tensor, rotated: torch.Tensor) -> Floats:
+    """What each row of a table adds; the map's root is the rotated inverse of the table's own."""
     root_of_map = torch.linalg.solve_triangular(table.root, rotated, upper=True)
     influence = torch.cat(
         [
@@ -76,4 +79,5 @@ def _variance_of_mean(table: SetMoments, shift: torch.Tensor, rotated: torch.Ten
             for rows in table.centred()
         ]
     )
-    return float(influence.var()) / len(influence)
+    added: Floats = ((influence - influence.mean()) / len(influence)).cpu().numpy()
+    return added

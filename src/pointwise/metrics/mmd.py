@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
+from pointwise._types import Floats, Integers
 from pointwise.errors import InputError
 from pointwise.score import Score
 from pointwise.summaries.kernels import Kernel, KernelSums
+from pointwise.terms import Extra, WholeSets
 
 
 def kid(kernels: KernelSums) -> Score:
@@ -34,8 +36,8 @@ def kid(kernels: KernelSums) -> Score:
     -121.0
     """
     _require(kernels, "polynomial", "kid")
-    real, fake, across = kernels.real_within.mean(), kernels.fake_within.mean(), kernels.real_across.mean()
-    return Score(float(real + fake - 2 * across), of="generated", standard_error=_standard_error(kernels))
+    real, fake, across = kernels.real.within.mean(), kernels.fake.within.mean(), kernels.real_across.mean()
+    return Score(float(real + fake - 2 * across), terms=_terms(kernels, 1))
 
 
 def cmmd(kernels: KernelSums) -> Score:
@@ -63,11 +65,11 @@ def cmmd(kernels: KernelSums) -> Score:
     19.900333
     """
     _require(kernels, "gaussian", "cmmd")
-    n, m = len(kernels.real_within), len(kernels.fake_within)
-    real = kernels.real_within.mean() * (n - 1) / n  # a row with itself adds 0 to a kernel kept less 1
-    fake = kernels.fake_within.mean() * (m - 1) / m
+    n, m = len(kernels.real.within), len(kernels.fake.within)
+    real = kernels.real.within.mean() * (n - 1) / n  # a row with itself adds 0 to a kernel kept less 1
+    fake = kernels.fake.within.mean() * (m - 1) / m
     value = float(real + fake - 2 * kernels.real_across.mean())
-    return Score(1000 * max(0.0, value), of="generated", standard_error=1000 * _standard_error(kernels))
+    return Score(1000 * max(0.0, value), terms=_terms(kernels, 1000))
 
 
 def _require(kernels: KernelSums, kernel: Kernel, metric: str) -> None:
@@ -77,21 +79,39 @@ def _require(kernels: KernelSums, kernel: Kernel, metric: str) -> None:
         )
 
 
-def _standard_error(kernels: KernelSums) -> float:
-    """Standard error of the unbiased squared discrepancy, from its Hoeffding decomposition.
+def _terms(kernels: KernelSums, scale: float) -> WholeSets:
+    """How the unbiased squared discrepancy, times a scale, hangs on the rows, from its Hoeffding decomposition.
 
-    The first-order part is the variance of each row's mean kernel with its own less the other table. What chance adds
-    to those row means is taken out, since it is all that is left of them when the laws agree. The second-order part
+    The first-order part is each row's mean kernel with its own less the other table. What chance adds to the variance
+    of those row means is taken out, since it is all that is left of it when the laws agree. The second-order part
     comes from the interaction of pairs and does not vanish then. Their sum is an unbiased estimate of the variance that
     chance can make negative when the laws agree, so it is held at half the second-order part or more.
     """
-    n, m = len(kernels.real_within), len(kernels.fake_within)
+    n, m = len(kernels.real.within), len(kernels.fake.within)
     if min(n, m) < 4:
-        return math.nan
-    real, fake, across = kernels.real_interaction, kernels.fake_interaction, kernels.across_interaction
+        return WholeSets({"real": np.full(n, np.nan)})
+    real, fake, across = kernels.real.interaction, kernels.fake.interaction, kernels.across_interaction
     # A row takes part in its table's mean too; (n − 1)/(n − 2) undoes that share.
-    real_effect = (kernels.real_within * ((n - 1) / (n - 2)) - kernels.real_across).var(ddof=1)
-    fake_effect = (kernels.fake_within * ((m - 1) / (m - 2)) - kernels.fake_across).var(ddof=1)
-    first = 4 / n * (real_effect - real / (n - 2) - across / m) + 4 / m * (fake_effect - fake / (m - 2) - across / n)
-    second = 2 * real / (n * (n - 1)) + 2 * fake / (m * (m - 1)) + 4 * across / (n * m)
-    return math.sqrt(max(float(first) + second, second / 2))
+    real_effect = kernels.real.within * ((n - 1) / (n - 2)) - kernels.real_across
+    fake_effect = kernels.fake.within * ((m - 1) / (m - 2)) - kernels.fake_across
+    within_real, within_fake, between = 2 * real / (n * (n - 1)), 2 * fake / (m * (m - 1)), 4 * across / (n * m)
+    return WholeSets(
+        {
+            "real": scale * _spread(real_effect, kernels.real.drawn, kernels.real.size),
+            "generated": scale * _spread(fake_effect, kernels.fake.drawn, kernels.fake.size),
+        },
+        {
+            "real": Extra(scale**2 * (within_real - 4 / n * real / (n - 2)), scale**2 * within_real / 2),
+            "generated": Extra(
+                scale**2 * (within_fake - between - 4 / m * fake / (m - 2)), scale**2 * (within_fake + between) / 2
+            ),
+        },
+    )
+
+
+def _spread(effects: Floats, rows: Integers, size: int) -> Floats:
+    """What each row of a table adds to the value; those that took no part add nothing."""
+    influence, n = np.zeros(size), len(effects)
+    # The variance of the sum of influences has the factor size / (size - 1), that of the mean effect n / (n - 1).
+    influence[rows] = 2 * (effects - effects.mean()) / n * np.sqrt(n / (n - 1) * (size - 1) / size)
+    return influence

@@ -7,5 +7,5 @@ go to the smaller index, and no N x M matrix is ever held.
 
 from __future__ import annotations
 
-from pointwise.neighbors.knn import Neighbors as Neighbors
-from pointwise.neighbors.knn import knn as knn
+from pointwise.neighbors.search import Neighbors as Neighbors
+from pointwise.neighbors.search import knn as knn

@@ -1,51 +1,57 @@
-"""How many balls around the points of one table hold each point of another."""
+"""Distances by exact subtraction in float64, and how many balls around one table's rows hold each row of another."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 
-from pointwise.neighbors.marks import marked
-from pointwise.neighbors.ruler import Ruler
-from pointwise.neighbors.tiles import Tiles
+_BYTES_AT_ONCE = 1 << 21  # of differences: small enough for the cache
 
 
-class BallCounts:
-    """For every point, the number of closed balls |c - p| <= radius that hold it, for several radii of each centre.
+def measure(x: torch.Tensor, y: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+    """|x_i - y_j| for pairs of rows, float64 [n]: the only way in which a distance that is kept comes about.
 
-    A pair whose closeness lies within its error of the ball's edge is measured in float64 and decided there.
+    All differences are summed as rows of one matrix, so that equal pairs get equal distances to the last bit. The
+    room for them is kept from step to step: fresh memory costs more than the arithmetic.
+    """
+    distances = torch.empty(len(i), dtype=torch.float64, device=x.device)
+    at_once = min(len(i), max(1, _BYTES_AT_ONCE // (8 * x.shape[1])))
+    left, right = (table.new_empty(at_once, table.shape[1]) for table in (x, y))
+    differences = torch.empty_like(right, dtype=torch.float64)
+    for start in range(0, len(i), at_once or 1):
+        some = slice(start, start + at_once)
+        count = len(i[some])
+        torch.index_select(x, 0, i[some], out=left[:count])
+        torch.index_select(y, 0, j[some], out=right[:count])
+        differences[:count].copy_(right[:count]).sub_(left[:count])
+        torch.linalg.vector_norm(differences[:count], dim=1, out=distances[some])
+    return distances
+
+
+@dataclass
+class Balls:
+    """Closed balls |c - p| <= radius, several around each centre, and for every point the number that hold it.
+
+    A sweep need not look at pairs of less closeness than `outside`, which no ball holds; it has the others counted.
     """
 
-    def __init__(
-        self, centres: torch.Tensor, points: torch.Tensor, tiles: Tiles, radii: torch.Tensor, *, padded: int
-    ) -> None:
-        self.radii = radii  # float64 [n, number of radii]
-        self._ruler = Ruler(centres, points)
-        scaled = radii * tiles.frame.scale
-        error = tiles.margin(tiles.norms[:, None], scaled)
-        dtype = tiles.half_squares.dtype
-        # Balls of the padding hold nothing: their edge is above every closeness.
-        edges = torch.full((tiles.padded_count, radii.shape[1]), torch.inf, dtype=dtype, device=radii.device)
-        self._outside, self._inside = edges, edges.clone()
-        self._outside[: len(radii)] = (-(scaled**2) / 2 - error).to(dtype)
-        self._inside[: len(radii)] = (-(scaled**2) / 2 + error).to(dtype)
-        self._widest = self._outside.amin(dim=1)
-        self.counts = torch.zeros(padded, radii.shape[1], dtype=torch.int64, device=radii.device)
+    centres: torch.Tensor
+    points: torch.Tensor
+    radii: torch.Tensor  # float64 [n, number of radii], as the two that follow
+    outside: torch.Tensor  # whatever has less closeness lies outside
+    inside: torch.Tensor  # whatever has more lies inside
+    counts: torch.Tensor = field(init=False)  # int64 [m, number of radii]
 
-    def offer(self, centres: slice, points: slice, closeness: torch.Tensor) -> None:
-        """Count the pairs of a tile [centres, points]; it may be a transposed view."""
-        held = closeness >= self._widest[centres, None]
-        if held.is_contiguous():
-            centre, point = marked(held)
-        else:
-            point, centre = marked(held.t())
-        if len(point):
-            self._count(closeness[centre, point], centre + centres.start, point + points.start)
+    def __post_init__(self) -> None:
+        shape = len(self.points), self.radii.shape[1]
+        self.counts = torch.zeros(shape, dtype=torch.int64, device=self.radii.device)
 
-    def _count(self, closeness: torch.Tensor, centre: torch.Tensor, point: torch.Tensor) -> None:
+    def count(self, centre: torch.Tensor, point: torch.Tensor, closeness: torch.Tensor) -> None:
+        """Count these pairs, each shown once; one that neither edge decides is measured."""
         for column in range(self.radii.shape[1]):
-            within = closeness >= self._inside[centre, column]
-            at_edge = (~within & (closeness >= self._outside[centre, column])).nonzero().squeeze(1)
-            if len(at_edge):
-                distances = self._ruler.pairs(centre[at_edge], point[at_edge])
-                within[at_edge] = distances <= self.radii[centre[at_edge], column]
+            within = closeness > self.inside[centre, column]
+            at_edge = (~within & (closeness >= self.outside[centre, column])).nonzero().squeeze(1)
+            distances = measure(self.centres, self.points, centre[at_edge], point[at_edge])
+            within[at_edge] = distances <= self.radii[centre[at_edge], column]
             self.counts[:, column] += torch.bincount(point[within], minlength=len(self.counts))

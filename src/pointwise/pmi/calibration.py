@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from pointwise._retrieval.blocks import Blocks, Similarity
-from pointwise._retrieval.ranks import Values
+from pointwise._types import Floats
 from pointwise.errors import InputError
-from pointwise.score import Rows, Score, mean_score
+from pointwise.score import Score
+from pointwise.terms import Terms
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,8 +43,8 @@ class Calibration:
     _: KW_ONLY
     constant_error: float
     mutual_information: Score
-    rows: Values
-    columns: Values
+    rows: Floats
+    columns: Floats
     row_noise: float
     column_noise: float
     effective_pairs: float
@@ -62,18 +63,11 @@ class Calibration:
 
     def to_dict(self) -> dict[str, float]:
         """Return all numbers but those of single rows and columns."""
-        return {
-            "constant": self.constant,
-            "constant_error": self.constant_error,
-            "mutual_information": self.mutual_information.value,
-            "row_spread": self.row_spread,
-            "row_noise": self.row_noise,
-            "column_spread": self.column_spread,
-            "column_noise": self.column_noise,
-            "effective_pairs": self.effective_pairs,
-            "info_nce_bound": self.info_nce_bound,
-            "limit": self.limit,
-        }
+        names = (
+            *("constant", "constant_error", "mutual_information", "row_spread", "row_noise", "column_spread"),
+            *("column_noise", "effective_pairs", "info_nce_bound", "limit"),
+        )
+        return {name: getattr(self, name) for name in names} | {"mutual_information": self.mutual_information.value}
 
     def __repr__(self) -> str:
         information = self.mutual_information
@@ -117,94 +111,69 @@ def pmi_calibration(similarity: Similarity, *, n: int | None = None) -> Calibrat
     >>> round(found.mutual_information.value, 2), round(found.constant, 2)
     (1.39, 5.61)
     """
-    blocks = Blocks(similarity, n=n)
+    blocks = Blocks.of(similarity, n=n)
     n = blocks.n
-    if blocks.require_matrix() != n:
+    if blocks.columns() != n:
         raise InputError(
             f"similarity has {n} rows and {blocks.shape[0]} columns; it must be square, with pairs on its diagonal."
         )
     if n < 3:
         raise InputError(f"similarity is of {n} pairs; at least 3 are needed, many more to say much.")
-    sums = _sums(blocks)
-    total = _log_sum(sums.rows)
+    paired, (row_sums, row_squares), (column_sums, column_squares) = _log_sums(blocks)
+    total = float(np.logaddexp.reduce(row_sums))
     if total == -math.inf:
         raise InputError("similarity is -inf for all unpaired items; there is nothing to take the constant from.")
     constant = total - math.log(n * (n - 1))
     scale = constant + math.log(n - 1)
-    rows, columns = np.exp(sums.rows - scale), np.exp(sums.columns - scale)
-    row_noise = _noise(rows, np.exp(sums.row_squares - constant - scale), n)
-    column_noise = _noise(columns, np.exp(sums.column_squares - constant - scale), n)
+    rows, columns = np.exp(row_sums - scale), np.exp(column_sums - scale)
+    row_noise = _noise(rows, np.exp(row_squares - constant - scale), n)
+    column_noise = _noise(columns, np.exp(column_squares - constant - scale), n)
     # What each pair contributes to log of the mean over unpaired items, to first order (Hájek's projection).
     influence = rows + columns - 2
-    pmi = sums.paired - constant
+    pmi = paired - constant
     # The variance that is left where rows and columns have mean 1, as for PMI; the influence then counts it twice
     # (Efron and Stein 1981).
     chance = (row_noise**2 + column_noise**2) / (2 * n)
 
-    def error(some: Rows) -> float:
-        values = (pmi - influence)[some]
-        return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-
-    bound = math.log(n) + float(
-        np.mean(sums.paired - (np.logaddexp(sums.rows, sums.paired) + np.logaddexp(sums.columns, sums.paired)) / 2)
-    )
+    losses = (np.logaddexp(row_sums, paired) + np.logaddexp(column_sums, paired)) / 2 - paired
     return Calibration(
         constant,
         constant_error=math.sqrt(max(float(influence.var(ddof=1)) / n - chance, chance)),
-        mutual_information=mean_score(pmi, of="pair", error=error),
+        mutual_information=Score(
+            float(pmi.mean()), per_sample=pmi, of="pair", terms=Terms("generated", pmi - influence)
+        ),
         rows=rows,
         columns=columns,
         row_noise=row_noise,
         column_noise=column_noise,
-        effective_pairs=math.exp(2 * total - _log_sum(sums.row_squares)),
-        info_nce_bound=bound,
+        effective_pairs=math.exp(2 * total - float(np.logaddexp.reduce(row_squares))),
+        info_nce_bound=math.log(n) - float(losses.mean()),
         limit=math.log(n),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """Logs of sums off the diagonal, float64 [n] each."""
-
-    paired: Values  # S_ii
-    rows: Values  # of e^S
-    columns: Values
-    row_squares: Values  # of e^2S
-    column_squares: Values
-
-
-def _sums(blocks: Blocks) -> _Sums:
+def _log_sums(blocks: Blocks) -> tuple[Floats, Floats, Floats]:
+    """The similarity of each pair [n]; of each row, and of each column, the logs [2, n] of unpaired e^S and e^2S."""
     n = blocks.n
-    paired, rows, row_squares = (np.empty(n) for _ in range(3))
-    columns, column_squares = np.full(n, -np.inf), np.full(n, -np.inf)
+    paired, rows, columns = np.empty(n), np.empty((2, n)), np.full((2, n), -np.inf)
     for some, block in blocks:
         wide = block.to(torch.float64, copy=True)
         own = wide.diagonal(offset=some.start)
         paired[some] = own.cpu().numpy()
         own.fill_(-torch.inf)
-        rows[some], columns_here = _log_sums(wide)
-        columns = np.logaddexp(columns, columns_here)
-        row_squares[some], columns_here = _log_sums(wide.mul_(2))
-        column_squares = np.logaddexp(column_squares, columns_here)
+        for power in range(2):
+            rows[power, some] = torch.logsumexp(wide, dim=1).cpu().numpy()
+            columns[power] = np.logaddexp(columns[power], torch.logsumexp(wide, dim=0).cpu().numpy())
+            wide *= 2
     missing = np.flatnonzero(np.isneginf(paired))
     if len(missing):
         raise InputError(
             f"similarity is -inf for {len(missing)} of {n} pairs; the first is pair {missing[0]}. "
             "Its information would be -inf, and the mean with it: leave such pairs out."
         )
-    return _Sums(paired, rows, columns, row_squares, column_squares)
+    return paired, rows, columns
 
 
-def _log_sums(values: torch.Tensor) -> tuple[Values, Values]:
-    """Logs of the sums of e^values over each row and over each column."""
-    by_row, by_column = (torch.logsumexp(values, dim=dim).cpu().numpy() for dim in (1, 0))
-    return by_row, by_column
-
-
-def _log_sum(logs: Values) -> float:
-    return float(np.logaddexp.reduce(logs))
-
-
-def _noise(means: Values, squares: Values, n: int) -> float:
+def _noise(means: Floats, squares: Floats, n: int) -> float:
     """The root mean square of the standard errors of means over n - 1 entries with these mean squares."""
     return math.sqrt(max(0.0, float(np.mean(squares - means**2)) / (n - 2)))

@@ -6,35 +6,28 @@ import copy
 import dataclasses
 import math
 import os
-import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pointwise._arrays import Array, as_features
+from pointwise._arrays import as_features
+from pointwise._options import whole_number
+from pointwise._types import Array, Column, Integers, Progress
 from pointwise.errors import InputError
 from pointwise.pmi.calibration import Calibration, pmi_calibration
-from pointwise.pmi.shares import Keys, at, copy_keys, require_varied, shares
-from pointwise.score import Score, mean_score
-from pointwise.training.canonical import CanonicalAxes, canonical_axes
+from pointwise.score import WHOLE, Score, mean_score
+from pointwise.terms import Extra, Side, Terms
 from pointwise.training.inputs import Inputs, Pairs
-from pointwise.training.model import DualEncoder, FrozenTokens, load_model, save_model
-from pointwise.training.train import train
+from pointwise.training.model import DualEncoder, load_model, restored_model
+from pointwise.training.split import keys_of
+from pointwise.training.towers import CanonicalAxes, FrozenTokens
 
-_POINTS, _MOST_AXES = 4, 64
-_STEPS, _EVERY, _WARMUP, _BATCH = 300, 10, 50, 256
-_RATE, _DECAY = 2e-3, 0.1
-_STRENGTH = 0.5  # of the relation that training starts with, in those of a Gaussian
-_NOISE = 0.1  # by which points differ at first, in sizes of an axis
-_SMALLEST = 0.3  # size of an axis without correlation, for the noise
-
+_VALUES = 5  # places in which a row stands on average: beyond it is one of few values, and no copy
+_PICTURES = 50  # from which on rows of x are pictures, however often each stands
 _AT_ONCE = 32  # pairs, of which all similarities are computed to take the diagonal
-_ARRAYS = ("pmi", "rows", "columns")
-
-Progress = Callable[[str, int, int], object]
 
 
 class KmePmi:
@@ -83,42 +76,12 @@ class KmePmi:
             InputError: fewer than 100 pairs, a side that does not vary or whose squares overflow, pairs so connected
                 by copies that they cannot be split, or a seed out of range.
         """
-        pairs = _as_pairs(x, y)
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-            raise InputError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1.")
-        seed = int(seed)
-        for name, side in zip("xy", pairs, strict=True):
-            require_varied(side.x[:, 0], name)
+        from pointwise.pmi.learning import learn  # here, so that import pointwise does without the trainer
+
+        pairs, seed = _as_pairs(x, y), whole_number(seed, "seed", least=0, most=2**63 - 1)
         keys = copy_keys(pairs)
-        places = shares(pairs.n, keys, seed=seed)
-        training, choosing, unseen = map(pairs.rows, places)
-        found = canonical_axes(_sides(training), _sides(choosing), most=_MOST_AXES)
-        model = DualEncoder(found.x, found.y, points=_POINTS, dim=len(found.correlations) + 1, seed=seed)
-        model.to(pairs.images.x.device)
-        _start(model, found.correlations, seed)
-
-        def told(line: Any) -> None:
-            if progress is not None:
-                progress("learning kme_pmi", int(line["step"]), _STEPS)
-
-        with tempfile.TemporaryDirectory() as folder:
-            train(
-                model,
-                training,
-                folder,
-                steps=_STEPS,
-                batch_size=min(_BATCH, training.n),
-                learning_rate=_RATE,
-                weight_decay=_DECAY,
-                warmup=_WARMUP,
-                held_out=choosing,
-                held_out_every=_EVERY,
-                checkpoint_every=_STEPS,
-                seed=seed,
-                progress=told,
-            )
-        model.meta["trained_on"] = training.n
-        return cls(model, _calibration(model, unseen, at(keys, places[2])))
+        model, unseen = learn(pairs, keys, seed=seed, progress=progress)
+        return cls(model, calibration_of(model, pairs.rows(unseen), [key[unseen] for key in keys]))
 
     @classmethod
     def calibrated(cls, model: DualEncoder, x: Array, y: Array) -> KmePmi:
@@ -136,13 +99,13 @@ class KmePmi:
         """
         pairs = _as_pairs(x, y)
         _require_rows(model, pairs)
-        return cls(model, _calibration(model, pairs, copy_keys(pairs)))
+        return cls(model, calibration_of(model, pairs, copy_keys(pairs)))
 
     def pmi(self, x: Array, y: Array) -> Score:
         """Return the pointwise mutual information of each pair, in nats; higher is better, below 0 less than chance.
 
-        The standard error is that of independent pairs; the error of the constant, ``calibration.constant_error``,
-        moves all pairs together and is not in it.
+        The standard error is that of independent pairs and of the constant, ``calibration.constant_error``, which moves
+        all pairs together, and cancels from the difference of two generators.
 
         Args:
             x: [m, dx].
@@ -158,7 +121,18 @@ class KmePmi:
             for start in range(0, pairs.n, _AT_ONCE)
             for some in [pairs.rows(torch.arange(start, min(start + _AT_ONCE, pairs.n)))]
         ]
-        return mean_score(torch.cat(parts).cpu().numpy() - self.calibration.constant, of="pair")
+        values = torch.cat(parts).cpu().numpy() - self.calibration.constant
+        constant: Mapping[Side, Extra] = {"real": Extra(self.calibration.constant_error**2)}
+        return mean_score(Terms("generated", values, variances=constant), of="pair")
+
+    def stored(self) -> tuple[dict[str, Column], dict[str, Any]]:
+        """Return model and calibration as arrays and what JSON can hold."""
+        return self.model.stored(**self._calibration())
+
+    @staticmethod
+    def restored(arrays: Mapping[str, Column], about: Mapping[str, Any]) -> KmePmi:
+        """Return what `stored` gave."""
+        return KmePmi._calibrated(*restored_model(arrays, about))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write model and calibration to one .safetensors file, whole or not at all; `DualEncoder.load` reads it too.
@@ -166,11 +140,7 @@ class KmePmi:
         Raises:
             InputError: the path cannot be written.
         """
-        said = {field.name: getattr(self.calibration, field.name) for field in dataclasses.fields(Calibration)}
-        score = said.pop("mutual_information")
-        arrays = {"pmi": score.per_sample, "rows": said.pop("rows"), "columns": said.pop("columns")}
-        more = {name: torch.from_numpy(arrays[name]) for name in _ARRAYS}
-        save_model(self.model, path, more=more, words={"kme_pmi": {**said, "standard_error": score.standard_error}})
+        self.model.save(path, **self._calibration())
 
     @staticmethod
     def load(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> KmePmi:
@@ -179,22 +149,33 @@ class KmePmi:
         Raises:
             InputError: the file cannot be read, or holds something else; a model alone has no constant.
         """
-        model, more, words = load_model(path, device=device)
-        if "kme_pmi" not in words:
+        model, more, facts = load_model(path, device=device)
+        if "kme_pmi" not in facts:
             raise InputError(
                 f"{path} holds a model without its constant; it comes from pairs that the model was not trained on, by "
                 "KmePmi.calibrated(DualEncoder.load(path), x, y)."
             )
-        said = dict(words["kme_pmi"])
         try:
-            pmi, rows, columns = (more[name].cpu().numpy() for name in _ARRAYS)
-            score = Score(float(pmi.mean()), per_sample=pmi, of="pair", standard_error=said.pop("standard_error"))
-            calibration = Calibration(mutual_information=score, rows=rows, columns=columns, **said)
+            return KmePmi._calibrated(model, more, facts)
         except (KeyError, TypeError) as error:
             raise InputError(
                 f"{path} holds a constant that this version cannot read ({error}); learn it again."
             ) from None
-        return KmePmi(model.eval(), calibration)
+
+    def _calibration(self) -> dict[str, Any]:
+        """The calibration as tensors and facts that are kept with the model."""
+        facts = {field.name: getattr(self.calibration, field.name) for field in dataclasses.fields(Calibration)}
+        score = facts.pop("mutual_information")
+        arrays = {"pmi": score.per_sample, "rows": facts.pop("rows"), "columns": facts.pop("columns")}
+        more = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return {"more": more, "facts": {"kme_pmi": {**facts, "standard_error": score.standard_error}}}
+
+    @staticmethod
+    def _calibrated(model: DualEncoder, more: Mapping[str, Tensor], facts: Mapping[str, Any]) -> KmePmi:
+        about = dict(facts["kme_pmi"])
+        pmi, rows, columns = (more[name].cpu().numpy() for name in ("pmi", "rows", "columns"))
+        score = Score(float(pmi.mean()), per_sample=pmi, of="pair", errors={WHOLE: about.pop("standard_error")})
+        return KmePmi(model.eval(), Calibration(mutual_information=score, rows=rows, columns=columns, **about))
 
     def __repr__(self) -> str:
         dx, dy = _columns(self.model)
@@ -210,30 +191,17 @@ def _as_pairs(x: Array, y: Array) -> Pairs:
     return Pairs(Inputs(left[:, None]), Inputs(right[:, None].to(left.device)))
 
 
-def _sides(pairs: Pairs) -> tuple[Tensor, Tensor]:
-    return pairs.images.x[:, 0].double(), pairs.texts.x[:, 0].double()
+def copy_keys(pairs: Pairs) -> list[Integers]:
+    """Return the keys by which copies are known, a number for each pair; of a side of few values none.
 
-
-@torch.no_grad()
-def _start(model: DualEncoder, correlations: Tensor, seed: int) -> None:
-    """Give the heads what is nearly the relation of Gaussians with these correlations, at some of its strength.
-
-    Its cross term is the sum over axes of c / (1 - c^2) z z'. With points along (a z sqrt(c / (1 - c^2)), 1), the same
-    axes on both sides, the similarity has a^2 s times that, as long as points stay near the centre; training takes it
-    from there. Points of noise alone would have to unlearn it, with pairs that are too few.
+    Where values are few equal rows are no copies. Texts may be those of classes, which the pairs to score have too.
+    Pictures are new there, and ten captions of each do not make them classes: they are values only where they are too
+    few to split.
     """
-    generator = torch.Generator().manual_seed(seed)
-    size = (correlations / (1 - correlations.square())).sqrt().float().cpu()
-    r, d, m = len(size), model.dim, _POINTS
-    reach = math.sqrt(_STRENGTH / float(model.scale.detach()))
-    projection = torch.zeros(m, 2 * r + 1, d)
-    projection[:, :r, :r] = torch.diag(reach * size)
-    projection[:, r, r] = 1.0
-    noise = _NOISE / math.sqrt(d) * torch.randn(m, r + 1, d, generator=generator)
-    noise[:, :r] *= reach * size.clamp_min(_SMALLEST)[:, None]
-    projection[:, : r + 1] += noise
-    for head in (model.image_head, model.text_head):
-        head.projection.copy_(projection)
+    images, texts = (np.unique(list(key), return_inverse=True)[1] for key in keys_of(pairs).values())
+    few = [len(key) > _VALUES * (key.max() + 1) for key in (images, texts)]
+    few[0] = few[0] and images.max() + 1 < _PICTURES
+    return [key for key, no_copies in zip((images, texts), few, strict=True) if not no_copies]
 
 
 def _wide(model: DualEncoder) -> DualEncoder:
@@ -244,22 +212,21 @@ def _wide(model: DualEncoder) -> DualEncoder:
 @torch.no_grad()
 def _similarity(model: DualEncoder, images: Pairs, texts: Pairs) -> Tensor:
     device = model.log_scale.device
-    found: Tensor = model(images.images.to(device), texts.texts.to(device))
-    return found
+    similarity: Tensor = model(images.images.to(device), texts.texts.to(device))
+    return similarity
 
 
-def _calibration(model: DualEncoder, pairs: Pairs, keys: Keys) -> Calibration:
-    """The calibration on pairs that were not trained on; those with a key in common are no unpaired items."""
-    wide, numbers = _wide(model), [np.unique(key, return_inverse=True)[1] for key in keys]
-    items = pairs.n * (pairs.n - 1)
+def calibration_of(model: DualEncoder, pairs: Pairs, keys: Sequence[Integers]) -> Calibration:
+    """Return the calibration on pairs that were not trained on; those with a key in common are no unpaired items."""
+    wide, items = _wide(model), pairs.n * (pairs.n - 1)
     # Copies count as zeros in the mean over all items but pairs; so the rest counts for more.
-    more = math.log(items / (items - copies)) if (copies := _copies(numbers)) < items else 0.0
+    more = math.log(items / (items - copies)) if (copies := _copies(keys)) < items else 0.0
 
     def similarity(rows: slice) -> Tensor:
         places = np.arange(rows.start, rows.stop)
         block = _similarity(wide, pairs.rows(torch.from_numpy(places)), pairs)
-        for number in numbers:
-            alike = number[rows, None] == number
+        for key in keys:
+            alike = key[rows, None] == key
             alike[np.arange(len(places)), places] = False
             block[torch.from_numpy(alike).to(block.device)] = -math.inf
         block += more
@@ -269,14 +236,14 @@ def _calibration(model: DualEncoder, pairs: Pairs, keys: Keys) -> Calibration:
     return pmi_calibration(similarity, n=pairs.n)
 
 
-def _copies(numbers: list[np.ndarray[Any, np.dtype[np.int64]]]) -> int:
-    """How many items off the diagonal are of pairs with a number in common."""
+def _copies(keys: Sequence[Integers]) -> int:
+    """How many items off the diagonal are of pairs with a key in common: of one kind, or of both, counted once."""
 
-    def alike(*some: np.ndarray[Any, np.dtype[np.int64]]) -> int:
+    def alike(*some: Integers) -> int:
         counts = np.unique(np.stack(some), axis=1, return_counts=True)[1]
         return int((counts * (counts - 1)).sum())
 
-    return sum(map(alike, numbers)) - (alike(*numbers) if len(numbers) == 2 else 0)
+    return sum(map(alike, keys)) - (alike(*keys) if len(keys) == 2 else 0)
 
 
 def _columns(model: DualEncoder) -> tuple[int, int]:

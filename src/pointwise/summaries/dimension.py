@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from pointwise._types import Floats
 from pointwise.errors import InputError
 
 
-def intrinsic_dimension(distances: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+def intrinsic_dimension(distances: Floats) -> float:
     r"""Estimate the dimension of a point set from each point's two nearest distances (TwoNN).
 
     .. math:: \hat d = (n - 1) \Big/ \sum_i \log\frac{\rho_2(i)}{\rho_1(i)}

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 
-from pointwise._arrays import Array, as_features
+from pointwise._arrays import as_features
+from pointwise._options import number, whole_number
+from pointwise._types import Array, Floats
 from pointwise.errors import InputError
-from pointwise.score import Score, mean_score
-from pointwise.tables.saved import load_arrays, save_arrays
+from pointwise.score import Score
+from pointwise.summaries.gaussian_terms import GaussianTerms, PairRows
+from pointwise.tables.tensors import load_arrays, save_arrays
 
 _Fit = tuple[tuple[torch.Tensor, torch.Tensor] | None, torch.Tensor, torch.Tensor, torch.Tensor]
-Matrix: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
 _KIND = "gaussian_pair"
 # The loops over rows are in NumPy: it sees that z^T z is symmetric and does half the work, and two thread pools that
 # take turns in one loop, its own and torch's, would wait for each other.
-_ROWS_AT_ONCE = 4096
 _PANEL = 256  # columns of a triangular matrix that are multiplied at a time
 _NAMED = 5  # columns that an error names
 
@@ -57,16 +58,12 @@ class GaussianPair:
     """
 
     def __init__(self, *, ridge: float = 0.0, reduce: int | None = None) -> None:
-        if not 0 <= ridge < math.inf:
-            raise InputError(f"ridge is {ridge}; it must be 0 or a positive number.")
-        if reduce is not None and (isinstance(reduce, bool) or not isinstance(reduce, int | np.integer) or reduce < 1):
-            raise InputError(f"reduce is {reduce!r}; it must be a whole number of at least 1, or None.")
-        self.ridge = float(ridge)
-        self.reduce = None if reduce is None else int(reduce)
+        self.ridge = number(ridge, "ridge", above=0, closed=True)
+        self.reduce = None if reduce is None else whole_number(reduce, "reduce")
         self.count = 0
         self.widths = (0, 0)
-        self._mean: Matrix = np.zeros(0)
-        self._moments: Matrix = np.zeros((0, 0))
+        self._mean: Floats = np.zeros(0)
+        self._moments: Floats = np.zeros((0, 0))
         self._fitted: dict[tuple[bool, float, int | None], _Fit] = {}  # until further pairs come
 
     def update(self, x: Array, y: Array) -> None:
@@ -75,11 +72,13 @@ class GaussianPair:
         Raises:
             InputError: the lengths differ, or the widths differ from those of earlier pairs.
         """
-        left, right = _as_pairs(x, y)
+        left, right = as_pairs(x, y)
         self._require_widths(left.shape[1], right.shape[1])
         first = np.concatenate([left[0].cpu().double().numpy(), right[0].cpu().double().numpy()])
         with np.errstate(over="ignore", invalid="ignore"):  # the fit says so, in a sentence
-            for z in _joined(left, right, less=first):  # differences keep the digits that a common offset would eat
+            for z in PairRows(
+                left, right, first
+            ).blocks():  # differences keep the digits that a common offset would eat
                 mean = z.mean(axis=0)
                 z -= mean
                 self._add(len(z), first + mean, z.T @ z)
@@ -130,23 +129,38 @@ class GaussianPair:
 
         Reference: Kim et al. (2022), https://arxiv.org/abs/2205.13445, eq. 5; without bias: docs/alignment.md.
         """
-        left, right = _as_pairs(x, y)
-        self._require_widths(left.shape[1], right.shape[1])
-        axes, of_x, of_y, of_z = self._fit(debias=debias)
-        information = self._information((axes, of_x, of_y, of_z), debias=debias)
+        return self.score(*as_pairs(x, y), debias=debias)
+
+    def score(
+        self,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        *,
+        debias: bool = False,
+        fitted: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> Score:
+        """Return `pmi` of checked pairs; its error comes from the fitted pairs where they are given."""
+        self._require_widths(x.shape[1], y.shape[1])
+        fit = self._fit(debias=debias)
+        axes, of_x, of_y, of_z = fit
+        information = self._information(fit, debias=debias)
         dx, dy = len(of_x), len(of_y)
-        # The joint factor begins with that of x, so D_z^2 = D_x^2 + |the rest|^2, the rest from its last rows alone.
-        inverse_of_x, inverse_of_y, inverse_of_rest = _inverse(of_x), _inverse(of_y), _inverse(of_z)[dx:]
+        roots = _inverse(of_x), _inverse(of_y), _inverse(of_z)
         degrees = self.count - 1
-        shares = [(degrees - p - 1) / degrees if debias else 1.0 for p in (dx, dy, dx + dy)]
+        of_block = [(degrees - p - 1) / degrees if debias else 1.0 for p in (dx, dy, dx + dy)]
+        shares = of_block[0], of_block[1], of_block[2]
+        rows = PairRows(x, y, self._mean, axes)
         scores = []
-        for joined in _joined(left, right, less=self._mean):
-            z = _onto(joined, axes)
-            doubled = shares[1] * _squares(z[:, dx:], inverse_of_y) - shares[2] * _squares(z, inverse_of_rest)
+        for z in rows.blocks():
+            # The joint factor begins with that of x: D_z^2 = D_x^2 + |the rest|^2, the rest from its last rows alone.
+            doubled = shares[1] * _squares(z[:, dx:], roots[1]) - shares[2] * _squares(z, roots[2][dx:])
             if debias:  # else D_x^2 cancels
-                doubled += (shares[0] - shares[2]) * _squares(z[:, :dx], inverse_of_x)
+                doubled += (shares[0] - shares[2]) * _squares(z[:, :dx], roots[0])
             scores.append(information + doubled / 2)
-        return mean_score(np.concatenate(scores), of="pair")
+        values = np.concatenate(scores)
+        reference = None if fitted is None else PairRows(*fitted, self._mean, axes)
+        terms = GaussianTerms(values, rows, roots, shares, self.count, reference)
+        return Score(float(values.mean()), per_sample=values, of="pair", terms=terms)
 
     def require_plain(self, *, debias: bool) -> None:
         """Raise an InputError where debias is wanted of covariances with a ridge."""
@@ -178,9 +192,8 @@ class GaussianPair:
         Raises:
             InputError: the path cannot be written.
         """
-        words = {"count": str(self.count), "ridge": repr(self.ridge), "reduce": str(self.reduce or 0)}
-        words |= {"width_x": str(self.widths[0]), "width_y": str(self.widths[1])}
-        save_arrays(path, {"mean": self._mean, "moments": self._moments}, kind=_KIND, words=words)
+        arrays, words = self.stored()
+        save_arrays(path, arrays, kind=_KIND, words={"pair": json.dumps(words)})
 
     @staticmethod
     def load(path: str | Path) -> GaussianPair:
@@ -190,15 +203,25 @@ class GaussianPair:
             InputError: the file cannot be read or is something else.
         """
         arrays, words = load_arrays(path, kind=_KIND, called="a fitted pair")
-        pair = GaussianPair(ridge=float(words["ridge"]), reduce=int(words["reduce"]) or None)
-        pair.count, pair.widths = int(words["count"]), (int(words["width_x"]), int(words["width_y"]))
-        pair._mean, pair._moments = arrays["mean"], arrays["moments"]
-        return pair
+        about = json.loads(words["pair"])
+        return GaussianPair(**about["options"]).restored(arrays, about)
+
+    def stored(self) -> tuple[dict[str, Floats], dict[str, Any]]:
+        """Return what was taken in, as arrays and what JSON can hold."""
+        options = {"ridge": self.ridge, "reduce": self.reduce}
+        about = {"options": options, "count": self.count, "widths": self.widths}
+        return {"mean": self._mean, "moments": self._moments}, about
+
+    def restored(self, arrays: Mapping[str, Floats], about: Mapping[str, Any]) -> GaussianPair:
+        """Return this pair once it has taken in what `stored` gave of another."""
+        self.count, self.widths = about["count"], tuple(about["widths"])
+        self._mean, self._moments = arrays["mean"], arrays["moments"]
+        return self
 
     def __repr__(self) -> str:
         return f"GaussianPair({self.count} pairs, {self.widths[0]} + {self.widths[1]} columns, ridge {self.ridge:g})"
 
-    def _add(self, count: int, mean: Matrix, moments: Matrix) -> None:
+    def _add(self, count: int, mean: Floats, moments: Floats) -> None:
         """Chan's update: moments about the joint mean from moments about each mean."""
         self._fitted.clear()
         if self.count == 0:
@@ -287,8 +310,8 @@ class GaussianPair:
         of_x, of_y, of_z = (float(factor.diagonal().log().sum()) for factor in factors)
         return of_x + of_y - of_z - (self._bias(len(fit[1]), len(fit[2])) if debias else 0.0)
 
-    def _deviations(self) -> Matrix:
-        deviations: Matrix = np.sqrt(self._moments.diagonal() / max(self.count, 1))
+    def _deviations(self) -> Floats:
+        deviations: Floats = np.sqrt(self._moments.diagonal() / max(self.count, 1))
         return deviations
 
     def _refuse_extremes(self) -> None:
@@ -323,24 +346,13 @@ class GaussianPair:
         return float((torch.digamma((degrees - i) / 2) - torch.digamma((degrees - dx - i) / 2)).sum() / 2)
 
 
-def _joined(x: torch.Tensor, y: torch.Tensor, *, less: Matrix) -> Iterator[Matrix]:
-    """The rows (x, y) less this one, in float64, some at a time, each time in the same memory."""
-    dx = x.shape[1]
-    room = np.empty((min(_ROWS_AT_ONCE, len(x)), dx + y.shape[1]))
-    for left, right in zip(x.split(_ROWS_AT_ONCE), y.split(_ROWS_AT_ONCE), strict=True):
-        z = room[: len(left)]
-        np.subtract(left.cpu().numpy(), less[:dx], out=z[:, :dx])
-        np.subtract(right.cpu().numpy(), less[dx:], out=z[:, dx:])
-        yield z
-
-
-def _inverse(factor: torch.Tensor) -> Matrix:
+def _inverse(factor: torch.Tensor) -> Floats:
     identity = torch.eye(len(factor), dtype=factor.dtype)
-    inverse: Matrix = torch.linalg.solve_triangular(factor, identity, upper=False).numpy()
+    inverse: Floats = torch.linalg.solve_triangular(factor, identity, upper=False).numpy()
     return inverse
 
 
-def _squares(rows: Matrix, inverse: Matrix) -> Matrix:
+def _squares(rows: Floats, inverse: Floats) -> Floats:
     """|L^-1 a|^2 of each row a, from the last rows of the triangular L^-1; what lies above its diagonal is left out.
 
     A product with a small inverse is many times quicker than a solve per batch.
@@ -362,15 +374,8 @@ def _principal_axes(moments: torch.Tensor, count: int | None) -> torch.Tensor:
     return axes
 
 
-def _onto(z: Matrix, axes: tuple[torch.Tensor, torch.Tensor] | None) -> Matrix:
-    """The rows of z = (x, y) in the axes of each side."""
-    if axes is None:
-        return z
-    dx = len(axes[0])
-    return np.hstack([z[:, :dx] @ axes[0].numpy(), z[:, dx:] @ axes[1].numpy()])
-
-
-def _as_pairs(x: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
+def as_pairs(x: Array, y: Array) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return both sides of pairs checked, or raise an InputError unless row i of one belongs to row i of the other."""
     left, right = as_features(x, name="x"), as_features(y, name="y")
     if len(left) != len(right):
         raise InputError(f"x has {len(left)} rows and y has {len(right)}; row i of one belongs to row i of the other.")

@@ -10,13 +10,38 @@ import numpy as np
 import torch
 
 from pointwise._arrays import require_comparable
+from pointwise._options import one_of, whole_number
+from pointwise._types import Floats, Integers
 from pointwise.errors import InputError
-from pointwise.score import Values
 
 Kernel: TypeAlias = Literal["polynomial", "gaussian"]
 
 _BANDWIDTH = 10.0
 _BLOCK_BYTES = 64 << 20  # kernel values held at a time
+
+
+@dataclass(frozen=True, eq=False)
+class OwnSums:
+    """What one table gives to kernel sums: the same for whatever it is compared with.
+
+    Args:
+        rows: float64 [n, d], the rows that take part, as the kernel takes them.
+        drawn: int64 [n], their places in the table.
+        size: rows of the table.
+        largest: of all its entries, in absolute value.
+        within: float64 [n], mean kernel of each row with every other.
+        interaction: variance of the kernel of two rows that remains when the mean of each is taken out; nan with fewer
+            than four rows.
+        seed: of the draw.
+    """
+
+    rows: torch.Tensor
+    drawn: Integers
+    size: int
+    largest: float
+    within: Floats
+    interaction: float
+    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,28 +53,29 @@ class KernelSums:
 
     Args:
         kernel: "polynomial" or "gaussian".
-        real_within: float64 [n], mean kernel of each real row with every other real row.
-        fake_within: float64 [m], the same of the generated rows.
+        real: of the real table alone.
+        fake: of the generated table alone.
         real_across: float64 [n], mean kernel of each real row with every generated row.
         fake_across: float64 [m], mean kernel of each generated row with every real row.
-        real_interaction: variance of the kernel of two real rows that remains when the mean of each is taken out;
-            nan with fewer than four rows.
-        fake_interaction: the same of two generated rows.
-        across_interaction: the same of a real and a generated row.
+        across_interaction: variance of the kernel of a real and a generated row that remains when the mean of each is
+            taken out.
     """
 
     kernel: Kernel
-    real_within: Values
-    fake_within: Values
-    real_across: Values
-    fake_across: Values
-    real_interaction: float
-    fake_interaction: float
+    real: OwnSums
+    fake: OwnSums
+    real_across: Floats
+    fake_across: Floats
     across_interaction: float
 
 
 def kernel_sums(
-    real: torch.Tensor, fake: torch.Tensor, *, kernel: Kernel = "polynomial", seed: int = 0, rows: int = 5000
+    real: torch.Tensor | OwnSums,
+    fake: torch.Tensor,
+    *,
+    kernel: Kernel = "polynomial",
+    seed: int = 0,
+    rows: int = 5000,
 ) -> KernelSums:
     r"""Return the kernel sums of real [n, d] and fake [m, d].
 
@@ -58,7 +84,7 @@ def kernel_sums(
     seed see the same rows, and two generators compared with one real table meet the same of it.
 
     Args:
-        real: the real features.
+        real: the real features, or what `own_sums` made of them with the same kernel, seed and rows.
         fake: the generated features.
         kernel: "polynomial", :math:`(x \cdot y / d + 1)^3`, or "gaussian", :math:`\exp(-\|x - y\|^2 / 200)` between
             rows scaled to length 1.
@@ -69,41 +95,45 @@ def kernel_sums(
         InputError: the tables differ in columns, one has fewer than two rows, a row of zeros has no direction for
             the Gaussian kernel, the polynomial kernel overflows, or an option is not one of those above.
     """
-    _check(real, fake, kernel, rows)
-    rng = np.random.default_rng(seed)
-    x, y = (_prepared(table, name, kernel, rng, rows) for name, table in (("real", real), ("generated", fake)))
-    n, m = len(x), len(y)
-    within_x, _, squares_x = _pass(x, x, kernel)
-    within_y, _, squares_y = _pass(y, y, kernel)
-    across_x, across_y, squares = _pass(x, y, kernel)
-    if not all(np.isfinite(sums.sum()) for sums in (within_x, within_y, across_x, across_y)):
-        largest = max(float(table.abs().max()) for table in (real, fake))
+    if not isinstance(real, OwnSums):
+        require_comparable(real, fake)
+        real = own_sums(real, kernel=kernel, seed=seed, rows=rows)
+    other = own_sums(fake, kernel=kernel, seed=seed, rows=rows, name="generated", drawn_before=real.size)
+    across_x, across_y, squares = _pass(real.rows, other.rows, kernel)
+    if not all(np.isfinite(sums.sum()) for sums in (real.within, other.within, across_x, across_y)):
         raise InputError(
-            f"the polynomial kernel overflows: it cubes products of features, of which the largest is {largest:.3g}. "
-            "Rescale the features of both tables by the same factor."
+            "the polynomial kernel overflows: it cubes products of features, of which the largest is "
+            f"{max(real.largest, other.largest):.3g}. Rescale the features of both tables by the same factor."
         )
-    return KernelSums(
-        kernel,
-        real_within=within_x / (n - 1),
-        fake_within=within_y / (m - 1),
-        real_across=across_x / m,
-        fake_across=across_y / n,
-        real_interaction=_interaction_within(within_x / (n - 1), squares_x),
-        fake_interaction=_interaction_within(within_y / (m - 1), squares_y),
-        across_interaction=_interaction_across(across_x / m, across_y / n, squares),
-    )
+    real_across, fake_across = across_x / len(other.rows), across_y / len(real.rows)
+    interaction = _interaction_across(real_across, fake_across, squares)
+    return KernelSums(kernel, real, other, real_across, fake_across, interaction)
 
 
-def _check(real: torch.Tensor, fake: torch.Tensor, kernel: str, rows: int) -> None:
-    if kernel not in ("polynomial", "gaussian"):
-        raise InputError(f"kernel is {kernel!r}; it must be 'polynomial' or 'gaussian'.")
-    if rows < 2:
-        raise InputError(f"rows is {rows}; a discrepancy needs at least 2 rows of each table (5000 by default).")
-    require_comparable(real, fake)
+def own_sums(
+    table: torch.Tensor, *, kernel: Kernel, seed: int, rows: int = 5000, name: str = "real", drawn_before: int = 0
+) -> OwnSums:
+    """Return the kernel sums of one table with itself, as `kernel_sums` takes it; rows of another may be drawn before.
+
+    Raises:
+        InputError: as `kernel_sums`.
+    """
+    one_of(kernel, "kernel", _KERNELS)
+    rows = whole_number(rows, "rows", least=2)
+    rng = np.random.default_rng(seed)
+    if drawn_before > rows:
+        rng.choice(drawn_before, size=rows, replace=False)
+    x, drawn = _prepared(table, name, kernel, rng, rows)
+    sums, _, squares = _pass(x, x, kernel)
+    means = sums / (len(x) - 1)
+    interaction = _interaction_within(means, squares)
+    return OwnSums(x, drawn, len(table), float(table.abs().max()), means, interaction, seed)
 
 
-def _prepared(table: torch.Tensor, name: str, kernel: Kernel, rng: np.random.Generator, rows: int) -> torch.Tensor:
-    """The rows that take part, in float64, scaled to length 1 for the Gaussian kernel."""
+def _prepared(
+    table: torch.Tensor, name: str, kernel: Kernel, rng: np.random.Generator, rows: int
+) -> tuple[torch.Tensor, Integers]:
+    """The rows that take part, in float64, scaled to length 1 for the Gaussian kernel; and their places."""
     largest = torch.linalg.vector_norm(table, ord=math.inf, dim=1) if kernel == "gaussian" else None
     if largest is not None and not bool(largest.all()):
         zero = torch.nonzero(largest == 0).flatten()
@@ -111,15 +141,18 @@ def _prepared(table: torch.Tensor, name: str, kernel: Kernel, rng: np.random.Gen
             f"{len(zero)} of {len(table)} rows of the {name} table are all zeros, the first is row {int(zero[0])}; "
             "a row without direction cannot be scaled to length 1. Drop those rows."
         )
+    drawn = np.arange(len(table))
     if len(table) > rows:
-        drawn = torch.from_numpy(rng.choice(len(table), size=rows, replace=False)).to(table.device)
-        table, largest = table[drawn], None if largest is None else largest[drawn]
+        drawn = rng.choice(len(table), size=rows, replace=False)
+        places = torch.from_numpy(drawn).to(table.device)
+        table, largest = table[places], None if largest is None else largest[places]
     table = table.double()
     # Divided by the largest entry first: the square of a tiny entry is zero, of a huge one infinite.
-    return table if largest is None else torch.nn.functional.normalize(table / largest.double()[:, None])
+    scaled = table if largest is None else torch.nn.functional.normalize(table / largest.double()[:, None])
+    return scaled, drawn
 
 
-def _pass(x: torch.Tensor, y: torch.Tensor, kernel: Kernel) -> tuple[Values, Values, float]:
+def _pass(x: torch.Tensor, y: torch.Tensor, kernel: Kernel) -> tuple[Floats, Floats, float]:
     """Sums of k(x_i, y_j) over j and over i, and of its squares over both; i = j is left out where x is y."""
     over_y, over_x = x.new_zeros(len(x)), y.new_zeros(len(y))
     squares = 0.0
@@ -146,7 +179,7 @@ def _gaussian(products: torch.Tensor, d: int) -> torch.Tensor:
 _KERNELS = {"polynomial": _polynomial, "gaussian": _gaussian}
 
 
-def _interaction_within(means: Values, squares: float) -> float:
+def _interaction_within(means: Floats, squares: float) -> float:
     """Residual variance of an additive fit to a symmetric matrix without diagonal, n(n − 3)/2 degrees of freedom."""
     n = len(means)
     if n < 4:
@@ -156,7 +189,7 @@ def _interaction_within(means: Values, squares: float) -> float:
     return max(0.0, float(residual)) / (n * (n - 3))
 
 
-def _interaction_across(row_means: Values, column_means: Values, squares: float) -> float:
+def _interaction_across(row_means: Floats, column_means: Floats, squares: float) -> float:
     """Residual variance of an additive fit to a rectangular matrix, (n − 1)(m − 1) degrees of freedom."""
     n, m = len(row_means), len(column_means)
     rows, columns = row_means - row_means.mean(), column_means - column_means.mean()

@@ -39,8 +39,8 @@ class Moments:
     fake: SetMoments
 
 
-def moments(real: torch.Tensor, fake: torch.Tensor) -> Moments:
-    r"""Return the means and covariances of real [n, d] and fake [m, d].
+def moments(real: torch.Tensor | SetMoments, fake: torch.Tensor) -> Moments:
+    r"""Return the means and covariances of real [n, d], or what `set_moments` made of it, and of fake [m, d].
 
     The covariance is kept as a triangular root, the factor R of a QR decomposition of the centred rows, built block
     by block: a d×d matrix at most, n×d when there are fewer rows than columns. Forming the covariance itself would
@@ -49,11 +49,14 @@ def moments(real: torch.Tensor, fake: torch.Tensor) -> Moments:
     Raises:
         InputError: the tables differ in columns, or one has fewer than two rows.
     """
-    require_comparable(real, fake)
-    return Moments(_set_moments(real), _set_moments(fake))
+    if not isinstance(real, SetMoments):
+        require_comparable(real, fake)
+        real = set_moments(real)
+    return Moments(real, set_moments(fake))
 
 
-def _set_moments(rows: torch.Tensor) -> SetMoments:
+def set_moments(rows: torch.Tensor) -> SetMoments:
+    """Return the mean and covariance of one table [n, d]."""
     n, d = rows.shape
     first = rows[0].double()  # summing differences from a row keeps the digits that a common offset would eat
     mean = first + sum(((block - first).sum(dim=0) for block in _blocks(rows)), torch.zeros_like(first)) / n

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Literal
 
-import numpy as np
 import torch
 
-from pointwise._arrays import Array, require_comparable
+from pointwise._types import Integers, Progress, Steps
 from pointwise.errors import InputError
-from pointwise.neighbors import Neighbors, blocked
-from pointwise.neighbors.knn import (
-    as_neighbors,
-    on_device,
-    require_count,
-    require_engine,
-    require_enough,
-)
+from pointwise.neighbors import Neighbors
+from pointwise.neighbors.certify import Nearest
+from pointwise.neighbors.passes import Prepared, across, within
+from pointwise.neighbors.search import as_neighbors, require_enough
 from pointwise.summaries.dimension import intrinsic_dimension
-from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
-from pointwise.tables.table import FeatureTable, as_table
+from pointwise.terms import Side
 
 Duplicates = Literal["raise", "floor", "keep"]
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Counts = np.ndarray[Any, np.dtype[np.int64]]
-Progress = Callable[[str, int, int], None]
+DUPLICATES: tuple[Duplicates, ...] = ("raise", "floor", "keep")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,8 +28,6 @@ class Neighborhoods:
     """Who is near whom in a comparison of N real and M generated rows; every kNN metric is a function of this.
 
     Args:
-        real: the real table.
-        fake: the generated table.
         within_real: the nearest other real rows of each real row, cover * k of them, and one more if there is one.
         within_fake: the same among generated rows.
         real_to_fake: the nearest generated rows of each real row, k of them, and one more if there is one.
@@ -51,19 +41,18 @@ class Neighborhoods:
         duplicates: what a k-th neighbour at distance zero does to a log: "raise", "floor" or "keep".
 
     >>> import numpy as np
-    >>> hoods = neighborhoods(np.arange(8.0)[:, None], np.arange(8.0)[:, None] + 0.25, k=1)
+    >>> import pointwise as pw
+    >>> hoods = pw.neighborhoods(np.arange(8.0)[:, None], np.arange(8.0)[:, None] + 0.25, k=1)
     >>> hoods.fake_to_real.distances[:2, 0].tolist()
     [0.25, 0.25]
     """
 
-    real: FeatureTable
-    fake: FeatureTable
-    within_real: SelfNeighbors
-    within_fake: SelfNeighbors
+    within_real: Neighbors
+    within_fake: Neighbors
     real_to_fake: Neighbors
     fake_to_real: Neighbors
-    fake_in_real_balls: Counts
-    real_in_fake_balls: Counts
+    fake_in_real_balls: Integers
+    real_in_fake_balls: Integers
     ks: tuple[int, ...]
     k: int | None
     cover: int
@@ -93,84 +82,48 @@ class Neighborhoods:
             raise InputError(f"these neighborhoods serve k = {', '.join(map(str, self.ks))}; choose one with .at(k).")
         return self.k
 
+    @property
+    def sizes(self) -> dict[Side, int]:
+        """Rows of each table."""
+        return {"real": len(self.within_real), "generated": len(self.within_fake)}
+
     def __repr__(self) -> str:
-        return f"Neighborhoods({len(self.real)} real, {len(self.fake)} generated, k = {', '.join(map(str, self.ks))})"
+        real, fake = self.sizes.values()
+        return f"Neighborhoods({real} real, {fake} generated, k = {', '.join(map(str, self.ks))})"
 
 
-def neighborhoods(
-    real: FeatureTable | Array,
-    fake: FeatureTable | Array,
+def neighborhoods_of(
+    real: Prepared,
+    within_real: Nearest,
+    fake: torch.Tensor,
     *,
-    k: int | Sequence[int] = 5,
-    cover: int = 3,
-    dimension: str | float = "ambient",
-    duplicates: Duplicates = "raise",
-    within_real: SelfNeighbors | None = None,
-    engine: str = "auto",
-    device: str | torch.device | None = None,
+    ks: tuple[int, ...],
+    cover: int,
+    dimension: str | float,
+    duplicates: Duplicates,
     progress: Progress | None = None,
 ) -> Neighborhoods:
-    """Find all neighbours that the kNN metrics of one comparison need, each pair of rows visited once.
-
-    Args:
-        real: table or array [N, d].
-        fake: table or array [M, d], the generated rows.
-        k: one or several numbers of neighbours; one pass serves all.
-        cover: the factor C of precision cover and recall cover; C * k must be below N and below M.
-        dimension: "ambient" (d), "intrinsic" (TwoNN on the real table), or a positive number.
-        duplicates: what a k-th neighbour at distance zero does to a log term: "raise", "floor" or "keep".
-        within_real: the real half, from `self_neighbors` or an earlier result; refused if the real table is another.
-        engine: "auto" or "blocked".
-        device: "cpu" or "cuda"; None keeps the data where it is.
-        progress: called with (what is under way, steps done, steps in all).
+    """Find who is near whom between prepared real rows and checked generated ones on the same device.
 
     Raises:
-        InputError: too few rows, widths that differ, or an option out of range.
-
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> hoods = neighborhoods(rng.normal(size=(40, 2)), rng.normal(size=(30, 2)), k=(3, 5))
-    >>> hoods.fake_to_real.distances.shape, hoods.at(3).k
-    ((30, 6), 3)
+        InputError: the generated table has too few rows, or the intrinsic dimension cannot be estimated.
     """
-    real, fake = as_table(real, name="real"), as_table(fake, name="fake")
-    ks = checked_options(k, cover, dimension, duplicates)
-    require_engine(engine)
-    require_comparable(real.features, fake.features)
-    require_neighbors(real, ks, cover, name="the real table")
-    require_neighbors(fake, ks, cover, name="the generated table")
-    if within_real is None:
-        within_real = self_neighbors(
-            real,
-            within_depth(len(real), ks, cover),
-            engine=engine,
-            device=device,
-            progress=_named(progress, "real neighbours"),
-        )
-    else:
-        within_real.require_match(real, within_depth(len(real), ks, cover))
-    within_fake = self_neighbors(
-        fake,
-        within_depth(len(fake), ks, cover),
-        engine=engine,
-        device=device,
-        progress=_named(progress, "generated neighbours"),
-    )
-    x, y = on_device(real.features, fake.features, device=device)
+    n, m = len(real.table), len(fake)
+    require_neighbors(m, ks, cover, name="the generated table")
+    generated = Prepared(fake, like=real)  # placed once, for both passes
+    within_fake = within(generated, depth_within(m, ks, cover), progress=_named(progress, "generated neighbours"))
     columns = [k - 1 for k in ks]
-    crossing = blocked.across(
-        x,
-        y,
-        min(max(ks) + 1, len(real), len(fake)),
-        radii_x=torch.from_numpy(within_real.neighbors.distances[:, columns]).to(x.device),
-        radii_y=torch.from_numpy(within_fake.neighbors.distances[:, columns]).to(x.device),
+    crossing = across(
+        real,
+        generated,
+        min(max(ks) + 1, n, m),
+        radii_x=within_real.distances[:, columns],
+        radii_y=within_fake.distances[:, columns],
         progress=_named(progress, "real and generated"),
     )
     return Neighborhoods(
-        real=real,
-        fake=fake,
-        within_real=within_real,
-        within_fake=within_fake,
+        within_real=as_neighbors(within_real),
+        within_fake=as_neighbors(within_fake),
         real_to_fake=as_neighbors(crossing.of_x),
         fake_to_real=as_neighbors(crossing.of_y),
         fake_in_real_balls=crossing.y_in_balls_of_x.cpu().numpy(),
@@ -178,12 +131,25 @@ def neighborhoods(
         ks=ks,
         k=ks[0] if len(ks) == 1 else None,
         cover=cover,
-        dimension=_as_dimension(dimension, real, within_real),
+        dimension=_as_dimension(dimension, fake.shape[1], within_real),
         duplicates=duplicates,
     )
 
 
-def within_depth(rows: int, ks: Sequence[int], cover: int) -> int:
+def neighbors_within_real(
+    real: Prepared, ks: Sequence[int], cover: int, *, progress: Progress | None = None
+) -> Nearest:
+    """Find the neighbours within the real table that a comparison needs.
+
+    Raises:
+        InputError: it has too few rows.
+    """
+    require_neighbors(len(real.table), ks, cover, name="the real table")
+    depth = depth_within(len(real.table), ks, cover)
+    return within(real, depth, progress=_named(progress, "real neighbours"))
+
+
+def depth_within(rows: int, ks: Sequence[int], cover: int) -> int:
     """How many neighbours within a table of so many rows a comparison needs.
 
     Those of the widest cover and one more, which steps in where the standard error asks what would be without one;
@@ -192,35 +158,20 @@ def within_depth(rows: int, ks: Sequence[int], cover: int) -> int:
     return min(max(cover * max(ks) + 1, 2), rows - 1)
 
 
-def require_neighbors(table: FeatureTable, ks: Sequence[int], cover: int, *, name: str) -> None:
-    """Raise an InputError unless every row has cover * k other rows."""
+def require_neighbors(rows: int, ks: Sequence[int], cover: int, *, name: str) -> None:
+    """Raise an InputError unless every one of so many rows has cover * k others."""
     product = f"cover * k = {cover} * {max(ks)}"
-    require_enough(len(table), cover * max(ks), name=name, without_self=True, product=product)
+    require_enough(rows, cover * max(ks), name=name, without_self=True, product=product)
 
 
-def checked_options(k: int | Sequence[int], cover: int, dimension: str | float, duplicates: str) -> tuple[int, ...]:
-    """Return the numbers of neighbours, each once; raise an InputError where an option is out of its range."""
-    ks = tuple(k) if isinstance(k, Sequence) else (k,)
-    if not ks:
-        raise InputError("k is empty; give one number of neighbours or several, 5 or (3, 5, 10) say.")
-    for value in ks:
-        require_count(value, name="k")
-    require_count(cover, name="cover")
-    if duplicates not in get_args(Duplicates):
-        raise InputError(f"duplicates is {duplicates!r}; it must be 'raise', 'floor' or 'keep'.")
-    number = isinstance(dimension, int | float | np.integer | np.floating) and not isinstance(dimension, bool)
-    if not (dimension in ("ambient", "intrinsic") or (number and 0 < float(dimension) < float("inf"))):
-        raise InputError(f"dimension is {dimension!r}; it must be 'ambient', 'intrinsic' or a positive number.")
-    return tuple(dict.fromkeys(int(value) for value in ks))
-
-
-def _as_dimension(dimension: str | float, real: FeatureTable, within_real: SelfNeighbors) -> float:
+def _as_dimension(dimension: str | float, columns: int, within_real: Nearest) -> float:
     if dimension == "intrinsic":
-        if len(real) < 3:
-            raise InputError(f"dimension='intrinsic' needs at least 3 real rows; there are {len(real)}.")
-        return intrinsic_dimension(within_real.neighbors.distances)
-    return float(real.dim if dimension == "ambient" else dimension)
+        rows = len(within_real.distances)
+        if rows < 3:
+            raise InputError(f"dimension='intrinsic' needs at least 3 real rows; there are {rows}.")
+        return intrinsic_dimension(within_real.distances.cpu().numpy())
+    return float(columns if dimension == "ambient" else dimension)
 
 
-def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+def _named(progress: Progress | None, name: str) -> Steps | None:
     return None if progress is None else lambda done, total: progress(name, done, total)

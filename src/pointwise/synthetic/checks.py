@@ -1,39 +1,21 @@
-"""What every law of pairs asks of its arguments."""
+"""What every law of pairs asks of the values that it is given."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sized
 
 import numpy as np
 
-from pointwise._arrays import Array, Column, as_features, as_numbers
+from pointwise._arrays import as_features, as_numbers
+from pointwise._options import whole_number
+from pointwise._types import Array, Floats, Integers
 from pointwise.errors import InputError
-from pointwise.score import Values
 
 
 def generator(n: int, seed: int, *, stream: int = 0) -> np.random.Generator:
     """Return the generator of n draws; streams of one seed are independent of each other."""
-    require_whole(n, name="n", low=0)
-    require_whole(seed, name="seed", low=0)
-    return np.random.default_rng([stream, seed])
-
-
-def require_whole(value: int, *, name: str, low: int, high: int | None = None) -> None:
-    """Raise an InputError unless value is an integer from low to high."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InputError(f"{name} is {value!r}; it must be an integer.")
-    if value < low or (high is not None and value > high):
-        allowed = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise InputError(f"{name} is {value}; it must be {allowed}.")
-
-
-def require_between(value: float, *, name: str, low: float, high: float) -> None:
-    """Raise an InputError unless value is a number from low to high."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise InputError(f"{name} is {value!r}; it must be a number.")
-    if not low <= value <= high or math.isnan(value):
-        raise InputError(f"{name} is {value:g}; it must be from {low:g} to {high:g}.")
+    whole_number(n, "n", least=0)
+    return np.random.default_rng([stream, whole_number(seed, "seed", least=0)])
 
 
 def require_pairs(x: Sized, y: Sized) -> None:
@@ -44,15 +26,15 @@ def require_pairs(x: Sized, y: Sized) -> None:
         )
 
 
-def as_rows(x: Array, *, width: int, name: str) -> Values:
+def as_rows(x: Array, *, width: int, name: str) -> Floats:
     """Return x as finite float64 [n, width]."""
-    rows = as_features(x, name=name).cpu().double().numpy()
+    rows: Floats = as_features(x, name=name).cpu().double().numpy()
     if rows.shape[1] != width:
         raise InputError(f"{name} has {rows.shape[1]} columns; this law has {width}.")
     return rows
 
 
-def as_whole_numbers(x: Array, *, low: int, high: int, name: str) -> Column:
+def as_whole_numbers(x: Array, *, low: int, high: int, name: str) -> Integers:
     """Return x, of any shape, as int64, each value from low to high."""
     numbers = as_numbers(x, name=name)
     wrong = (numbers != np.floor(numbers)) | (numbers < low) | (numbers > high)

@@ -8,10 +8,10 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 from scipy.special import i0e
 
-from pointwise._arrays import Array
+from pointwise._options import number, whole_number
+from pointwise._types import Array, Floats
 from pointwise.errors import InputError
-from pointwise.score import Values
-from pointwise.synthetic.checks import as_rows, generator, require_between, require_pairs, require_whole
+from pointwise.synthetic.checks import as_rows, generator, require_pairs
 
 _LARGEST_KAPPA = 1e6  # beyond it NumPy draws a wrapped normal in the place of the von Mises law
 _TINY = np.finfo(np.float64).tiny
@@ -49,11 +49,11 @@ class Circle:
     noise_columns: int = 0
 
     def __post_init__(self) -> None:
-        require_between(self.kappa_x, name="kappa_x", low=0, high=_LARGEST_KAPPA)
-        require_between(self.kappa_y, name="kappa_y", low=0, high=_LARGEST_KAPPA)
-        require_whole(self.noise_columns, name="noise_columns", low=0)
+        number(self.kappa_x, "kappa_x", above=0, below=_LARGEST_KAPPA, closed=True)
+        number(self.kappa_y, "kappa_y", above=0, below=_LARGEST_KAPPA, closed=True)
+        whole_number(self.noise_columns, "noise_columns", least=0)
 
-    def sample(self, n: int, *, seed: int) -> tuple[Values, Values]:
+    def sample(self, n: int, *, seed: int) -> tuple[Floats, Floats]:
         """Return n independent pairs: (cos x, sin x, noise ...) and the same of y, float64 [n, 2 + noise_columns]."""
         rng = generator(n, seed)
         z = rng.uniform(-math.pi, math.pi, n)
@@ -61,13 +61,13 @@ class Circle:
         noise = rng.standard_normal((2, n, self.noise_columns))
         return np.column_stack([np.cos(x), np.sin(x), noise[0]]), np.column_stack([np.cos(y), np.sin(y), noise[1]])
 
-    def pmi(self, x: Array, y: Array) -> Values:
+    def pmi(self, x: Array, y: Array) -> Floats:
         """Return the PMI of each pair of rows, float64 [n], in nats."""
         points, others = self._points(x, "x"), self._points(y, "y")
         require_pairs(points, others)
         return self._pmi((points * others).sum(axis=1))
 
-    def pmi_matrix(self, x: Array, y: Array) -> Values:
+    def pmi_matrix(self, x: Array, y: Array) -> Floats:
         """Return the PMI of every row of x [n, ...] with every row of y [b, ...], float64 [n, b], in nats."""
         return self._pmi(self._points(x, "x") @ self._points(y, "y").T)
 
@@ -81,15 +81,14 @@ class Circle:
         pmi = self._pmi(np.cos(2 * math.pi * np.arange(nodes) / nodes))
         return float((np.exp(pmi) * pmi).mean())
 
-    def _pmi(self, cosine: Values) -> Values:
+    def _pmi(self, cosine: Floats) -> Floats:
         kx, ky = float(self.kappa_x), float(self.kappa_y)
         apart = 2 * kx * ky * np.maximum(1 - cosine, 0)
         r = np.sqrt(np.maximum((kx + ky) ** 2 - apart, 0))
         # i0e(t) is I_0(t) exp(-t); the exponents' difference r - kx - ky, written without cancellation, is the last.
-        pmi: Values = np.log(i0e(r)) - math.log(i0e(kx)) - math.log(i0e(ky)) - apart / (r + kx + ky + _TINY)
-        return pmi
+        return np.asarray(np.log(i0e(r)) - math.log(i0e(kx)) - math.log(i0e(ky)) - apart / (r + kx + ky + _TINY))
 
-    def _points(self, x: Array, name: str) -> Values:
+    def _points(self, x: Array, name: str) -> Floats:
         points = as_rows(x, width=2 + self.noise_columns, name=name)[:, :2]
         lengths = np.sqrt((points**2).sum(axis=1))
         wrong = abs(lengths - 1) > 1e-3  # so that rounding to half precision passes
@@ -99,5 +98,4 @@ class Circle:
                 f"{name} has a point of length {lengths[row]:.4g} in row {row}; "
                 "its first two columns must be the cosine and the sine of an angle."
             )
-        unit: Values = points / lengths[:, None]
-        return unit
+        return np.asarray(points / lengths[:, None])

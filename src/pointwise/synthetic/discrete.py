@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 from scipy.special import rel_entr
 
-from pointwise._arrays import Array, Column, as_numbers
+from pointwise._arrays import as_numbers
+from pointwise._options import number, whole_number
+from pointwise._types import Array, Floats, Integers
 from pointwise.errors import InputError
-from pointwise.score import Values
-from pointwise.synthetic.checks import as_whole_numbers, generator, require_pairs, require_whole
+from pointwise.synthetic.checks import as_whole_numbers, generator, require_pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class DiscreteLatent:
     .. math:: p(x, y) = \sum_z p(z)\, p(x \mid z)\, p(y \mid z), \qquad
               e^{\mathrm{PMI}(x, y)} = \sum_z \frac{p(z \mid x)\, p(z \mid y)}{p(z)}
 
-    so :math:`e^{\mathrm{PMI}}` has at most rank K. Values are counted from 0; information is in nats.
+    so :math:`e^{\mathrm{PMI}}` has at most rank K. Floats are counted from 0; information is in nats.
 
     Args:
         p_z: [K], the law of the latent.
@@ -38,9 +39,9 @@ class DiscreteLatent:
     ((5,), (5, 5), 0.103)
     """
 
-    p_z: Values
-    x_given_z: Values
-    y_given_z: Values
+    p_z: Floats
+    x_given_z: Floats
+    y_given_z: Floats
 
     def __post_init__(self) -> None:
         for name in ("p_z", "x_given_z", "y_given_z"):
@@ -72,7 +73,7 @@ class DiscreteLatent:
         Args:
             latents: K, the number of values of z.
             values_x: number of values of x.
-            values_y: number of values of y.
+            values_y: and of y.
             seed: of the tables.
             concentration: of p(x | z) and p(y | z); the smaller, the more each z prefers few values.
             z_concentration: of p(z); inf for the uniform law.
@@ -81,29 +82,29 @@ class DiscreteLatent:
             InputError: a number is not positive.
         """
         for name, count in {"latents": latents, "values_x": values_x, "values_y": values_y}.items():
-            require_whole(count, name=name, low=1)
-        for name, number in {"concentration": concentration, "z_concentration": z_concentration}.items():
-            if not number > 0 or (name == "concentration" and math.isinf(number)):
-                raise InputError(f"{name} is {number}; it must be positive{' and finite' * (name == 'concentration')}.")
+            whole_number(count, name)
+        number(concentration, "concentration", above=0)
+        if z_concentration != math.inf:
+            number(z_concentration, "z_concentration", above=0)
         rng = generator(0, seed)
-        uniform = math.isinf(z_concentration)
+        uniform = z_concentration == math.inf
         p_z = np.full(latents, 1 / latents) if uniform else rng.dirichlet(np.full(latents, z_concentration))
         x_given_z = rng.dirichlet(np.full(values_x, concentration), size=latents)
         return cls(p_z, x_given_z, rng.dirichlet(np.full(values_y, concentration), size=latents))
 
-    def sample(self, n: int, *, seed: int) -> tuple[Column, Column]:
+    def sample(self, n: int, *, seed: int) -> tuple[Integers, Integers]:
         """Return n independent pairs: the values of x and of y, int64 [n] each."""
         rng = generator(n, seed, stream=1)
         z = rng.choice(len(self.p_z), size=n, p=self.p_z)
         return _draw(self.x_given_z, z, rng), _draw(self.y_given_z, z, rng)
 
-    def pmi(self, x: Array, y: Array) -> Values:
+    def pmi(self, x: Array, y: Array) -> Floats:
         """Return the PMI of each pair, float64 [n], in nats; −inf where the two never come together."""
         rows, columns = self._values(x, y)
         require_pairs(rows, columns)
         return self.pmi_table[rows, columns]
 
-    def pmi_matrix(self, x: Array, y: Array) -> Values:
+    def pmi_matrix(self, x: Array, y: Array) -> Floats:
         """Return the PMI of every value of x [n] with every one of y [b], float64 [n, b], in nats."""
         rows, columns = self._values(x, y)
         return self.pmi_table[rows][:, columns]
@@ -113,41 +114,39 @@ class DiscreteLatent:
         return float(rel_entr(self.joint, np.outer(self.joint.sum(axis=1), self.joint.sum(axis=0))).sum())
 
     @cached_property
-    def joint(self) -> Values:
+    def joint(self) -> Floats:
         """p(x, y), float64 [values of x, values of y]."""
-        joint: Values = (self.x_given_z * self.p_z[:, None]).T @ self.y_given_z
-        return joint
+        return np.asarray((self.x_given_z * self.p_z[:, None]).T @ self.y_given_z)
 
     @cached_property
-    def pmi_table(self) -> Values:
+    def pmi_table(self) -> Floats:
         """PMI of all values, float64 [values of x, values of y], in nats."""
         x_factor, y_factor = self.factors()
         with np.errstate(divide="ignore"):
-            table: Values = np.log(x_factor @ y_factor.T)
-        return table
+            return np.asarray(np.log(x_factor @ y_factor.T))
 
-    def factors(self) -> tuple[Values, Values]:
+    def factors(self) -> tuple[Floats, Floats]:
         r"""Return :math:`p(z \mid x) / \sqrt{p(z)}` and the same of y, float64 [values, K].
 
         The product of the first with the transposed second is :math:`e^{\mathrm{PMI}}`.
         """
         root = np.sqrt(self.p_z)
-        x_factor, y_factor = (
-            (table * root[:, None]).T / (self.p_z @ table)[:, None] for table in (self.x_given_z, self.y_given_z)
-        )
-        return x_factor, y_factor
 
-    def _values(self, x: Array, y: Array) -> tuple[Column, Column]:
-        columns = []
-        for name, values, table in (("x", x, self.x_given_z), ("y", y, self.y_given_z)):
-            column = as_whole_numbers(values, low=0, high=table.shape[1] - 1, name=name)
-            if column.ndim != 1:
-                raise InputError(f"{name} has shape {column.shape}; it must be one-dimensional, a value per row.")
-            columns.append(column)
-        return columns[0], columns[1]
+        def factor(table: Floats) -> Floats:
+            return np.asarray((table * root[:, None]).T / (self.p_z @ table)[:, None])
+
+        return factor(self.x_given_z), factor(self.y_given_z)
+
+    def _values(self, x: Array, y: Array) -> tuple[Integers, Integers]:
+        rows = as_whole_numbers(x, low=0, high=self.x_given_z.shape[1] - 1, name="x")
+        columns = as_whole_numbers(y, low=0, high=self.y_given_z.shape[1] - 1, name="y")
+        for name, values in (("x", rows), ("y", columns)):
+            if values.ndim != 1:
+                raise InputError(f"{name} has shape {values.shape}; it must be one-dimensional, a value per row.")
+        return rows, columns
 
 
-def _probabilities(table: Array, name: str, dimensions: int) -> Values:
+def _probabilities(table: Array, name: str, dimensions: int) -> Floats:
     values = as_numbers(table, name=name).copy()
     if values.ndim != dimensions or values.size == 0:
         raise InputError(f"{name} has shape {values.shape}; it must be {['[K]', '[K, values]'][dimensions - 1]}.")
@@ -163,7 +162,7 @@ def _probabilities(table: Array, name: str, dimensions: int) -> Values:
     return values
 
 
-def _draw(table: Values, z: Column, rng: np.random.Generator) -> Column:
+def _draw(table: Floats, z: Integers, rng: np.random.Generator) -> Integers:
     """Draw a value for each z from its row of the table, by inverting the row's distribution function."""
     steps = table.cumsum(axis=1)
     steps /= steps[:, -1:]  # so that a value of probability 0 is never reached by rounding

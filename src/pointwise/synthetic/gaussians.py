@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointwise._arrays import Array, as_numbers
+from pointwise._arrays import as_numbers
+from pointwise._types import Array, Floats
 from pointwise.errors import InputError
-from pointwise.score import Values
 from pointwise.synthetic.checks import as_rows, generator, require_pairs
 
 
@@ -34,7 +34,7 @@ class CorrelatedGaussians:
     ((4, 2), (4,), (4, 4), 0.9742)
     """
 
-    correlations: Values
+    correlations: Floats
 
     def __post_init__(self) -> None:
         correlations = as_numbers(self.correlations, name="correlations")
@@ -48,19 +48,19 @@ class CorrelatedGaussians:
             )
         object.__setattr__(self, "correlations", correlations)
 
-    def sample(self, n: int, *, seed: int) -> tuple[Values, Values]:
+    def sample(self, n: int, *, seed: int) -> tuple[Floats, Floats]:
         """Return n independent pairs: x and y, float64 [n, d] each."""
         c = self.correlations
         x, noise = generator(n, seed).standard_normal((2, n, len(c)))
         return x, c * x + np.sqrt((1 - c) * (1 + c)) * noise
 
-    def pmi(self, x: Array, y: Array) -> Values:
+    def pmi(self, x: Array, y: Array) -> Floats:
         """Return the PMI of each pair of rows, float64 [n], in nats."""
         rows, others = self._rows(x, y)
         require_pairs(rows, others)
         return self._side(rows) + self._side(others) + (rows * others) @ self._slope + self.mutual_information()
 
-    def pmi_matrix(self, x: Array, y: Array) -> Values:
+    def pmi_matrix(self, x: Array, y: Array) -> Floats:
         """Return the PMI of every row of x [n, d] with every row of y [b, d], float64 [n, b], in nats."""
         rows, others = self._rows(x, y)
         product = (rows * self._slope) @ others.T
@@ -72,12 +72,12 @@ class CorrelatedGaussians:
         return -0.5 * float((np.log1p(-c) + np.log1p(c)).sum())
 
     @property
-    def _slope(self) -> Values:
+    def _slope(self) -> Floats:
         return self.correlations / ((1 - self.correlations) * (1 + self.correlations))
 
-    def _side(self, rows: Values) -> Values:
+    def _side(self, rows: Floats) -> Floats:
         return -0.5 * rows**2 @ (self.correlations * self._slope)
 
-    def _rows(self, x: Array, y: Array) -> tuple[Values, Values]:
+    def _rows(self, x: Array, y: Array) -> tuple[Floats, Floats]:
         d = len(self.correlations)
         return as_rows(x, width=d, name="x"), as_rows(y, width=d, name="y")

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from pointwise._arrays import Column
+from pointwise._types import Floats, Integers
 from pointwise.errors import InputError
-from pointwise.score import Values
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +31,8 @@ class Gaussian:
     (5, 3)
     """
 
-    mean: Values
-    covariance: Values
+    mean: Floats
+    covariance: Floats
 
     def __post_init__(self) -> None:
         mean = np.asarray(self.mean, dtype=np.float64)
@@ -57,7 +56,7 @@ class Gaussian:
         """Return N(shift·1, variance·I) in d dimensions."""
         return cls(np.full(d, shift), variance * np.eye(d))
 
-    def sample(self, n: int, seed: int) -> Values:
+    def sample(self, n: int, seed: int) -> Floats:
         """Return n independent draws, float64 [n, d]."""
         noise = np.random.default_rng(seed).standard_normal((n, len(self.mean)))
         return self.mean + noise @ np.linalg.cholesky(self.covariance).T
@@ -100,8 +99,8 @@ class Uniform:
     (0.0, -0.6931, 0.6931, inf)
     """
 
-    low: Values
-    high: Values
+    low: Floats
+    high: Floats
 
     def __post_init__(self) -> None:
         low, high = np.asarray(self.low, dtype=np.float64), np.asarray(self.high, dtype=np.float64)
@@ -115,7 +114,7 @@ class Uniform:
         object.__setattr__(self, "low", low)
         object.__setattr__(self, "high", high)
 
-    def sample(self, n: int, seed: int) -> Values:
+    def sample(self, n: int, seed: int) -> Floats:
         """Return n independent draws, float64 [n, d]."""
         return np.random.default_rng(seed).uniform(self.low, self.high, (n, len(self.low)))
 
@@ -136,7 +135,7 @@ class Uniform:
 
 def sample_mixture(
     components: Sequence[Gaussian | Uniform], n: int, seed: int, *, weights: Sequence[float] | None = None
-) -> tuple[Values, Column]:
+) -> tuple[Floats, Integers]:
     """Return n independent draws from a mixture, float64 [n, d], and the component of each, int64 [n].
 
     Args:

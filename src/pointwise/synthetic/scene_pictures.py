@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pointwise._arrays import Column
+from pointwise._types import Integers
 from pointwise.synthetic.scene_sentences import COLOURS, SHAPES
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -27,7 +27,7 @@ _INK = {
 _RADIUS = (0.27, 0.43)  # of a small and a large object, in cells
 
 
-def paint(kinds: Column, *, values: tuple[int, int, int], pixels: int, rng: np.random.Generator) -> Pixels:
+def paint(kinds: Integers, *, values: tuple[int, int, int], pixels: int, rng: np.random.Generator) -> Pixels:
     """Return pictures uint8 [n, pixels, pixels, 3] of the objects in each cell.
 
     Args:

@@ -13,9 +13,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pointwise._arrays import Column
+from pointwise._types import Floats, Integers
 from pointwise.errors import InputError
-from pointwise.score import Values
 
 # Every shape, every size and the word for no shape have two forms, equally likely; colours and places have one.
 FORMS = 2
@@ -43,56 +42,53 @@ _COLOUR = {word: i for i, word in enumerate(COLOURS)}
 _SIZE = {word: i for i, words in enumerate(SIZES) for word in words}
 
 
-def write(sentences: Column, forms: Column, *, grid: int) -> list[str]:
+def write(sentences: Integers, forms: Integers, *, grid: int) -> list[str]:
     """Return sentences [n, 2, 4] in words; forms [n, 2, 2] chooses the first or second word for shapes and sizes."""
     written = []
     for sentence, form in zip(sentences.tolist(), forms.tolist(), strict=True):
-        phrases = [_phrase(told, chosen, grid) for told, chosen in zip(sentence, form, strict=True)]
+        phrases = [_phrase(meaning, chosen, grid) for meaning, chosen in zip(sentence, form, strict=True)]
         written.append(" and ".join(phrases[: 1 if sentence[1][0] == NO_PHRASE else 2]))
     return written
 
 
-def read(captions: Sequence[str], *, values: Sequence[int], grid: int) -> Column:
-    """Return captions as int64 [n, 2, 4].
-
-    Args:
-        captions: what ``write`` wrote.
-        values: how many shapes, colours, sizes and places there are.
-        grid: cells along each side.
+def read(captions: Sequence[str], *, values: Sequence[int], grid: int) -> Integers:
+    """Return captions, as `write` writes them, as int64 [n, 2, 4].
 
     Raises:
-        InputError: a caption is not a sentence of this law.
+        InputError: one is not a sentence of the law that has so many shapes, colours, sizes and places.
     """
     if isinstance(captions, str):
         raise InputError(f"y is the single string {captions!r}; it must be a sequence of captions, one per pair.")
     sentences = np.full((len(captions), 2, 4), NO_PHRASE, dtype=np.int64)
+    known: dict[str, tuple[int, ...] | None] = {}  # most phrases come again and again
     for row, caption in enumerate(captions):
         phrases = str(caption).split(" and ")
-        told = [meaning for phrase in phrases if (meaning := _told(phrase, values, grid))]
-        if len(phrases) > 2 or len(told) < len(phrases):
-            odd = next((phrase for phrase in phrases if _told(phrase, values, grid) is None), phrases[-1])
+        known.update((phrase, _meaning(phrase, values, grid)) for phrase in phrases if phrase not in known)
+        meanings = [known[phrase] for phrase in phrases]
+        if len(phrases) > 2 or None in meanings:
+            odd = phrases[meanings.index(None)] if None in meanings else phrases[-1]
             raise InputError(
                 f"caption {row}, {str(caption)!r}, is no sentence of this law at {odd!r}; "
                 "take captions from sample() or every_caption() of the same law."
             )
-        sentences[row, : len(told)] = told
+        sentences[row, : len(meanings)] = np.array(meanings, dtype=np.int64)
     return sentences
 
 
-def log_share_of_forms(sentences: Column) -> Values:
+def log_share_of_forms(sentences: Integers) -> Floats:
     """Return the log-probability of the chosen words of sentences [n, 2, 4], given what they tell, float64 [n]."""
     there = sentences[..., 0] != NO_PHRASE
-    chosen: Values = there.sum(axis=1) + (sentences[..., 2] >= 0).sum(axis=1)
+    chosen: Floats = there.sum(axis=1) + (sentences[..., 2] >= 0).sum(axis=1)
     return -math.log(FORMS) * chosen
 
 
-def every_phrase(told: Sequence[Sequence[int]], *, grid: int) -> list[tuple[int, str]]:
-    """Return each phrase, with its place, whose shape, colour, size and place are among those told."""
-    found = []
-    for phrase in itertools.product(*told):
-        for forms in itertools.product(range(FORMS), range(FORMS if phrase[2] >= 0 else 1)):
-            found.append((phrase[3], _phrase(phrase, forms, grid)))
-    return found
+def every_phrase(meanings: Sequence[Sequence[int]], *, grid: int) -> list[tuple[int, str]]:
+    """Return each phrase, with its place, whose shape, colour, size and place are among these."""
+    return [
+        (meaning[3], _phrase(meaning, forms, grid))
+        for meaning in itertools.product(*meanings)
+        for forms in itertools.product(range(FORMS), range(FORMS if meaning[2] >= 0 else 1))
+    ]
 
 
 def join(phrases: Sequence[tuple[int, str]]) -> Iterator[str]:
@@ -102,8 +98,8 @@ def join(phrases: Sequence[tuple[int, str]]) -> Iterator[str]:
             yield f"{first} and {second}"
 
 
-def _phrase(told: Sequence[int], forms: Sequence[int], grid: int) -> str:
-    shape, colour, size, place = told
+def _phrase(meaning: Sequence[int], forms: Sequence[int], grid: int) -> str:
+    shape, colour, size, place = meaning
     words = ["a"]
     if size >= 0:
         words.append(SIZES[size][forms[1]])
@@ -115,7 +111,7 @@ def _phrase(told: Sequence[int], forms: Sequence[int], grid: int) -> str:
     return " ".join(words)
 
 
-def _told(phrase: str, values: Sequence[int], grid: int) -> tuple[int, ...] | None:
+def _meaning(phrase: str, values: Sequence[int], grid: int) -> tuple[int, ...] | None:
     """Read one phrase; None where it is none."""
     match = _PHRASE.fullmatch(phrase)
     if match is None:
@@ -125,10 +121,8 @@ def _told(phrase: str, values: Sequence[int], grid: int) -> tuple[int, ...] | No
         size, colour = colour, None
     words = (match["shape"], colour, size, match["place"])
     places = {name: i for i, name in enumerate(PLACES[grid])}
-    told = []
-    for word, meanings, count in zip(words, (_SHAPE, _COLOUR, _SIZE, places), values, strict=True):
-        meaning = LEFT_OUT if word is None else meanings.get(word, count)
-        if meaning >= count:
-            return None
-        told.append(meaning)
-    return tuple(told)
+    meaning = tuple(
+        LEFT_OUT if word is None else meanings.get(word, count)
+        for word, meanings, count in zip(words, (_SHAPE, _COLOUR, _SIZE, places), values, strict=True)
+    )
+    return meaning if all(one < count for one, count in zip(meaning, values, strict=True)) else None

@@ -13,18 +13,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.special import xlogy
 
-from pointwise._arrays import Array, Column
+from pointwise._options import number, whole_number
+from pointwise._types import Array, Floats, Integers
 from pointwise.errors import InputError
-from pointwise.score import Values
 from pointwise.synthetic import scene_sentences as sentences
-from pointwise.synthetic.checks import as_whole_numbers, generator, require_between, require_pairs, require_whole
+from pointwise.synthetic.checks import as_whole_numbers, generator, require_pairs
 from pointwise.synthetic.scene_pictures import SMALLEST_CELL, Pixels, paint
 
+_Indicators: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"  # 0 and 1
+_Attribute: TypeAlias = "tuple[tuple[int, int], float]"  # what two phrases say of one attribute, with its probability
+
 _ROWS_AT_ONCE = 256  # so that what is held besides the result stays small
-
-
-Marks: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"  # 0 and 1
-Told: TypeAlias = "tuple[tuple[int, int], float]"  # what two phrases tell of one attribute, with its probability
 _OUTCOMES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
@@ -83,14 +82,14 @@ class Scenes:
     pixels: int = 32
 
     def __post_init__(self) -> None:
-        require_whole(self.grid, name="grid", low=1, high=max(sentences.PLACES))
-        require_whole(self.shapes, name="shapes", low=1, high=len(sentences.SHAPES))
-        require_whole(self.colours, name="colours", low=1, high=len(sentences.COLOURS))
-        require_whole(self.sizes, name="sizes", low=1, high=len(sentences.SIZES))
-        require_whole(self.most_objects, name="most_objects", low=1, high=self.cells)
-        require_whole(self.pixels, name="pixels", low=SMALLEST_CELL * self.grid)
+        whole_number(self.grid, "grid", most=max(sentences.PLACES))
+        whole_number(self.shapes, "shapes", most=len(sentences.SHAPES))
+        whole_number(self.colours, "colours", most=len(sentences.COLOURS))
+        whole_number(self.sizes, "sizes", most=len(sentences.SIZES))
+        whole_number(self.most_objects, "most_objects", most=self.cells)
+        whole_number(self.pixels, "pixels", least=SMALLEST_CELL * self.grid)
         for name in ("detail", "pairs", "mismatched"):
-            require_between(getattr(self, name), name=name, low=0, high=1)
+            number(getattr(self, name), name, above=0, below=1, closed=True)
 
     @property
     def cells(self) -> int:
@@ -102,20 +101,20 @@ class Scenes:
         """Number of kinds of objects: shapes by colours by sizes, counted in this order, sizes fastest."""
         return self.shapes * self.colours * self.sizes
 
-    def sample(self, n: int, *, seed: int) -> tuple[Column, list[str]]:
+    def sample(self, n: int, *, seed: int) -> tuple[Integers, list[str]]:
         """Return n independent pairs: scenes, int64 [n, cells], the kind in each cell or -1; and their captions."""
         rng = generator(n, seed)
         scenes = self._draw(n, rng)
-        told_of = np.where(rng.random((n, 1)) < self.mismatched, self._draw(n, rng), scenes)
-        order = np.where(told_of >= 0, rng.random((n, self.cells)), 2).argsort(axis=1)
-        told = np.full((n, 2, 4), sentences.NO_PHRASE)
-        two = ((told_of >= 0).sum(axis=1) >= 2) & (rng.random(n) < self.pairs)
+        described = np.where(rng.random((n, 1)) < self.mismatched, self._draw(n, rng), scenes)
+        order = np.where(described >= 0, rng.random((n, self.cells)), 2).argsort(axis=1)
+        phrases = np.full((n, 2, 4), sentences.NO_PHRASE)
+        two = ((described >= 0).sum(axis=1) >= 2) & (rng.random(n) < self.pairs)
         mentions, forms = rng.random((n, 2, 4)) < self.detail, rng.integers(sentences.FORMS, size=(n, 2, 2))
         for i, rows in enumerate((np.arange(n), np.flatnonzero(two))):
             cell = order[rows, min(i, self.cells - 1)]
-            attributes = np.column_stack([self._attributes[told_of[rows, cell]], cell])
-            told[rows, i] = np.where(mentions[rows, i], attributes, sentences.LEFT_OUT)
-        return scenes, sentences.write(told, forms, grid=self.grid)
+            attributes = np.column_stack([self._attributes[described[rows, cell]], cell])
+            phrases[rows, i] = np.where(mentions[rows, i], attributes, sentences.LEFT_OUT)
+        return scenes, sentences.write(phrases, forms, grid=self.grid)
 
     def render(self, x: Array, *, seed: int) -> Pixels:
         """Return a picture of each scene [n, cells], uint8 [n, pixels, pixels, 3].
@@ -127,36 +126,36 @@ class Scenes:
         rng = generator(len(scenes), seed, stream=1)
         return paint(scenes, values=(self.shapes, self.colours, self.sizes), pixels=self.pixels, rng=rng)
 
-    def pmi(self, x: Array, y: Sequence[str]) -> Values:
+    def pmi(self, x: Array, y: Sequence[str]) -> Floats:
         """Return the PMI of each scene [n, cells] with its caption, float64 [n], in nats."""
-        scenes, told = self._scenes(x), self._told(y)
-        require_pairs(scenes, told)
+        scenes, phrases = self._scenes(x), self._phrases(y)
+        require_pairs(scenes, phrases)
         pmi = np.empty(len(scenes))
         for start in range(0, len(scenes), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
-            there, fits = self._there(scenes[rows]), self._fits(told[rows])
-            pmi[rows] = self._pmi(scenes[rows], told[rows], [(there * fit).sum(axis=1) for fit in fits])
+            there, fits = self._there(scenes[rows]), self._fits(phrases[rows])
+            pmi[rows] = self._pmi(scenes[rows], phrases[rows], [(there * fit).sum(axis=1) for fit in fits])
         return pmi
 
-    def pmi_matrix(self, x: Array, y: Sequence[str]) -> Values:
+    def pmi_matrix(self, x: Array, y: Sequence[str]) -> Floats:
         """Return the PMI of every scene [n, cells] with every one of b captions, float64 [n, b], in nats."""
-        scenes, told = self._scenes(x), self._told(y)
-        matrix, fits = np.empty((len(scenes), len(told))), self._fits(told)
+        scenes, phrases = self._scenes(x), self._phrases(y)
+        matrix, fits = np.empty((len(scenes), len(phrases))), self._fits(phrases)
         for start in range(0, len(scenes), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
             there = self._there(scenes[rows])
-            matrix[rows] = self._pmi(scenes[rows, None], told, [there @ fit.T for fit in fits])
+            matrix[rows] = self._pmi(scenes[rows, None], phrases, [there @ fit.T for fit in fits])
         return matrix
 
-    def log_probability(self, y: Sequence[str]) -> Values:
+    def log_probability(self, y: Sequence[str]) -> Floats:
         """Return log p(caption) over all scenes, float64 [b]."""
         return self._log_probability(sentences.read(y, values=self._values, grid=self.grid))
 
     def every_caption(self) -> Iterator[str]:
         """Yield every caption of positive probability once; with the default arguments they are 1.3 million."""
         silence = [sentences.LEFT_OUT] * (self.detail < 1)
-        told = [[*silence, *(range(count) if self.detail > 0 else ())] for count in self._values]
-        phrases = sentences.every_phrase(told, grid=self.grid)
+        meanings = [[*silence, *(range(count) if self.detail > 0 else ())] for count in self._values]
+        phrases = sentences.every_phrase(meanings, grid=self.grid)
         if self._share_of_two < 1:
             yield from (phrase for _, phrase in phrases)
         if self._share_of_two > 0:
@@ -171,7 +170,7 @@ class Scenes:
         """
         return self._mutual_information
 
-    def _draw(self, n: int, rng: np.random.Generator) -> Column:
+    def _draw(self, n: int, rng: np.random.Generator) -> Integers:
         rank = rng.random((n, self.cells)).argsort(axis=1)
         count = rng.integers(1, self.most_objects, size=(n, 1), endpoint=True)
         return np.where(rank < count, rng.integers(self.kinds, size=(n, self.cells)), -1)
@@ -181,7 +180,7 @@ class Scenes:
         return self.shapes, self.colours, self.sizes, self.cells
 
     @property
-    def _attributes(self) -> Column:
+    def _attributes(self) -> Integers:
         """Shape, colour and size of every kind, [kinds, 3]."""
         return np.stack(np.unravel_index(np.arange(self.kinds), self._values[:3]), axis=1)
 
@@ -189,7 +188,7 @@ class Scenes:
     def _share_of_two(self) -> float:
         return self.pairs * (self.most_objects - 1) / self.most_objects
 
-    def _scenes(self, x: Array) -> Column:
+    def _scenes(self, x: Array) -> Integers:
         scenes = as_whole_numbers(x, low=-1, high=self.kinds - 1, name="x")
         if scenes.ndim != 2 or scenes.shape[1] != self.cells:
             raise InputError(f"x has shape {scenes.shape}; scenes of this law are [n, {self.cells}], a kind per cell.")
@@ -202,83 +201,78 @@ class Scenes:
             )
         return scenes
 
-    def _told(self, captions: Sequence[str]) -> Column:
-        told = sentences.read(captions, values=self._values, grid=self.grid)
-        impossible = self._log_probability(told) == -math.inf
+    def _phrases(self, captions: Sequence[str]) -> Integers:
+        phrases = sentences.read(captions, values=self._values, grid=self.grid)
+        impossible = self._log_probability(phrases) == -math.inf
         if impossible.any():
             row = int(np.argmax(impossible))
             raise InputError(
                 f"caption {row}, {captions[row]!r}, has probability 0 under this law, so it has no PMI; "
                 "take captions from sample() or every_caption() of the same law."
             )
-        return told
+        return phrases
 
-    def _log_probability(self, told: Column) -> Values:
-        tells = np.where(told >= 0, self.detail, np.where(told == sentences.LEFT_OUT, 1 - self.detail, 1.0))
+    def _log_probability(self, phrases: Integers) -> Floats:
+        given = np.where(phrases >= 0, self.detail, np.where(phrases == sentences.LEFT_OUT, 1 - self.detail, 1.0))
         with np.errstate(divide="ignore"):
-            log_meaning: Values = np.log(tells.prod(axis=(1, 2)) * self._prior(told))
-        return log_meaning + sentences.log_share_of_forms(told)
+            log_meaning = np.log(given.prod(axis=(1, 2)) * self._prior(phrases))
+        return np.asarray(log_meaning + sentences.log_share_of_forms(phrases))
 
-    def _prior(self, told: Column) -> Values:
+    def _prior(self, phrases: Integers) -> Floats:
         """P(j) P(fit) of each sentence [b, 2, 4]."""
-        two = told[:, 1, 0] != sentences.NO_PHRASE
-        fit = (1 / np.where(told >= 0, self._values, 1)).prod(axis=(1, 2))
-        places = told[:, :, 3]
+        two = phrases[:, 1, 0] != sentences.NO_PHRASE
+        fit = (1 / np.where(phrases >= 0, self._values, 1)).prod(axis=(1, 2))
+        places = phrases[:, :, 3]
         both = (places >= 0).all(axis=1)
         other_cell = np.where(places[:, 0] == places[:, 1], 0.0, self.cells / max(1, self.cells - 1))
         share = np.where(two, self._share_of_two, 1 - self._share_of_two)
-        prior: Values = share * fit * np.where(both, other_cell, 1.0)
-        return prior
+        return np.asarray(share * fit * np.where(both, other_cell, 1.0))
 
-    def _pmi(self, scenes: Column, told: Column, fitting: Sequence[Array]) -> Values:
+    def _pmi(self, scenes: Integers, phrases: Integers, fitting: Sequence[Array]) -> Floats:
         """PMI where so many objects fit the first phrase, the second and both; scenes [n, cells] or [n, 1, cells]."""
         first, second, both = fitting
-        two, count = told[:, 1, 0] != sentences.NO_PHRASE, (scenes >= 0).sum(axis=-1)
+        two, count = phrases[:, 1, 0] != sentences.NO_PHRASE, (scenes >= 0).sum(axis=-1)
+        fits = np.where(two, first * second - both, first)
         with np.errstate(divide="ignore"):
-            pmi: Values = np.log(
-                self._ratio(two, count, np.where(two, first * second - both, first), self._prior(told))
-            )
-        return pmi
+            return np.asarray(np.log(self._ratio(two, count, fits, self._prior(phrases))))
 
-    def _ratio(self, two: Array, count: Array, fitting: Array, prior: Array) -> Values:
+    def _ratio(self, two: Array, count: Array, fitting: Array, prior: Array) -> Floats:
         """e^PMI of a sentence about one or two objects that fits so many of the objects, or pairs, of a scene."""
         share_of_two = np.where(count >= 2, self.pairs, 0.0)
         chance = np.where(two, share_of_two, 1 - share_of_two)
         among = np.where(two, np.maximum(count * (count - 1), 1), count)
-        ratio: Values = self.mismatched + (1 - self.mismatched) * chance * fitting / among / prior
-        return ratio
+        return np.asarray(self.mismatched + (1 - self.mismatched) * chance * fitting / among / prior)
 
-    def _there(self, scenes: Column) -> Marks:
+    def _there(self, scenes: Integers) -> _Indicators:
         """1 for the kind of object in each cell, [n, cells * kinds], in float32 for the sake of products."""
-        there: Marks = (scenes[:, :, None] == np.arange(self.kinds)).reshape(len(scenes), -1).astype(np.float32)
-        return there
+        return np.asarray(scenes[:, :, None] == np.arange(self.kinds), dtype=np.float32).reshape(len(scenes), -1)
 
-    def _fits(self, told: Column) -> tuple[Marks, Marks, Marks]:
+    def _fits(self, phrases: Integers) -> tuple[_Indicators, _Indicators, _Indicators]:
         """1 where the first phrase, the second and both fit a kind of object in a cell, [b, cells * kinds] each."""
-        alike = (told[:, :, None, :3] == self._attributes) | (told[:, :, None, :3] < 0)
-        here = (told[:, :, 3:] == np.arange(self.cells)) | (told[:, :, 3:] < 0)
-        fits = (here[:, :, :, None] & alike.all(axis=3)[:, :, None]).reshape(len(told), 2, -1).astype(np.float32)
+        alike = (phrases[:, :, None, :3] == self._attributes) | (phrases[:, :, None, :3] < 0)
+        here = (phrases[:, :, 3:] == np.arange(self.cells)) | (phrases[:, :, 3:] < 0)
+        fits = (here[:, :, :, None] & alike.all(axis=3)[:, :, None]).reshape(len(phrases), 2, -1).astype(np.float32)
         return fits[:, 0], fits[:, 1], fits[:, 0] * fits[:, 1]
 
     @cached_property
     def _mutual_information(self) -> float:
         total = 0.0
-        for weight, told in self._classes():
-            two, law = bool(told[1, 0] != sentences.NO_PHRASE), self._fitting(told)
+        for weight, phrases in self._classes():
+            two, law = bool(phrases[1, 0] != sentences.NO_PHRASE), self._fitting(phrases)
             count, first, second, both = np.array([*law]).T
-            ratio = self._ratio(two, count, first * second - both if two else first, self._prior(told[None]))
+            ratio = self._ratio(two, count, first * second - both if two else first, self._prior(phrases[None]))
             total += weight * float(xlogy(ratio, ratio) @ [*law.values()])
         return total
 
-    def _classes(self) -> Iterator[tuple[float, Column]]:
+    def _classes(self) -> Iterator[tuple[float, Integers]]:
         """Yield one sentence [2, 4] for all that are alike up to a renaming of values, with their joint probability."""
         silent, tells = 1 - self.detail, self.detail
-        alone: list[Told] = [((-1, sentences.NO_PHRASE), silent), ((0, sentences.NO_PHRASE), tells)]
-        together: list[list[Told]] = []
+        alone: list[_Attribute] = [((-1, sentences.NO_PHRASE), silent), ((0, sentences.NO_PHRASE), tells)]
+        together: list[list[_Attribute]] = []
         for count in self._values:
             same = 1 / count if len(together) < 3 else 0.0  # two objects are never in the same cell
-            repeated: list[Told] = [((0, 0), tells**2 * same), ((0, 1), tells**2 * (1 - same))]
-            once: list[Told] = [((-1, -1), silent**2), ((0, -1), tells * silent), ((-1, 0), silent * tells)]
+            repeated: list[_Attribute] = [((0, 0), tells**2 * same), ((0, 1), tells**2 * (1 - same))]
+            once: list[_Attribute] = [((-1, -1), silent**2), ((0, -1), tells * silent), ((-1, 0), silent * tells)]
             together.append(once + repeated)
         for share, options in ((1 - self._share_of_two, [alone] * 4), (self._share_of_two, together)):
             for choice in itertools.product(*options):
@@ -286,9 +280,9 @@ class Scenes:
                 if weight > 0:
                     yield weight, np.array([values for values, _ in choice]).T
 
-    def _fitting(self, told: Column) -> dict[tuple[int, int, int, int], float]:
+    def _fitting(self, phrases: Integers) -> dict[tuple[int, int, int, int], float]:
         """The law of (objects, those that fit the first phrase, the second, both) over scenes, cell by cell."""
-        first_fit, second_fit, _ = (fit.reshape(self.cells, self.kinds) for fit in self._fits(told[None]))
+        first_fit, second_fit, _ = (fit.reshape(self.cells, self.kinds) for fit in self._fits(phrases[None]))
         shares = [((first_fit == one) & (second_fit == other)).mean(axis=1) for one, other in _OUTCOMES]
         law = {(0, 0, 0, 0): 1.0}
         for cell in range(self.cells):

@@ -1,35 +1,33 @@
-"""The columns of a table as files name them, and how they are found in a file that others wrote."""
+"""The columns of a table as files name them, and how they are recognized in a file that others wrote.
+
+A reader of files returns `Columns` and a writer takes them: features and text as arrays [n, d], ids, modes and captions
+as arrays or lists of n, meta as a mapping; those that are not there are left out.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from pointwise._arrays import Column
+from pointwise._types import Column
 from pointwise.errors import InputError
-from pointwise.tables.table import FeatureTable
+
+Columns: TypeAlias = dict[str, Any]
 
 COLUMNS = ("features", "text", "ids", "modes", "captions", "meta")
 FOR_IMAGES = "Images go through an encoder first: pointwise compare, or pointwise.encode in Python."
-_SHOWN = 8  # keys named in a message
-
-
-def arrays_of(table: FeatureTable) -> dict[str, Column]:
-    """Return the columns that the table carries as NumPy arrays; meta is none of them."""
-    arrays = {"features": table.features.cpu().numpy()}
-    if table.text is not None:
-        arrays["text"] = table.text.cpu().numpy()
-    columns = {"ids": table.ids, "modes": table.modes, "captions": table.captions}
-    return arrays | {name: column for name, column in columns.items() if column is not None}
-
-
-def bytes_of(array: Column) -> memoryview:
-    """Return the bytes of a contiguous array without copying them."""
-    return array.data.cast("B") if array.size else memoryview(b"")
+_TEXT_NAMES = ("caption", "text", "prompt", "sentence", "title", "comment")
+_ID_NAMES = (  # the first of these lines that a file has a column of is looked at alone
+    ("image", "file", "file_name", "filename", "path", "filepath", "image_name", "image_path"),
+    ("image_id", "key"),
+    ("id",),
+)
+_SHOWN = 8  # arrays named in a message
+_SHOWN_NAMES = 12  # and columns
 
 
 def find_columns(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
@@ -61,15 +59,57 @@ def find_columns(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
     return found | {"features": flat[0]}
 
 
+class CaptionColumns(NamedTuple):
+    """The names of the column of captions and of that which names the images, if any."""
+
+    text: str
+    id: str | None
+
+
+def find_captions(names: Sequence[str], *, text_column: str | None, id_column: str | None) -> CaptionColumns:
+    """Return which of the columns hold the captions and the names of images: those asked for, else by their names.
+
+    Raises:
+        InputError: a column that is asked for is not there, or which one it is would be a guess.
+
+    >>> find_captions(["File Name", "Caption", "id"], text_column=None, id_column=None)
+    CaptionColumns(text='Caption', id='File Name')
+    """
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    held = ", ".join(map(repr, names[:_SHOWN_NAMES])) + more or "none"
+    for option, column in (("text_column", text_column), ("id_column", id_column)):
+        if column is not None and names.count(column) != 1:
+            times = f"{names.count(column)} times" if column in names else "not there"
+            raise InputError(f"{option} is {column!r}, a column that is {times}; the columns are {held}.")
+    texts = [text_column] if text_column is not None else [name for name in names if _plain(name) in _TEXT_NAMES]
+    if not texts:
+        raise InputError(
+            f"it has no column of captions: the columns are {held} (of a .csv or .tsv the first line names them). Name "
+            f"one of them {', '.join(_TEXT_NAMES[:-1])} or {_TEXT_NAMES[-1]}, or say which it is: text_column=... in "
+            "Python."
+        )
+    others = [name for name in names if name != texts[0]]
+    ids = [id_column] if id_column is not None else []
+    for line in _ID_NAMES:
+        ids = ids or [name for name in others if _plain(name) in line]
+    for what, option, found in (("hold the captions", "text_column", texts), ("name the images", "id_column", ids)):
+        if len(found) > 1:
+            raise InputError(
+                f"columns {' and '.join(map(repr, found))} may each {what}; keep one of these names, or say which it "
+                f"is: {option}={found[0]!r} in Python."
+            )
+    if others and not ids:
+        raise InputError(
+            f"which of its columns names the images is not known: the columns are {held}. Name it file_name, say which "
+            "it is (id_column=... in Python), or leave the captions alone in the file to match them by order."
+        )
+    return CaptionColumns(texts[0], ids[0] if ids else None)
+
+
 def refuse_images(shape: tuple[int, ...], dtype: object) -> None:
     """Raise InputError where an array that should be features is a stack of images, uint8 [n, h, w, 3]."""
     if len(shape) == 4 and shape[-1] in (1, 3, 4) and str(dtype).endswith("uint8"):
         raise InputError(f"it holds images (uint8 {list(shape)}), not features. {FOR_IMAGES}")
-
-
-def meta_to_json(table: FeatureTable) -> str:
-    """Return the meta of a table as JSON."""
-    return json.dumps(dict(table.meta))
 
 
 def meta_from_json(text: Any) -> dict[str, Any]:
@@ -85,6 +125,11 @@ def meta_from_json(text: Any) -> dict[str, Any]:
     if not isinstance(meta, dict):
         raise InputError(f"its meta is {str(text)[:80]!r}; it must be a JSON object such as {{}}.")
     return meta
+
+
+def bytes_of(array: Column) -> memoryview:
+    """Return the bytes of a contiguous array without copying them."""
+    return array.data.cast("B") if array.size else memoryview(b"")
 
 
 def pack_strings(strings: Column) -> tuple[Column, Column]:
@@ -107,6 +152,10 @@ def unpack_strings(utf8: Column, ends: Column) -> list[str]:
         raise InputError(f"its strings are damaged ({error}).") from None
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return what an error of another library says, as a part of a sentence."""
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tokenize
 import zipfile
@@ -11,47 +12,45 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 
-from pointwise._arrays import Column
+from pointwise._types import Column
 from pointwise.errors import InputError
 from pointwise.tables.columns import (
     FOR_IMAGES,
-    arrays_of,
+    Columns,
     bytes_of,
     find_columns,
+    first_line,
     meta_from_json,
-    meta_to_json,
     refuse_images,
 )
-from pointwise.tables.table import FeatureTable
 
-_READ_AT_ONCE = 1 << 26  # bytes
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
-def read_npy(path: Path) -> dict[str, Any]:
+def read_npy(path: Path) -> Columns:
     """Return the columns of a .npy file: its one array as features."""
     with path.open("rb") as file:
         return {"features": _read_array(file, path.stat().st_size, "the array")}
 
 
-def write_npy(table: FeatureTable, file: BinaryIO) -> None:
+def write_npy(columns: Columns, file: BinaryIO) -> None:
     """Write the features as .npy.
 
     Raises:
-        InputError: the table carries anything else.
+        InputError: there is anything else.
     """
-    others = [name for name in arrays_of(table) if name != "features"] + ["meta"] * bool(table.meta)
+    others = [name for name in columns if name != "features"]
     if others:
         raise InputError(
             f"a .npy file holds features alone and this table also has {', '.join(others)}; "
             "write .npz, .safetensors or .parquet, or keep the features with FeatureTable(table.features)."
         )
-    features = table.features.cpu().numpy()
+    features = columns["features"]
     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(features))
     file.write(bytes_of(features))  # np.save would lose the reason of a failure
 
 
-def read_npz(path: Path) -> dict[str, Any]:
+def read_npz(path: Path) -> Columns:
     """Return the columns of an .npz file: features, text, ids, modes, captions and meta, a JSON string."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -61,52 +60,48 @@ def read_npz(path: Path) -> dict[str, Any]:
                     f"it is a zip file but holds no .npy arrays (its first entry is {archive.namelist()[0]}). "
                     + FOR_IMAGES
                 )
-            found = find_columns({name: _shape_in(archive, name) for name in names})
-            columns: dict[str, Any] = {column: _read_in(archive, name) for column, name in found.items()}
+            shapes, columns = {}, {}
+            for name in names:
+                with archive.open(f"{name}.npy") as member:
+                    shapes[name] = _read_header(member, name)[0]
+            for column, name in find_columns(shapes).items():
+                with archive.open(f"{name}.npy") as member:
+                    columns[column] = _read_array(member, archive.getinfo(f"{name}.npy").file_size, name)
     except _DAMAGE as error:
         raise InputError(f"it is cut short or damaged ({error}); write it again.") from None
     if "meta" in columns:
-        columns["meta"] = meta_from_json(columns["meta"].item() if columns["meta"].size == 1 else columns["meta"])
+        meta = columns.pop("meta")
+        return columns | {"meta": meta_from_json(meta.item() if meta.size == 1 else meta)}
     return columns
 
 
-def write_npz(table: FeatureTable, file: BinaryIO) -> None:
+def write_npz(columns: Columns, file: BinaryIO) -> None:
     """Write every column as .npz, uncompressed; meta as a JSON string."""
-    arrays = arrays_of(table) | ({"meta": np.array(meta_to_json(table))} if table.meta else {})
     with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
+        for name, column in columns.items():
+            array = np.array(json.dumps(column)) if name == "meta" else column
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _shape_in(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
-    with archive.open(f"{name}.npy") as member:
-        return _read_header(member, name)[0]
-
-
-def _read_in(archive: zipfile.ZipFile, name: str) -> Column:
-    with archive.open(f"{name}.npy") as member:
-        return _read_array(member, archive.getinfo(f"{name}.npy").file_size, name)
-
-
-def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
         version = np.lib.format.read_magic(file)
         if version not in readers:
             raise InputError(f"{name} has version {version} of the .npy format; (1, 0) and (2, 0) can be read.")
-        shape, fortran_order, dtype = readers[version](file)
+        shape, _, dtype = readers[version](file)
         if min(shape, default=0) < 0:
             raise ValueError(f"shape {shape}")
     except InputError:
         raise
     except (ValueError, SyntaxError, tokenize.TokenError) as error:
         raise InputError(f"{name} has no readable .npy header ({error}); write the file again.") from None
-    return shape, fortran_order, dtype
+    return shape, dtype
 
 
 def _read_array(file: IO[bytes], size: int, name: str) -> Column:
-    shape, fortran_order, dtype = _read_header(file, name)
+    shape, dtype = _read_header(file, name)
     if dtype.hasobject:
         raise InputError(
             f"{name} holds Python objects (type {dtype}), which are pickled and can run code, so it is not read; "
@@ -114,13 +109,10 @@ def _read_array(file: IO[bytes], size: int, name: str) -> Column:
         )
     refuse_images(shape, dtype)
     needed, present = math.prod(shape) * dtype.itemsize, size - file.tell()
-    if needed > present:
+    if needed > present:  # before memory is asked for
         raise InputError(f"{name} is cut short: {list(shape)} of {dtype} takes {needed} bytes and {present} are there.")
-    flat = np.empty(math.prod(shape), dtype=dtype)
-    target = bytes_of(flat)
-    for start in range(0, needed, _READ_AT_ONCE):
-        piece = file.read(min(_READ_AT_ONCE, needed - start))
-        if len(piece) < min(_READ_AT_ONCE, needed - start):
-            raise InputError(f"{name} ends after {start + len(piece)} of {needed} bytes; write the file again.")
-        target[start : start + len(piece)] = piece
-    return flat.reshape(shape, order="F" if fortran_order else "C")
+    file.seek(0)
+    try:
+        return np.lib.format.read_array(file, allow_pickle=False)
+    except ValueError as error:
+        raise InputError(f"{name} is cut short ({first_line(error)}); write the file again.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from pointwise._arrays import Column
+from pointwise._types import Column
 from pointwise.errors import InputError
-from pointwise.tables.columns import FOR_IMAGES, arrays_of, first_line, meta_from_json, meta_to_json
-from pointwise.tables.table import FeatureTable
+from pointwise.tables.columns import FOR_IMAGES, Columns, first_line, meta_from_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,12 +32,12 @@ class _Shard(NamedTuple):
     meta: dict[str, Any]
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> Columns:
     """Return the columns of one .parquet file: features and, where they are there, text, id, mode and caption."""
     return _read([path], folder=False)
 
 
-def read_folder(folder: Path) -> dict[str, Any]:
+def read_folder(folder: Path) -> Columns:
     """Return the columns of all .parquet files in a folder, in the order of their names."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".parquet" and path.name[0] not in "._")
     if not paths:
@@ -45,22 +45,22 @@ def read_folder(folder: Path) -> dict[str, Any]:
     return _read(paths, folder=True)
 
 
-def write(table: FeatureTable, file: BinaryIO) -> None:
+def write(columns: Columns, file: BinaryIO) -> None:
     """Write every column as .parquet: id, mode, caption, features and text (fixed-size lists); meta with the schema."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    arrays = arrays_of(table)
+    arrays: dict[str, Column] = {name: columns[name] for name in _NAMES if name in columns}
     plain = [_NAMES[name] for name in arrays if name not in _MATRICES]
-    schema = pa.schema(
-        [(_NAMES[name], _type_of(arrays[name])) for name in _NAMES if name in arrays],
-        metadata={_META: meta_to_json(table)} if table.meta else None,
-    )
-    bytes_a_row = sum(arrays[name].itemsize * arrays[name].shape[1] for name in _MATRICES if name in arrays)
+    bytes_a_row = sum(array.itemsize * array.shape[1] for array in arrays.values() if array.ndim == 2)
     step = max(1, min(_ROW_GROUP_ROWS, _ROW_GROUP_BYTES // bytes_a_row))
+    schema = pa.schema(
+        [(_NAMES[name], _type_of(array)) for name, array in arrays.items()],
+        metadata={_META: json.dumps(columns["meta"])} if "meta" in columns else None,
+    )
     with pq.ParquetWriter(file, schema, use_dictionary=plain, write_statistics=plain) as writer:
-        for start in range(0, max(1, len(table)), step):
-            parts = [_to_arrow(name, arrays[name][start : start + step]) for name in _NAMES if name in arrays]
+        for start in range(0, max(1, len(arrays["features"])), step):
+            parts = [_to_arrow(name, array[start : start + step]) for name, array in arrays.items()]
             writer.write_table(pa.table(parts, schema=schema), row_group_size=step)
 
 
@@ -85,7 +85,7 @@ def _to_arrow(name: str, array: Column) -> pa.Array:
         ) from None
 
 
-def _read(paths: list[Path], *, folder: bool) -> dict[str, Any]:
+def _read(paths: list[Path], *, folder: bool) -> Columns:
     shards = []
     for path in paths:
         with _naming(path, folder=folder):
@@ -98,7 +98,7 @@ def _read(paths: list[Path], *, folder: bool) -> dict[str, Any]:
                 f"{_listed(shard.types)}; all must have the same columns, types and dimensions."
             )
     rows = sum(shard.rows for shard in shards)
-    columns: dict[str, Any] = {name: _empty(rows, type_) for name, type_ in first.types.items()}
+    columns: Columns = {name: _empty(rows, type_) for name, type_ in first.types.items()}
     start = 0
     for shard in shards:
         with _naming(shard.path, folder=folder):
@@ -110,10 +110,11 @@ def _read(paths: list[Path], *, folder: bool) -> dict[str, Any]:
             raise InputError(
                 f"it has no rows, and {name} are lists without a fixed size: their dimension is not known."
             )
-    return columns | {"meta": _shared(shards)}
+    shared = {key: value for key, value in first.meta.items() if all(shard.meta.get(key) == value for shard in shards)}
+    return columns | {"meta": shared}
 
 
-def _put(columns: dict[str, Any], batch: dict[str, Any], *, start: int, rows: int) -> None:
+def _put(columns: Columns, batch: Columns, *, start: int, rows: int) -> None:
     """Put the values of a batch where they belong, rows start, start + 1, ... of all."""
     for name, part in batch.items():
         if name not in _MATRICES:
@@ -131,25 +132,28 @@ def _put(columns: dict[str, Any], batch: dict[str, Any], *, start: int, rows: in
 
 @contextmanager
 def _naming(shard: Path, *, folder: bool) -> Iterator[None]:
-    """Say which file of a folder an error is about."""
+    """Say of what is wrong which file of a folder it is in."""
+    import pyarrow as pa
+
     try:
         yield
     except InputError as error:
         raise InputError(f"in {shard.name}, {error}" if folder else str(error)) from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        where = f"in {shard.name}, " if folder else ""
+        raise InputError(
+            f"{where}it is cut short or not a .parquet file ({first_line(error)}); write it again."
+        ) from None
 
 
 def _open(path: Path) -> _Shard:
     """Read what the file says of itself: rows, types, meta."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            schema, rows = file.schema_arrow, file.metadata.num_rows
-            names = schema.names
-            held = sum(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"it is cut short or not a .parquet file ({first_line(error)}); write it again.") from None
+    with pq.ParquetFile(path) as file:
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+        held = sum(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
+    names = schema.names
     twice = sorted({name for name in names if names.count(name) > 1 and name in _NAMES.values()})
     if twice:
         raise InputError(f"it has column {twice[0]} {names.count(twice[0])} times; keep one.")
@@ -171,12 +175,9 @@ def _kind(type_: pa.DataType, column: str) -> str:
 
     if column in _MATRICES:
         lists = kinds.is_list(type_) or kinds.is_large_list(type_) or kinds.is_fixed_size_list(type_)
-        if (
-            lists
-            and getattr(type_, "list_size", 0) >= 0
-            and (kinds.is_floating(type_.value_type) or kinds.is_integer(type_.value_type))
-        ):
-            return f"{np.dtype(type_.value_type.to_pandas_dtype())}[{getattr(type_, 'list_size', '')}]"
+        size = getattr(type_, "list_size", "") if lists else -1
+        if size != -1 and (kinds.is_floating(type_.value_type) or kinds.is_integer(type_.value_type)):
+            return f"{np.dtype(type_.value_type.to_pandas_dtype())}[{size}]"
         raise InputError(
             f"column {column} has type {type_}; it must hold lists of numbers; rename it if it is something else."
         )
@@ -188,22 +189,17 @@ def _kind(type_: pa.DataType, column: str) -> str:
     raise InputError(f"column {column} has type {type_}; it must hold integers or strings.")
 
 
-def _batches(shard: _Shard) -> Iterator[tuple[int, dict[str, Any]]]:
-    import pyarrow as pa
+def _batches(shard: _Shard) -> Iterator[tuple[int, Columns]]:
     import pyarrow.parquet as pq
 
     start = 0
-    try:
-        with pq.ParquetFile(shard.path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[_NAMES[name] for name in shard.types]):
-                if start + len(batch) > shard.rows:
-                    break
-                if len(batch) == 0:
-                    continue
+    with pq.ParquetFile(shard.path) as file:
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[_NAMES[name] for name in shard.types]):
+            if start + len(batch) > shard.rows:
+                break
+            if len(batch):
                 yield start, {name: _values(batch.column(_NAMES[name]), name, start) for name in shard.types}
-                start += len(batch)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"it is cut short or damaged ({first_line(error)}); write it again.") from None
+            start += len(batch)
     if start != shard.rows:
         raise InputError(f"it is damaged: it announces {shard.rows} rows and holds others.")
 
@@ -239,12 +235,6 @@ def _empty(rows: int, kind: str) -> Any:
         dtype, _, width = kind.removesuffix("]").partition("[")
         return np.empty((0, int(width)), dtype=dtype) if rows == 0 and width else None
     return np.empty(0, dtype=np.int64) if rows == 0 and kind == "integers" else []
-
-
-def _shared(shards: list[_Shard]) -> dict[str, Any]:
-    """The meta in which all shards agree, as concat keeps it."""
-    first, *others = shards
-    return {key: value for key, value in first.meta.items() if all(other.meta.get(key) == value for other in others)}
 
 
 def _listed(types: dict[str, str]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,8 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise._arrays import Array, Column, as_column, as_features
+from pointwise._arrays import as_column, as_features
+from pointwise._types import Array, Column, Integers
 from pointwise.errors import InputError
+from pointwise.tables import formats
+from pointwise.tables.columns import Columns
+from pointwise.tables.digest import sha256_of_array
+
+_OPTIONAL = ("text", "ids", "modes", "captions")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,36 +86,41 @@ class FeatureTable:
         """Return the rows chosen by a boolean mask of length n, by indices, or by a slice, in that order."""
         chosen = self._positions(rows)
         index = torch.from_numpy(chosen).to(self.features.device)
-        return FeatureTable(
-            self.features[index],
-            text=None if self.text is None else self.text[index],
-            ids=None if self.ids is None else self.ids[chosen],
-            modes=None if self.modes is None else self.modes[chosen],
-            captions=None if self.captions is None else self.captions[chosen],
-            meta=self.meta,
-        )
+        columns = {
+            name: column[index if isinstance(column, torch.Tensor) else chosen]
+            for name, column in self._columns().items()
+        }
+        return _of_checked(columns, self.meta)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the features (type, shape, bytes), equal for equal features from anywhere."""
-        digest = hashlib.sha256(f"{self.features.dtype} {tuple(self.features.shape)}".encode())
-        digest.update(self.features.cpu().numpy().data.cast("B") if self.features.numel() else b"")
-        return digest.hexdigest()
+        return self._fingerprint
 
-    def save(self, path: str | Path) -> None:
-        """Write the table to a .npy, .npz, .safetensors or .parquet file, whole or not at all.
+    @cached_property
+    def _fingerprint(self) -> str:
+        return sha256_of_array(self.features.cpu().numpy())
+
+    @cached_property
+    def text_fingerprint(self) -> str | None:
+        """The SHA-256 of the text features, None where there are none."""
+        return None if self.text is None else sha256_of_array(self.text.cpu().numpy())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the table to a .npy, .npz, .safetensors or .parquet file, whole or not at all (see `load`).
 
         Raises:
             InputError: the suffix is not one of these, the format cannot hold a column, or the path cannot be written.
         """
-        from pointwise.tables.formats import save
-
-        save(self, path)
+        arrays = {
+            name: column.cpu().numpy() if isinstance(column, torch.Tensor) else column
+            for name, column in self._columns().items()
+        }
+        formats.write(arrays | ({"meta": dict(self.meta)} if self.meta else {}), path)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        columns: dict[str, Any] = {"text": self.text, "ids": self.ids, "modes": self.modes, "captions": self.captions}
-        return partial(FeatureTable, meta=dict(self.meta), **columns), (
-            self.features,
-        )  # a mapping proxy is not pickled
+        columns = self._columns()
+        features = columns.pop("features")
+        return partial(FeatureTable, meta=dict(self.meta), **columns), (features,)  # a mapping proxy is not pickled
 
     def __repr__(self) -> str:
         parts = [f"{len(self)} x {self.dim} {str(self.features.dtype).removeprefix('torch.')}"]
@@ -120,7 +131,12 @@ class FeatureTable:
         parts += [name for name in ("ids", "captions") if getattr(self, name) is not None]
         return f"FeatureTable({', '.join(parts)})"
 
-    def _positions(self, rows: Array | slice | Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def _columns(self) -> Columns:
+        """The columns that are there, meta aside."""
+        names = ("features", *_OPTIONAL)
+        return {name: column for name in names if (column := getattr(self, name)) is not None}
+
+    def _positions(self, rows: Array | slice | Sequence[int]) -> Integers:
         n = len(self)
         if isinstance(rows, slice):
             return np.arange(n)[rows].copy()  # torch takes no negative strides
@@ -145,9 +161,43 @@ class FeatureTable:
         return np.where(chosen < 0, chosen + n, chosen)
 
 
+def load(path: str | os.PathLike[str]) -> FeatureTable:
+    """Read a table from a .npy, .npz, .safetensors, .parquet or .pt file, or from a folder of .parquet shards.
+
+    ====================  ==========================================================================================
+    .npy                  the features alone
+    .npz                  arrays features, text, ids, modes, captions, and meta as a JSON string
+    .safetensors          tensors of these names; strings as UTF-8 bytes and ends; meta as JSON in the header
+    .parquet              columns features and text (lists), id, mode and caption; meta as JSON with the schema
+    .pt                   a tensor of features, or a dict with these names
+    ====================  ==========================================================================================
+
+    In .npz, .safetensors and .pt files of others, ``labels`` are taken as modes, and the only 2-D array as features,
+    where those names are missing. Other arrays and columns are left alone. The shards of a folder are read in the order
+    of their names. A .safetensors file that was written by ``save`` is compared with its digests. Nothing is unpickled.
+
+    Raises:
+        InputError: nothing is there, the suffix is not one of these or not what the file is, the file is cut short or
+            damaged, or what it holds is no table.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> path = Path(tempfile.mkdtemp()) / "real.npz"
+    >>> FeatureTable(np.eye(3), modes=["a", "b", "b"], meta={"encoder": "identity"}).save(path)
+    >>> load(path)
+    FeatureTable(3 x 3 float64, 2 modes)
+    """
+    try:
+        return FeatureTable(**formats.read(Path(path)))
+    except InputError as error:
+        raise InputError(f"cannot load {path}: {error}") from None
+    except OSError as error:
+        raise InputError(f"cannot load {path}: {error.strerror or error}.") from error
+
+
 def as_table(x: FeatureTable | Array, *, name: str = "features") -> FeatureTable:
     """Return x itself if it is a table, else the table with the array x as features."""
-    return x if isinstance(x, FeatureTable) else FeatureTable(as_features(x, name=name))
+    return x if isinstance(x, FeatureTable) else _of_checked({"features": as_features(x, name=name)}, _as_meta(None))
 
 
 def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
@@ -163,30 +213,36 @@ def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
     tables = list(tables)
     if not tables:
         raise InputError("concat got no tables; give it a list of at least one.")
-    dims = [table.dim for table in tables]
-    if len(set(dims)) > 1:
-        raise InputError(f"the tables have {dims} feature columns; all must have the same number.")
-    columns: dict[str, Any] = {}
-    for name in ("text", "ids", "modes", "captions"):
+    columns: Columns = {}
+    for name in ("features", *_OPTIONAL):
         parts = [getattr(table, name) for table in tables]
         present = [part for part in parts if part is not None]
-        if not present:
-            continue
-        if len(present) < len(parts):
+        if present and len(present) < len(parts):
             lacking = next(i for i, part in enumerate(parts) if part is None)
             raise InputError(f"table {lacking} has no {name} but others do; give {name} to all tables or to none.")
-        if name == "text":
+        if present and isinstance(present[0], torch.Tensor):
             widths = [part.shape[1] for part in present]
             if len(set(widths)) > 1:
-                raise InputError(f"the tables have {widths} text columns; all must have the same number.")
+                what = "feature" if name == "features" else name
+                raise InputError(f"the tables have {widths} {what} columns; all must have the same number.")
             columns[name] = torch.cat(present)
-        elif len({part.dtype.kind for part in present}) > 1:
-            raise InputError(f"{name} are integers in some tables and strings in others; use one of the two.")
-        else:
+        elif present:
+            if len({part.dtype.kind for part in present}) > 1:
+                raise InputError(f"{name} are integers in some tables and strings in others; use one of the two.")
             columns[name] = np.concatenate(present)
     first = tables[0].meta
     shared = {key: value for key, value in first.items() if all(table.meta.get(key) == value for table in tables)}
-    return FeatureTable(torch.cat([table.features for table in tables]), meta=shared, **columns)
+    return _of_checked(columns, MappingProxyType(shared))
+
+
+def _of_checked(columns: Columns, meta: Mapping[str, Any]) -> FeatureTable:
+    """The table of what went through the checks before."""
+    table = object.__new__(FeatureTable)
+    for name, value in {**dict.fromkeys(_OPTIONAL), **columns, "meta": meta}.items():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+        object.__setattr__(table, name, value)
+    return table
 
 
 def _as_meta(meta: Mapping[str, Any] | None) -> Mapping[str, Any]:

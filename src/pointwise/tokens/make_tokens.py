@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from pointwise._types import Column, Progress, Say
 from pointwise.encoders.protocol import Encoder, TextEncoder
-from pointwise.encoding.count import Count
-from pointwise.encoding.items import Items
-from pointwise.encoding.lock import LOCK
-from pointwise.encoding.parts import Digests, Encoders, batches, shards_of, with_room
-from pointwise.encoding.work import MANIFEST, PART, UNFINISHED, Work, held
+from pointwise.encoding.items import Encoders, Items
+from pointwise.encoding.run import Batch, Places, Run
 from pointwise.errors import InputError
+from pointwise.resumable.parts import held
 from pointwise.tables.digest import sha256_of
-from pointwise.tokens.token_file import INDEX, load_tokens, save_index, save_tokens
+from pointwise.tokens.token_file import INDEX, KIND, load_tokens, save_index, token_arrays
 from pointwise.tokens.tokens import AT_ONCE, encode_tokens, has_tokens, stack
 from pointwise.training.inputs import Pairs
 
 PART_ROWS = 512  # pairs of a file: what memory holds at once, and what a killed run loses at most
 
-Say = Callable[[str], object]
-Progress = Callable[[str, int, int], object]
-
 
 def make_tokens(
-    folder: Path, items: Items, image: Encoder, text: TextEncoder, *, resume: bool, say: Say, progress: Progress
+    folder: Path,
+    items: Items,
+    image: Encoder,
+    text: TextEncoder,
+    *,
+    resume: bool,
+    say: Say,
+    progress: Progress,
+    part_rows: int = PART_ROWS,
 ) -> None:
     """Encode pictures and their captions to a folder of tokens, if it does not hold these already.
 
@@ -43,73 +46,63 @@ def make_tokens(
         resume: refuse the tokens of other items or encoders, if all are there, rather than replace them.
         say: a warning.
         progress: what is under way, how many are done, of how many.
+        part_rows: pairs of a file.
 
     Raises:
         InputError: a picture cannot be read, the folder holds something else, or another process is writing to it.
     """
-    _require_no_others(folder)
-    count = Count(items, Encoders(image, text), batch=AT_ONCE)
-    count.settings["tokens"] = [has_tokens(image), has_tokens(text)]
-    shards = list(shards_of(items, PART_ROWS))
-    if _are_there(folder, count, shards, resume=resume, progress=progress):
+    run = Run(
+        items,
+        Encoders(image, text),
+        batch=AT_ONCE,
+        skip_bad=False,
+        say=say,
+        progress=partial(progress, "pairs encoded"),
+    )
+    run.settings["tokens"] = [has_tokens(image), has_tokens(text)]
+    places = run.parts(part_rows)
+    if folder.is_dir() and _are_there(folder, run, places, resume=resume, progress=progress):
         return
     for one in (image, text):
         if not has_tokens(one):
             say(f"encoder {one.name} gives one feature vector for an item and no tokens: each item has one token.")
-    with held(folder, path=folder):
-        work = Work(folder, count.settings, batch=AT_ONCE)
-        encoded = partial(_encoded, items, image, text, count.digests)
-        keys, cut = _make_missing(work, count, shards, encoded, say=say, progress=progress)
-        if cut:
-            said = f"are longer than the {text.max_tokens} tokens that {text.name} reads, and were cut."
-            say(f"{cut} of {len(items)} captions {said}")
-        save_index(
-            folder,
-            [work.path(key).name for key in keys],
-            {
-                "image_encoder": image.name,
-                "image_encoder_meta": dict(image.meta),
-                "text_encoder": text.name,
-                "text_encoder_meta": dict(text.meta),
-                "captions_truncated": cut,
-                "key": sha256_of(keys),
-            },
-        )
-        for key in work.keys() - set(keys):
-            work.path(key).unlink()
+
+    def make(batches: Iterable[Batch]) -> dict[str, Column]:
+        images, texts, some = [], [], []
+        for batch in batches:
+            images.append(encode_tokens(image, batch.pictures))
+            texts.append(encode_tokens(text, batch.captions))
+            some += batch.places
+        ids, captions = [str(items.ids[place]) for place in some], items.captions_at(some)
+        return token_arrays(Pairs(stack(images), stack(texts)), ids=ids, captions=captions, places=some)
+
+    with held(folder, kind=KIND, purpose="tokens are", path=folder, also=[INDEX]) as parts:
+        keys, _ = run.complete(parts, places, make)
+        run.finish()
+        meta = {
+            "image_encoder": image.name,
+            "image_encoder_meta": dict(image.meta),
+            "text_encoder": text.name,
+            "text_encoder_meta": dict(text.meta),
+            "captions_truncated": run.truncated,
+            "key": sha256_of(keys),
+        }
+        save_index(folder, [parts.path(key).name for key in keys], meta)
+        parts.remove(keep=keys)
 
 
-def _require_no_others(folder: Path) -> None:
-    """Raise an InputError where there is what no run like this one has made, as it would be lost."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise InputError(f"{folder} is a file, and tokens are kept in a folder of this name; move it away.")
-    for name in sorted(os.listdir(folder)):
-        if name not in (INDEX, LOCK, MANIFEST) and not name.endswith(PART) and not name.startswith(UNFINISHED):
-            raise InputError(
-                f"{folder} is where tokens are kept, and nothing else can be, but {name} is in it; move that away, or "
-                "give the training another folder."
-            )
-
-
-def _are_there(
-    folder: Path, count: Count, shards: Sequence[Sequence[int]], *, resume: bool, progress: Progress
-) -> bool:
+def _are_there(folder: Path, run: Run, places: Sequence[Places], *, resume: bool, progress: Progress) -> bool:
     """Whether the folder holds the tokens of these items and encoders, all of which can be opened."""
-    if not folder.exists():
-        return False
     try:
         meta = load_tokens(folder).meta
     except InputError:
         return False
     keys: list[str] = []
     done = 0
-    for places in shards:
-        count.look(places, skip_bad=False)
-        keys.append(count.key(places))
-        done += len(places)
-        progress("pairs looked at", done, len(count.items))
+    for part in places:
+        keys.append(run.look(part))
+        done += len(part)
+        progress("pairs looked at", done, len(run.items))
     there = bool(meta.get("key") == sha256_of(keys))
     if resume and not there:
         raise InputError(
@@ -117,73 +110,3 @@ def _are_there(
             "with those that it was begun with: give the same, or another folder."
         )
     return there
-
-
-def _make_missing(
-    work: Work,
-    count: Count,
-    shards: Sequence[Sequence[int]],
-    encoded: Callable[..., tuple[Pairs, int]],
-    *,
-    say: Say,
-    progress: Progress,
-) -> tuple[list[str], int]:
-    """See that every part is in the folder; return their keys, and how many captions were cut."""
-    left = work.keys()
-    keys: list[str] = []
-    cut = done = 0
-    for places in shards:
-        kept = None
-        if left:  # so that items are not read for nothing
-            count.look(places, skip_bad=False)
-            kept = _cut_of(work.path(count.key(places)))
-        if kept is None:
-            part = partial(encoded, places, _steps(progress, done, len(count.items)))
-            (pairs, kept), batch = with_room(part, batch=work.batch, say=say)
-            work.remember(batch)  # before the part, so that no later one is encoded in batches of another size
-            save_tokens(
-                work.path(count.key(places)),
-                pairs,
-                ids=[str(count.items.ids[place]) for place in places],
-                captions=count.items.captions_at(places),
-                meta={"captions_truncated": kept},
-                places=places,
-            )
-        keys.append(count.key(places))
-        cut += kept
-        done += len(places)
-        progress("pairs encoded", done, len(count.items))
-    return keys, cut
-
-
-def _encoded(
-    items: Items,
-    image: Encoder,
-    text: TextEncoder,
-    digests: Digests,
-    places: Sequence[int],
-    step: Callable[[int], object],
-    batch: int,
-) -> tuple[Pairs, int]:
-    """The tokens of the items at these places, and how many captions were cut."""
-    images, texts, cut, done = [], [], 0, 0
-    for some, pictures in batches(items, places, batch, digests, None):
-        captions = items.captions_at(some)
-        images.append(encode_tokens(image, pictures))
-        texts.append(encode_tokens(text, captions))
-        cut += sum(int(n) > text.max_tokens for n in text.count_tokens(captions))
-        done += len(some)
-        step(done)
-    return Pairs(stack(images), stack(texts)), cut
-
-
-def _steps(progress: Progress, done: int, total: int) -> Callable[[int], object]:
-    return lambda more: progress("pairs encoded", done + more, total)
-
-
-def _cut_of(path: Path) -> int | None:
-    """How many captions of a part were cut; None where the part is not there, or damaged."""
-    try:
-        return int(load_tokens(path).meta["captions_truncated"])
-    except InputError:
-        return None

@@ -5,25 +5,105 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pointwise._files import atomic_write
-from pointwise.encoding.work import PART
+from pointwise._types import Column, Integers
 from pointwise.errors import InputError
+from pointwise.resumable.part_file import ArrayOnDisk, open_part, save_part
+from pointwise.resumable.parts import SUFFIX
 from pointwise.tables.columns import pack_strings, unpack_strings
-from pointwise.tokens.stored import DTYPES, Part, StoredTokens
+from pointwise.tables.digest import sha256_of
 from pointwise.training.inputs import Inputs, Pairs
 
-_FORMAT = "pointwise.tokens/2"
+KIND = "pointwise.tokens/3"
 INDEX = "tokens.json"  # of a folder; without it not all tokens are made yet
+_CALLED = "tokens of pairs"
+
+
+class StoredTokens:
+    """Tokens [n, t, h] of several files, padded with zeros to the longest; rows are read when they are asked for.
+
+    An index takes rows as that of a tensor does, and gives a tensor. What is read is not kept, and what is not asked
+    for is not read.
+
+    Args:
+        parts: tokens of one width h.
+        checks: the CRC-32 of each row of all parts, which is verified where the row is first read.
+        order: int64 [n], the place of each row among the rows of all parts, one part after the other.
+
+    Attributes:
+        shape, dtype: as of a tensor.
+        sha256: of the parts and the order, so that nothing is read for it.
+    """
+
+    def __init__(self, parts: Sequence[ArrayOnDisk], checks: Sequence[int], order: Tensor) -> None:
+        self._parts, self._checks, self._order = parts, checks, order
+        self._verified = np.zeros(len(checks), dtype=bool)
+        self._ends = list(accumulate(part.shape[0] for part in parts))
+        longest = max(part.shape[1] for part in parts)
+        self.shape = torch.Size((len(order), longest, parts[0].shape[2]))
+        halves = all(part.dtype == np.float16 for part in parts)
+        self.dtype = torch.float16 if halves else torch.float32
+        order_sha256 = hashlib.sha256(order.numpy().tobytes()).hexdigest()
+        self.sha256 = sha256_of([part.sha256 for part in parts], list(self.shape), str(self.dtype), order_sha256)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int | slice | Tensor | Sequence[int]) -> Tensor:
+        asked = self._order[index]
+        rows = asked.reshape(-1).numpy()
+        out = torch.zeros((len(rows), *self.shape[1:]), dtype=self.dtype)
+        part_of = np.searchsorted(self._ends, rows, side="right")
+        for number in np.unique(part_of).tolist():
+            self._read(number, rows, np.flatnonzero(part_of == number), out.numpy())
+        return out.reshape(*asked.shape, *self.shape[1:])
+
+    def to(self, device: str | torch.device) -> Tensor:
+        """Return all tokens on a device."""
+        return self[:].to(device)
+
+    def _read(self, number: int, rows: Integers, places: Integers, out: Column) -> None:
+        """Put those rows that are at these places, all of one part, where they belong in ``out``.
+
+        By plain reads, each of a row: a memory map of the file reads as fast from memory, but from a disk it takes
+        fifteen times as long, a page at a time, and counts as memory of the process.
+        """
+        part = self._parts[number]
+        row = np.empty(part.shape[1:], dtype=part.dtype)
+        data = row.reshape(-1).view(np.uint8).data
+        try:
+            with open(part.path, "rb", buffering=0) as file:
+                for place in places.tolist():
+                    which = int(rows[place])
+                    file.seek(part.start + (which - self._ends[number] + part.shape[0]) * row.nbytes)
+                    if file.readinto(data) != row.nbytes:
+                        raise InputError(
+                            f"{part.path} is shorter than it was when it was opened; make the tokens again."
+                        )
+                    if not self._verified[which]:
+                        if zlib.crc32(data) != self._checks[which]:
+                            raise InputError(
+                                f"{part.path} is damaged: some of its tokens are not what was written. Remove it, and "
+                                "make the tokens again, which makes those of this file alone."
+                            )
+                        self._verified[which] = True
+                    out[place, : part.shape[1]] = row
+        except OSError as error:
+            raise InputError(
+                f"{part.path} cannot be read any more ({error.strerror or error}): tokens stay on disk and are read "
+                "when they are needed; put it back, or make the tokens again."
+            ) from None
 
 
 class Tokens:
@@ -40,10 +120,10 @@ class Tokens:
     """
 
     def __init__(self, files: Sequence[str], meta: Mapping[str, Any]) -> None:
-        heads = [_head(file) for file in files]
-        self._files, self.meta = files, meta
-        self._order = torch.argsort(torch.cat([head.places for head in heads]))
-        self.pairs = Pairs(*(self._inputs([head.sides[i] for head in heads]) for i in range(2)))
+        self._files = [open_part(file, kind=KIND, called=_CALLED)[0] for file in files]
+        self.meta = meta
+        self._order = torch.argsort(torch.from_numpy(self._column("places")))
+        self.pairs = Pairs(self._inputs("image"), self._inputs("text"))
 
     @cached_property
     def ids(self) -> list[str]:
@@ -55,85 +135,59 @@ class Tokens:
         """The text of each pair."""
         return self._strings("captions")
 
-    def _inputs(self, sides: Sequence[tuple[Part, Tensor | None]]) -> Inputs:
-        tokens = StoredTokens([part for part, _ in sides], self._order)
-        longest = tokens.shape[1]
-        whole = None
-        if any(mask is not None or part.shape[1] < longest for part, mask in sides):
-            whole = torch.zeros(len(tokens), longest, dtype=torch.bool)
-            begin = 0
-            for part, mask in sides:
-                whole[begin : begin + part.shape[0], : part.shape[1]] = True if mask is None else mask
-                begin += part.shape[0]
-            whole = whole[self._order]
-        return Inputs(cast(Tensor, tokens), whole)  # it is indexed as a tensor is, and nothing else is done to it
+    def _column(self, name: str) -> Column:
+        return np.concatenate([file[name].read() for file in self._files])
+
+    def _inputs(self, side: str) -> Inputs:
+        parts = [file[f"{side}_tokens"] for file in self._files]
+        tokens = StoredTokens(parts, self._column(f"{side}_checks").tolist(), self._order)
+        mask = torch.zeros(tokens.shape[:2], dtype=torch.bool)
+        begin = 0
+        for part, file in zip(parts, self._files, strict=True):
+            valid = file.get(f"{side}_mask")
+            rows = mask[begin : begin + part.shape[0], : part.shape[1]]
+            rows[:] = True if valid is None else torch.from_numpy(valid.read())
+            begin += part.shape[0]
+        # It is indexed as a tensor is, and nothing else is done to it.
+        return Inputs(cast(Tensor, tokens), None if bool(mask.all()) else mask[self._order])
 
     def _strings(self, name: str) -> list[str]:
-        strings: list[str] = []
+        strings = []
         for file in self._files:
-            with _opened(file) as held:
-                utf8, ends = (held.get_tensor(f"{name}.{part}").numpy() for part in ("utf8", "ends"))
-                try:
-                    strings += unpack_strings(utf8, ends)
-                except InputError as error:
-                    raise InputError(f"{file} is damaged: {error} Make it again.") from None
+            strings += unpack_strings(file[f"{name}.utf8"].read(), file[f"{name}.ends"].read())
         return [strings[place] for place in self._order.tolist()]
 
 
-class _Head(NamedTuple):
-    """What is known of one file without its tokens: those of images and of texts with their masks, and the places."""
+def token_arrays(
+    pairs: Pairs, *, ids: Sequence[str], captions: Sequence[str], places: Sequence[int] | None = None
+) -> dict[str, Column]:
+    """Return the arrays of a file of tokens.
 
-    sides: list[tuple[Part, Tensor | None]]
-    places: Tensor
-
-
-def save_tokens(
-    path: str | os.PathLike[str],
-    pairs: Pairs,
-    *,
-    ids: Sequence[str],
-    captions: Sequence[str],
-    meta: Mapping[str, Any],
-    places: Sequence[int] | None = None,
-) -> None:
-    """Write tokens of pairs to one .safetensors file, whole or not at all.
-
-    ``image_tokens``, ``text_tokens`` and, where anything is padded, ``image_mask``, ``text_mask``; ids and captions
-    as bytes and ends, as tables have them; ``places``; meta as JSON in the header.
-
-    Args:
-        path: of the file.
-        pairs: n of them, float16 or float32.
-        ids: n.
-        captions: n.
-        meta: how they were made.
-        places: n, among the pairs of all files of a folder; from 0 on in a file alone.
-
-    Raises:
-        InputError: the path cannot be written.
+    ``image_tokens``, ``text_tokens`` and ``image_checks``, ``text_checks``, the CRC-32 of each of their rows; where
+    anything is padded, ``image_mask``, ``text_mask``; ids and captions as bytes and ends, as tables have them; and
+    ``places`` among the pairs of all files of a folder, from 0 on if left out.
     """
-    from safetensors.torch import save
-
-    tensors = {"places": torch.arange(pairs.n) if places is None else torch.tensor(list(places))}
-    digests = {}
+    arrays: dict[str, Column] = {"places": np.arange(pairs.n) if places is None else np.array(places)}
     for side, inputs in (("image", pairs.images), ("text", pairs.texts)):
-        tensors[f"{side}_tokens"] = whole = inputs.x.contiguous()
-        digests[side] = hashlib.sha256(whole.numpy().data.cast("B")).hexdigest()
+        arrays[f"{side}_tokens"] = tokens = inputs.x.contiguous().numpy()
+        rows = tokens.reshape(pairs.n, -1).view(np.uint8)
+        arrays[f"{side}_checks"] = np.array([zlib.crc32(row.data) for row in rows], dtype=np.uint32)
         if inputs.mask is not None:
-            tensors[f"{side}_mask"] = inputs.mask.contiguous()
+            arrays[f"{side}_mask"] = inputs.mask.numpy()
     for name, column in (("ids", ids), ("captions", captions)):
-        utf8, ends = pack_strings(np.array(list(column), dtype=str))
-        tensors[f"{name}.utf8"], tensors[f"{name}.ends"] = torch.tensor(utf8), torch.tensor(ends)
-    # one entry: several are written in an order that differs from file to file
-    content = save(tensors, metadata={_FORMAT: json.dumps({"meta": dict(meta), "sha256": digests})})
-    with atomic_write(path) as file:
-        file.write(content)
+        arrays[f"{name}.utf8"], arrays[f"{name}.ends"] = pack_strings(np.array(list(column), dtype=str))
+    return arrays
+
+
+def save_tokens(path: str | os.PathLike[str], pairs: Pairs, *, meta: Mapping[str, Any], **columns: Any) -> None:
+    """Write tokens of pairs to a file of their own; see `token_arrays` for its columns."""
+    save_part(path, token_arrays(pairs, **columns), meta, kind=KIND)
 
 
 def save_index(folder: Path, files: Sequence[str], meta: Mapping[str, Any]) -> None:
     """Say that the tokens in a folder are whole, and which of its files they are, in which order."""
     with atomic_write(folder / INDEX) as file:
-        file.write(json.dumps({"format": _FORMAT, "files": list(files), "meta": dict(meta)}, indent=1).encode())
+        file.write(json.dumps({"format": KIND, "files": list(files), "meta": dict(meta)}, indent=1).encode())
 
 
 def load_tokens(path: str | os.PathLike[str]) -> Tokens:
@@ -144,81 +198,28 @@ def load_tokens(path: str | os.PathLike[str]) -> Tokens:
     """
     path = Path(path)
     if not path.is_dir():
-        with _opened(path) as file:
-            return Tokens([str(path)], _said(file)["meta"])
-    index = _index(path)
-    if index is None:
+        return Tokens([str(path)], open_part(path, kind=KIND, called=_CALLED)[1])
+    try:
+        index = json.loads((path / INDEX).read_bytes())
+        known, files, meta = index["format"] == KIND, index["files"], index["meta"]
+    except (OSError, ValueError, LookupError, TypeError):
+        known, files, meta = False, [], {}
+    if not known:
         raise InputError(
             f"the tokens in {path} are not all made yet, or have no {INDEX}; run the training that makes them again, "
             "which goes on where it was stopped."
         )
-    return Tokens([str(path / name) for name in index["files"]], index["meta"])
+    return Tokens([str(path / name) for name in files], meta)
 
 
 def is_tokens(path: str | os.PathLike[str]) -> bool:
     """Say whether a path is a file that `save_tokens` wrote, or a folder of them, finished or not."""
     if os.path.isdir(path):
-        return os.path.exists(os.path.join(path, INDEX)) or any(Path(path).glob(f"*{PART}"))
+        return os.path.exists(os.path.join(path, INDEX)) or any(Path(path).glob(f"*{SUFFIX}"))
     if not str(path).endswith(".safetensors") or not os.path.isfile(path):
         return False
     try:
-        with _opened(path):
-            return True
+        open_part(path, kind=KIND, called=_CALLED)
     except InputError:
         return False
-
-
-def _index(folder: Path) -> dict[str, Any] | None:
-    """The "files" and "meta" of a folder of tokens; None where there is no index that can be read."""
-    try:
-        index = json.loads((folder / INDEX).read_bytes())
-    except (OSError, ValueError):
-        return None
-    if not isinstance(index, dict) or index.get("format") != _FORMAT or not index.keys() >= {"files", "meta"}:
-        return None
-    return index
-
-
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(os.fspath(path), framework="pt") as file:
-            if _FORMAT not in (file.metadata() or {}):
-                raise InputError(
-                    f"{path} does not hold tokens of pairs: pointwise train did not write it, or another version did."
-                )
-            yield file
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read as tokens of pairs ({error}); make it again.") from None
-
-
-def _said(file: Any) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(file.metadata()[_FORMAT])
-    return said
-
-
-def _head(path: str) -> _Head:
-    starts = _starts(path)
-    sides: list[tuple[Part, Tensor | None]] = []
-    with _opened(path) as file:
-        names, digests = set(file.keys()), _said(file)["sha256"]
-        for side in ("image", "text"):
-            rows = file.get_slice(f"{side}_tokens")
-            n, t, h = rows.get_shape()
-            part = Part(path, starts[f"{side}_tokens"], (n, t, h), DTYPES[rows.get_dtype()], digests[side])
-            mask = file.get_tensor(f"{side}_mask").clone() if f"{side}_mask" in names else None
-            sides.append((part, mask))
-        return _Head(sides, file.get_tensor("places").clone())  # a clone does not keep the whole file mapped
-
-
-def _starts(path: str) -> dict[str, int]:
-    """The byte at which each tensor of a .safetensors file begins: after the header, whose length is in 8 bytes."""
-    try:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-        return {name: 8 + length + entry["data_offsets"][0] for name, entry in header.items() if name != "__metadata__"}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as tokens of pairs ({error}); make it again.") from None
+    return True

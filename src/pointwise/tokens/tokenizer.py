@@ -7,10 +7,10 @@ import html
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from pointwise._options import one_of, whole_number
 from pointwise.errors import InputError, MissingExtra
 from pointwise.training.inputs import Inputs
 
@@ -19,7 +19,7 @@ _VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
 _PACKAGES = (
     "open_clip",
     "clip",
-)  # each has the file beside its modules, and imports torchvision, so it is not imported
+)  # have the file beside their modules, which import torchvision and so are not
 _MERGES = 49152 - 256 - 2
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
@@ -32,11 +32,10 @@ class Tokenizer:
         context: the most ids of a text, start and end counted.
 
     Raises:
-        InputError: there is no such tokenizer, or the context leaves no room for a text.
         MissingExtra: no package with CLIP's vocabulary is installed.
 
     Reference: Radford et al. (2021), CLIP. https://arxiv.org/abs/2103.00020. What its own code has ftfy
-    mend in a text beforehand is left as it is.
+    mend in a text beforehand is left as it is, and its special tokens are no words.
 
     >>> ids, mask = Tokenizer("bytes", context=6)(["cat", "longer"])
     >>> ids.tolist()
@@ -46,11 +45,8 @@ class Tokenizer:
     """
 
     def __init__(self, name: str = "clip", *, context: int = 77) -> None:
-        if name not in TOKENIZERS:
-            raise InputError(f"there is no tokenizer {name!r}; there are {', '.join(TOKENIZERS)}.")
-        if context < 3:
-            raise InputError(f"context is {context}; a text needs at least 3 tokens, with its start and end.")
-        self.name, self.context = name, context
+        self.name = one_of(name, "tokenizer", TOKENIZERS)
+        self.context = whole_number(context, "context", least=3)  # a text has a start and an end
         self._ids: Callable[[Sequence[str]], list[list[int]]] = _clip() if name == "clip" else _utf8
         self.vocabulary = 49408 if name == "clip" else 258
         self._start, self._end = self.vocabulary - 2, self.vocabulary - 1
@@ -82,32 +78,24 @@ def _clip() -> Callable[[Sequence[str]], list[list[int]]]:
     from tokenizers.models import BPE
 
     try:
-        lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")[1:]
+        lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")[1 : _MERGES + 1]
     except (OSError, EOFError, ValueError) as error:
         raise InputError(f"CLIP's vocabulary {path} cannot be read ({error}); install its package again.") from None
-    merges = [(first, second) for first, _, second in (line.partition(" ") for line in lines[:_MERGES]) if second]
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet(), key=_byte_order)
+    merges = [(first, second) for first, _, second in (line.partition(" ") for line in lines) if second]
+    # CLIP counts printable bytes first, then those that borrow a letter beyond 255
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet(), key=lambda letter: (ord(letter) > 255, ord(letter)))
     symbols = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
-    bpe: Any = Tokenizers(BPE({symbol: i for i, symbol in enumerate(symbols)}, merges, end_of_word_suffix="</w>"))
-    bpe.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-    )
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    bpe = Tokenizers(BPE({symbol: i for i, symbol in enumerate(symbols)}, merges, end_of_word_suffix="</w>"))
+    as_clip = [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    bpe.normalizer = normalizers.Sequence(as_clip)
+    words = pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True)
+    of_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([words, of_bytes])
 
     def ids(texts: Sequence[str]) -> list[list[int]]:
         return [encoding.ids for encoding in bpe.encode_batch([html.unescape(html.unescape(text)) for text in texts])]
 
     return ids
-
-
-def _byte_order(letter: str) -> tuple[bool, int]:
-    """Where a letter stands in CLIP's alphabet: printable bytes first, then those that borrow a letter beyond 255."""
-    return ord(letter) > 255, ord(letter)
 
 
 def _vocabulary_file() -> Path:

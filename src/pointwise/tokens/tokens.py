@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from pointwise.encoders.load import load_encoder, load_text_encoder
@@ -16,9 +16,8 @@ from pointwise.errors import InputError
 from pointwise.items.images import resize
 from pointwise.tokens.tokenizer import Tokenizer
 from pointwise.training.inputs import Inputs
-from pointwise.training.model import DualEncoder, FrozenTokens
-
-T = TypeVar("T")
+from pointwise.training.model import DualEncoder
+from pointwise.training.towers import TextTransformer, VisionTransformer
 
 AT_ONCE = 32
 _LARGEST_HALF = 65504.0
@@ -41,8 +40,8 @@ def encode_tokens(
         InputError: the encoder does not return a token of one width for each item, or one that is not finite.
     """
     parts: list[Inputs] = []
-    done = 0
-    for some in _batched(items, AT_ONCE):
+    done, rest = 0, iter(items)
+    while some := list(islice(rest, AT_ONCE)):
         parts.append(_checked(encoder, some))
         done += len(some)
         if progress is not None:
@@ -72,7 +71,7 @@ def pixels(pictures: Iterable[Pixels], *, image_size: int) -> Inputs:
     return Inputs(torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous())
 
 
-def image_inputs(model: DualEncoder, pictures: Sequence[Pixels], *, encoder: Encoder | None = None) -> Inputs:
+def image_inputs(model: DualEncoder, pictures: Iterable[Pixels], *, encoder: Encoder | None = None) -> Inputs:
     """Return pictures, uint8 [h, w, 3] each, as a model takes them.
 
     Args:
@@ -84,19 +83,18 @@ def image_inputs(model: DualEncoder, pictures: Sequence[Pixels], *, encoder: Enc
         InputError: the model does not know its encoder, or the encoder is not the one that it was trained with.
         MissingExtra: the package that the encoder needs is not installed.
     """
-    if not isinstance(model.image, FrozenTokens):
-        return pixels(pictures, image_size=int(model.image.settings["image_size"] or 0))
+    if isinstance(model.image, VisionTransformer):
+        return pixels(pictures, image_size=model.image.image_size)
     encoder = encoder or load_encoder(_encoder_of(model, "image"), device=model.log_scale.device)
-    return _same_as_trained(model, "image", encoder, encode_tokens(encoder, pictures))
+    return _as_trained(model, "image", encoder, pictures)
 
 
 def text_inputs(model: DualEncoder, texts: Sequence[str], *, encoder: TextEncoder | None = None) -> Inputs:
     """Return texts as a model takes them; see `image_inputs`."""
-    if not isinstance(model.text, FrozenTokens):
-        tokenizer = Tokenizer(model.meta["tokenizer"], context=int(model.text.settings["context"] or 0))
-        return tokenizer(texts)
+    if isinstance(model.text, TextTransformer):
+        return Tokenizer(model.meta["tokenizer"], context=model.text.context)(texts)
     encoder = encoder or load_text_encoder(_encoder_of(model, "text"), device=model.log_scale.device)
-    return _same_as_trained(model, "text", encoder, encode_tokens(encoder, texts))
+    return _as_trained(model, "text", encoder, texts)
 
 
 def _encoder_of(model: DualEncoder, side: str) -> str:
@@ -109,25 +107,22 @@ def _encoder_of(model: DualEncoder, side: str) -> str:
     return name
 
 
-def _same_as_trained(model: DualEncoder, side: str, encoder: Encoder | TextEncoder, tokens: Inputs) -> Inputs:
-    tower = model.image if side == "image" else model.text
-    if tokens.x.shape[2] != tower.width:
+def _as_trained(model: DualEncoder, side: str, encoder: Encoder | TextEncoder, items: Iterable[Any]) -> Inputs:
+    """The tokens of items, by the encoder that the model was trained with."""
+    tokens, width = encode_tokens(encoder, items), (model.image if side == "image" else model.text).width
+    name = model.meta.get(f"{side}_encoder")
+    if tokens.x.shape[2] != width:
         raise InputError(
             f"encoder {encoder.name!r} gives tokens of {tokens.x.shape[2]} features for {side}s, but the model was "
-            f"trained with tokens of {tower.width}; give the encoder that it was trained with"
-            f"{_named(model.meta.get(f'{side}_encoder'))}."
+            f"trained with tokens of {width}; give the encoder that it was trained with{f', {name!r}' if name else ''}."
         )
     then, now = model.meta.get(f"{side}_encoder_meta", {}).get("weights_sha256"), encoder.meta.get("weights_sha256")
-    if then is not None and now is not None and then != now:
+    if None not in (then, now) and then != now:
         raise InputError(
             f"encoder {encoder.name!r} has other weights ({str(now)[:12]}...) than that which the model was trained "
             f"with ({str(then)[:12]}...); give the same, or train the model again."
         )
     return tokens
-
-
-def _named(name: str | None) -> str:
-    return f", {name!r}" if name else ""
 
 
 def _checked(encoder: Encoder | TextEncoder, items: Sequence[Any]) -> Inputs:
@@ -146,19 +141,4 @@ def _checked(encoder: Encoder | TextEncoder, items: Sequence[Any]) -> Inputs:
             f"encoder {encoder.name!r} returned tokens with NaN or inf, or an item without tokens; take another "
             "encoder or precision."
         )
-    return Inputs(_half(tokens), mask)
-
-
-def _half(tokens: Tensor) -> Tensor:
-    return tokens.half() if float(tokens.abs().amax()) <= _LARGEST_HALF else tokens.float()
-
-
-def _batched(items: Iterable[T], size: int) -> Iterable[list[T]]:
-    some: list[T] = []
-    for item in items:
-        some.append(item)
-        if len(some) == size:
-            yield some
-            some = []
-    if some:
-        yield some
+    return Inputs(tokens.half() if float(tokens.abs().amax()) <= _LARGEST_HALF else tokens.float(), mask)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from pointwise._files import atomic_write
 from pointwise.errors import InputError
 from pointwise.training.held_out import Best
-from pointwise.training.model import DualEncoder, load_model, save_model
+from pointwise.training.inputs import Pairs
+from pointwise.training.loop import State
+from pointwise.training.model import DualEncoder, load_model
+from pointwise.training.options import Options
 
 CHECKPOINT, LOG, MODEL = "checkpoint.safetensors", "log.jsonl", "model.safetensors"
+_PLACE = ("step", "first", "mean")  # of a state, as numbers
 
 
 def require_folder(folder: str | Path, *, resume: bool) -> None:
@@ -38,41 +41,42 @@ def make_folder(folder: str | Path) -> None:
         raise InputError(f"cannot make the folder {folder}: {error.strerror or error}; give another.") from error
 
 
-def save(
-    model: DualEncoder,
-    optimizer: torch.optim.AdamW,
-    folder: Path,
-    *,
-    options: Mapping[str, Any],
-    state: Mapping[str, Any],
-    best: Best | None,
-) -> None:
-    """Write model, optimiser, state and the best weights so far to one file, whole or not at all."""
-    more = {
-        f"{key}.{name}": optimizer.state[p][key]
-        for name, p in model.named_parameters()
-        for key in optimizer.state.get(p, ())
+def facts_of(model: DualEncoder, pairs: Pairs, options: Options, held_out: Pairs | None) -> dict[str, Any]:
+    """Return what a run must have in common with the checkpoint that it goes on from."""
+    facts = asdict(options)
+    every = facts.pop("held_out_every")
+    for name in ("micro_batch", "checkpoint_every"):  # the steps are the same without them
+        del facts[name]
+    return facts | {
+        "model": json.loads(json.dumps(model.config())),
+        "held_out_sha256": None if held_out is None else held_out.sha256(),
+        "held_out_every": None if held_out is None else every,
+        "pairs_sha256": pairs.sha256(),
     }
-    words: dict[str, Any] = {"options": dict(options), "state": dict(state)}
-    if best is not None:
-        more |= {f"best.{name}": x for name, x in best.weights.items()}
-        words["best"] = {"step": best.step, "loss": best.loss}
-    save_model(model, folder / CHECKPOINT, more=more, words=words)
 
 
-def resume(
-    model: DualEncoder, optimizer: torch.optim.AdamW, folder: Path, *, options: Mapping[str, Any]
-) -> tuple[dict[str, Any], Best | None]:
-    """Give model and optimiser what they had at the checkpoint; return the state and the best weights of that time.
+def save(model: DualEncoder, state: State, folder: Path, *, facts: Mapping[str, Any]) -> None:
+    """Write the model and where its training stands to one file, whole or not at all."""
+    more = {f"{key}.{name}": x for name, moments in state.moments.items() for key, x in moments.items()}
+    place = {name: getattr(state, name) for name in _PLACE}
+    header: dict[str, Any] = {"options": dict(facts), "state": place}
+    if state.best is not None:
+        more |= {f"best.{name}": x for name, x in state.best.weights.items()}
+        header["best"] = {"step": state.best.step, "loss": state.best.loss}
+    model.save(folder / CHECKPOINT, more=more, facts=header)
+
+
+def restore(model: DualEncoder, state: State, folder: Path, *, facts: Mapping[str, Any]) -> None:
+    """Give a model the weights of the checkpoint, and a state what it was then.
 
     Raises:
         InputError: the checkpoint cannot be read, or was made with other options.
     """
     path = folder / CHECKPOINT
-    kept, more, words = load_model(path)
-    if "state" not in words:
+    kept, more, header = load_model(path)
+    if "state" not in header:
         raise InputError(f"{path} holds a model without the state of its training; give the folder of a training.")
-    then, now = _leaves(words["options"]), _leaves(options)
+    then, now = _leaves(header["options"]), _leaves(facts)
     for name in now | then:
         if then.get(name) != now.get(name):
             raise InputError(
@@ -80,15 +84,15 @@ def resume(
                 f"{_short(now.get(name))}; resume with the same, or give another folder."
             )
     model.load_state_dict(kept.state_dict())
+    for name in _PLACE:
+        setattr(state, name, header["state"][name])
     for name, p in model.named_parameters():
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            if (held := more.get(f"{key}.{name}")) is not None:
-                optimizer.state[p][key] = held if key == "step" else held.to(p.device)
-    best = None
-    if "best" in words:
+        # AdamW counts steps on the processor, wherever the parameter is
+        held = {key: more[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in more}
+        state.moments[name] = {key: x if key == "step" else x.to(p.device) for key, x in held.items()}
+    if "best" in header:
         weights = {name: more[f"best.{name}"] for name in model.state_dict()}
-        best = Best(words["best"]["step"], words["best"]["loss"], weights)
-    return words["state"], best
+        state.best = Best(header["best"]["step"], header["best"]["loss"], weights)
 
 
 def open_log(folder: Path, *, lines: int, writes: bool) -> Callable[[Mapping[str, Any]], None]:
@@ -121,12 +125,12 @@ def last_good(folder: Path) -> str:
     return f"the last good checkpoint is {path}, of step {load_model(path)[2]['state']['step']}"
 
 
-def _leaves(options: Mapping[str, Any], of: str = "") -> dict[str, Any]:
-    """All that options say, with what is in one of them by names such as model.dim."""
-    found: dict[str, Any] = {}
-    for name, value in options.items():
-        found |= _leaves(value, f"{of}{name}.") if isinstance(value, Mapping) else {f"{of}{name}": value}
-    return found
+def _leaves(facts: Mapping[str, Any], of: str = "") -> dict[str, Any]:
+    """All facts, with what is in one of them by names such as model.dim."""
+    flat: dict[str, Any] = {}
+    for name, value in facts.items():
+        flat |= _leaves(value, f"{of}{name}.") if isinstance(value, Mapping) else {f"{of}{name}": value}
+    return flat
 
 
 def _short(value: object) -> str:

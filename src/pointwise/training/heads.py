@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pointwise._options import one_of, whole_number
 from pointwise._products import full_precision
 from pointwise.errors import InputError
 from pointwise.training.inputs import PointSet
@@ -57,12 +58,9 @@ class PointSetHead(nn.Module):
         self, width: int, *, points: int | str = 8, dim: int = 256, similarity: str = "kme", seed: int = 0
     ) -> None:
         super().__init__()
-        if points != "all" and (isinstance(points, str) or points < 1):
-            raise InputError(f"points is {points!r}; it must be a number of at least 1, or 'all' for one per token.")
-        if dim < 1:
-            raise InputError(f"dim is {dim}; a point needs at least 1 dimension.")
-        if similarity not in SIMILARITIES:
-            raise InputError(f"similarity is {similarity!r}; it must be one of {', '.join(SIMILARITIES)}.")
+        require_points(points)
+        whole_number(dim, "dim")
+        one_of(similarity, "similarity", SIMILARITIES)
         self.points, self.similarity = points, similarity
         m = 1 if isinstance(points, str) else points
         with seeded(seed):
@@ -102,6 +100,12 @@ class PointSetHead(nn.Module):
             return PointSet(points, (bent - count.log()).masked_fill(~valid, -math.inf))
         w = (1 + bent) * valid * (valid.shape[1] / count)  # so that the mean over all points is that over the valid
         return PointSet(points, torch.zeros_like(u), w)
+
+
+def require_points(points: object) -> None:
+    """Raise an InputError unless an item can have so many points."""
+    if points != "all" and not (isinstance(points, int) and points >= 1):
+        raise InputError(f"points is {points!r}; it must be a number of at least 1, or 'all' for one per token.")
 
 
 def _vector(x: Tensor) -> PointSet:

@@ -11,44 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointwise._files import atomic_write
+from pointwise._types import Column
 from pointwise.errors import InputError
 from pointwise.kernels.functions import clip_similarity, kme_similarity, wpse_similarity
-from pointwise.training.canonical import CanonicalAxes
+from pointwise.tables.tensors import load_arrays, save_arrays
 from pointwise.training.heads import PointSetHead
 from pointwise.training.inputs import Inputs, PointSet
-from pointwise.training.text import TextTransformer
-from pointwise.training.vision import VisionTransformer
+from pointwise.training.towers import TOWERS, Tower
+from pointwise.training.towers import FrozenTokens as FrozenTokens
 
-FORMAT = "pointwise.dual_encoder/1"
+_KIND = "dual_encoder"
 _INITIAL_SCALE = 1 / 0.07
 _LARGEST_SCALE = 100.0
-
-
-class FrozenTokens(nn.Module):
-    """The tower of token features that an encoder made before: each token is standardised, and no more.
-
-    Args:
-        width: of a token.
-    """
-
-    kind = "frozen_tokens"
-
-    def __init__(self, *, width: int) -> None:
-        super().__init__()
-        self.width = width
-        self.settings = {"width": width}
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, tokens: Inputs) -> tuple[Tensor, Tensor | None]:
-        """Return tokens [n, t, width] in the precision of the weights, and their mask."""
-        return self.norm(tokens.x.to(self.norm.weight.dtype)), tokens.mask
-
-
-Tower = FrozenTokens | CanonicalAxes | VisionTransformer | TextTransformer
-_TOWERS: dict[str, type[Tower]] = {
-    tower.kind: tower for tower in (FrozenTokens, CanonicalAxes, VisionTransformer, TextTransformer)
-}
 
 
 class DualEncoder(nn.Module):
@@ -57,16 +31,13 @@ class DualEncoder(nn.Module):
     After training on pairs by InfoNCE the similarity is their pointwise mutual information plus a constant.
 
     Args:
-        image: the tower of images: `FrozenTokens`, or a `VisionTransformer` to be trained.
-        text: the tower of texts: `FrozenTokens`, or a `TextTransformer`.
+        image: the tower of images.
+        text: the tower of texts.
         similarity: "kme", "wpse" or "clip"; it changes nothing else but that CLIP's heads have no weights.
         points: of each item, m; "all" makes one of each token.
         dim: of each point; a vector of CLIP has points times as many.
         meta: what else is known of the model, writable as JSON: the encoders whose tokens it takes, or the tokenizer.
         seed: of the weights that the heads start with.
-
-    Raises:
-        InputError: similarity, points or dim is not one that a head can have.
 
     Reference: Yoshida et al. (2025), KME-CLIP. https://arxiv.org/abs/2510.15508
 
@@ -137,13 +108,28 @@ class DualEncoder(nn.Module):
             "meta": self.meta,
         }
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights and settings to one .safetensors file, whole or not at all.
+    def stored(
+        self, *, more: Mapping[str, Tensor] | None = None, facts: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Column], dict[str, Any]]:
+        """Return weights and settings, and with them other tensors and facts, as arrays and what JSON can hold."""
+        tensors = {f"model.{name}": x for name, x in self.state_dict().items()} | dict(more or {})
+        arrays = {name: x.detach().cpu().numpy() for name, x in tensors.items()}
+        return arrays, {"config": self.config(), "facts": dict(facts or {})}
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        more: Mapping[str, Tensor] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write weights and settings, and with them other tensors and facts, to one .safetensors file.
 
         Raises:
-            InputError: the path cannot be written.
+            InputError: the path cannot be written; what was there is unchanged.
         """
-        save_model(self, path)
+        arrays, about = self.stored(more=more, facts=facts)
+        save_arrays(path, arrays, kind=_KIND, words={"model": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> DualEncoder:
@@ -155,65 +141,26 @@ class DualEncoder(nn.Module):
         return load_model(path, device=device)[0]
 
 
-def from_config(config: Mapping[str, Any]) -> DualEncoder:
-    """Return a model, with the weights that it starts from, of what `DualEncoder.config` says."""
-    towers = [_TOWERS[config[side]["kind"]](**_without_kind(config[side])) for side in ("image", "text")]
-    return DualEncoder(
-        *towers,
-        similarity=config["similarity"],
-        points=config["points"],
-        dim=config["dim"],
-        meta=config["meta"],
-    )
-
-
-def save_model(
-    model: DualEncoder,
-    path: str | os.PathLike[str],
-    *,
-    more: Mapping[str, Tensor] | None = None,
-    words: Mapping[str, Any] | None = None,
-) -> None:
-    """Write a model, and with it other tensors and words, to one .safetensors file, whole or not at all."""
-    from safetensors.torch import save
-
-    tensors = {f"model.{name}": x for name, x in model.state_dict().items()} | dict(more or {})
-    whole = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
-    # one entry: several are written in an order that differs from file to file
-    content = save(whole, metadata={FORMAT: json.dumps({"config": model.config(), "words": dict(words or {})})})
-    with atomic_write(path) as file:
-        file.write(content)
-
-
 def load_model(
     path: str | os.PathLike[str], *, device: str | torch.device = "cpu"
 ) -> tuple[DualEncoder, dict[str, Tensor], dict[str, Any]]:
-    """Read a model, and what other tensors and words were written with it.
-
-    Raises:
-        InputError: the file is not there, damaged, or holds something else.
-    """
-    from safetensors import SafetensorError, safe_open
-
+    """Read a model, and what other tensors and facts were written with it."""
+    arrays, words = load_arrays(path, kind=_KIND, called="a model of pairs")
     try:
-        with safe_open(os.fspath(path), framework="pt", device=str(device)) as file:
-            metadata = file.metadata() or {}
-            if FORMAT not in metadata:
-                raise InputError(f"{path} does not hold a model of pairs: pointwise train did not write it.")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read as a model ({error}); train it again.") from None
-    weights = {name.removeprefix("model."): x for name, x in tensors.items() if name.startswith("model.")}
-    try:
-        said: dict[str, dict[str, Any]] = json.loads(metadata[FORMAT])
-        model = from_config(said["config"])
-        model.load_state_dict(weights)
+        return restored_model(arrays, json.loads(words["model"]), device=device)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} holds a model that this version cannot make ({reason}); train it again.") from None
+
+
+def restored_model(
+    arrays: Mapping[str, Column], about: Mapping[str, Any], *, device: str | torch.device = "cpu"
+) -> tuple[DualEncoder, dict[str, Tensor], dict[str, Any]]:
+    """Return the model, the other tensors and the facts that `DualEncoder.stored` gave."""
+    tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+    config = dict(about["config"])
+    of_sides = [dict(config.pop(side)) for side in ("image", "text")]
+    model = DualEncoder(*(TOWERS[settings.pop("kind")](**settings) for settings in of_sides), **config)
+    model.load_state_dict({name[6:]: x for name, x in tensors.items() if name.startswith("model.")})
     more = {name: x for name, x in tensors.items() if not name.startswith("model.")}
-    return model.to(device), more, said["words"]
-
-
-def _without_kind(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name != "kind"}
+    return model.to(device), more, dict(about["facts"])

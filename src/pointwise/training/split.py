@@ -5,66 +5,57 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pointwise._types import Integers
 from pointwise.errors import InputError
 from pointwise.training.inputs import Inputs, Pairs
 
 _AT_ONCE = 256
 
 
-class Split(NamedTuple):
-    """Which of n pairs are trained on and which are not, by place, ascending.
-
-    training, held_out: int64, together 0..n-1.
-    groups: of pairs that share a picture or a caption, directly or through others; none is on both sides.
-    """
-
-    training: Tensor
-    held_out: Tensor
-    groups: int
-
-
-def split(keys: Sequence[Sequence[str]], share: float, *, seed: int = 0) -> Split:
-    """Choose pairs to hold out: whole groups in random order, as many as the share has room for.
-
-    Two pairs are of one group where they have a key in common, or are so connected by others.
+def split(groups: Integers, *shares: float, seed: int = 0) -> list[Tensor]:
+    """Choose pairs to hold out: whole groups in random order, as many as each share has room for.
 
     Args:
-        keys: of each kind one for each of the n pairs, as `keys_of` returns them.
-        share: of the n pairs that are held out at most; less only where no group is small enough to fill it.
+        groups: of each of the n pairs, as `groups_of` returns them; no group is in two parts.
+        shares: of the n pairs; each is held out at most, and less only where no group is small enough to fill it.
         seed: of the order of the groups.
 
-    Raises:
-        InputError: share is not between 0 and 1, or has no room for two pairs of whole groups.
+    Returns:
+        int64 places, ascending: of the pairs that are left, then of those held out for each share.
 
-    >>> split([["a", "a", "b", "c", "d"], ["1", "2", "2", "3", "4"]], 0.4)
-    Split(training=tensor([0, 1, 2]), held_out=tensor([3, 4]), groups=3)
+    Raises:
+        InputError: a share is not between 0 and 1, or has no room for two pairs of whole groups.
+
+    >>> split(groups_of([["a", "a", "b", "c", "d"], ["1", "2", "2", "3", "4"]]), 0.4)
+    [tensor([0, 1, 2]), tensor([3, 4])]
     """
-    n = len(keys[0])
-    if not 0 < share < 1:
-        raise InputError(f"the share to hold out is {share:g}; it must be above 0 and below 1.")
-    group = _connected(keys)
-    sizes = np.bincount(group)
-    room = room_for(share, n)
-    chosen = np.zeros(len(sizes), dtype=bool)
-    for i in np.random.default_rng(seed).permutation(len(sizes)).tolist():
-        if sizes[i] <= room:
-            chosen[i] = True
-            room -= int(sizes[i])
-    out = chosen[group]
-    if out.sum() < 2:
-        raise InputError(
-            f"a share of {share:g} of {n} pairs has room for {room_for(share, n)}, and must hold at least 2, with all "
-            f"that share a picture or a caption with them: these are {len(sizes)} groups, of which the smallest has "
-            f"{sizes.min()}. Give a larger share, or a path to other pairs."
-        )
-    training, held_out = (torch.from_numpy(np.flatnonzero(side)) for side in (~out, out))
-    return Split(training, held_out, len(sizes))
+    n, left, parts = len(groups), np.arange(len(groups)), []
+    for share in shares:
+        if not 0 < share < 1:
+            raise InputError(f"the share to hold out is {share:g}; it must be above 0 and below 1.")
+        here = np.unique(groups[left], return_inverse=True)[1]
+        sizes, room = np.bincount(here), room_for(share, n)
+        chosen = np.zeros(len(sizes), dtype=bool)
+        for i in np.random.default_rng(seed).permutation(len(sizes)).tolist():
+            if sizes[i] <= room:
+                chosen[i] = True
+                room -= int(sizes[i])
+        out = chosen[here]
+        if out.sum() < 2:
+            raise InputError(
+                f"a share of {share:g} of {n} pairs has room for {room_for(share, n)}, and must hold at least 2, with "
+                f"all that share a picture or a caption with them: these are {len(sizes)} groups, of which the "
+                f"smallest has {sizes.min()}. Give a larger share, or a path to other pairs."
+            )
+        parts.append(torch.from_numpy(left[out]))
+        left = left[~out]
+    return [torch.from_numpy(left), *parts]
 
 
 def room_for(share: float, n: int) -> int:
@@ -92,15 +83,20 @@ def count_copies(keys: Mapping[str, Sequence[str]], others: Mapping[str, Sequenc
     >>> count_copies({"image": ["a", "b", "c"], "caption": ["1", "2", "3"]}, {"image": ["a", "z"], "text": ["3", "9"]})
     1
     """
-    found = [[key in there for key in keys[kind]] for kind in keys if kind in others for there in [set(others[kind])]]
-    return sum(map(any, zip(*found, strict=True)))
+    shared = [list(map(set(others[kind]).__contains__, keys[kind])) for kind in keys if kind in others]
+    return sum(map(any, zip(*shared, strict=True)))
 
 
-def _connected(keys: Sequence[Sequence[str]]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The connected component of each pair, where a pair is connected to its keys."""
+def groups_of(keys: Sequence[Sequence[Any] | Integers]) -> Integers:
+    """Return the group of each pair: pairs are of one where they have a key in common, or are so connected by others.
+
+    Args:
+        keys: of each kind one for each of the n pairs, as `keys_of` returns them.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
+    # A graph of pairs and keys, in which each pair is linked to its own keys: far fewer links than between pairs.
     n = nodes = len(keys[0])
     ends = []
     for column in keys:
@@ -115,7 +111,7 @@ def _connected(keys: Sequence[Sequence[str]]) -> np.ndarray[Any, np.dtype[np.int
 
 def digests(side: Inputs) -> list[str]:
     """Return the SHA-256 of each item of one side, without what is padding."""
-    found = []
+    hashes = []
     for start in range(0, len(side.x), _AT_ONCE):
         some = side.rows(slice(start, start + _AT_ONCE))
         for i, x in enumerate(some.x):
@@ -123,5 +119,5 @@ def digests(side: Inputs) -> list[str]:
             # A single column may have stride 0 and count as contiguous; as bytes it cannot be seen then.
             plain = valid.detach().cpu().clone(memory_format=torch.contiguous_format)
             content = plain.view(torch.uint8).numpy().tobytes()
-            found.append(hashlib.sha256(f"{math.prod(valid.shape)} ".encode() + content).hexdigest())
-    return found
+            hashes.append(hashlib.sha256(f"{math.prod(valid.shape)} ".encode() + content).hexdigest())
+    return hashes

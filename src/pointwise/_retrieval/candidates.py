@@ -1,0 +1,259 @@
+"""Images and texts that are to be found by each other: of a table, of stored tokens, or read as a model takes them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+
+from pointwise._types import Column, Progress, Say, Steps
+from pointwise.encoders.protocol import Pixels
+from pointwise.encoding.items import Items, open_items
+from pointwise.errors import InputError
+from pointwise.items.images import is_images
+from pointwise.summaries.pairs import require_one_space
+from pointwise.tables.table import load
+from pointwise.tokens.sources import open_pictures
+from pointwise.tokens.token_file import is_tokens, load_tokens
+from pointwise.tokens.tokens import image_inputs, text_inputs
+from pointwise.training.inputs import Inputs, PointSet, joined
+from pointwise.training.model import DualEncoder, FrozenTokens
+from pointwise.training.split import digests
+
+_AT_ONCE = 256  # items whose points, or whose rows of similarities, are made in one step
+
+Block: TypeAlias = "Callable[[slice], torch.Tensor]"  # of rows, images and then distractors, to their similarities
+
+
+class Candidates(NamedTuple):
+    """Images [n] and texts [b], and what is known of them.
+
+    image_of: [b], the image of each text.
+    ids: [n], of the images, or None.
+    captions: [b], or None.
+    meta: "image_encoder" and "text_encoder" by name, where known.
+    distractors: images [m] that no text belongs to, as candidates after the others; or None.
+    """
+
+    images: Inputs
+    texts: Inputs
+    image_of: Column
+    ids: Column | None
+    captions: Column | None
+    meta: Mapping[str, Any]
+    distractors: Inputs | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows a similarity has: images, and then distractors."""
+        return len(self.images.x) + (0 if self.distractors is None else len(self.distractors.x))
+
+
+def open_candidates(
+    source: str,
+    model: DualEncoder | None = None,
+    *,
+    captions: str | None = None,
+    distractors: str | None = None,
+    say: Say,
+    progress: Progress,
+) -> Candidates:
+    """Return the pairs of a source, where rows of one id are one image, and the images of another as distractors.
+
+    The source is a table with text features; for a model also stored tokens, or images with captions, in the file of
+    that name or beside them. Without a model similarity is to be a product of features, which must be in one space.
+    """
+    if not os.path.exists(source):
+        raise InputError(f"{source} does not exist; give a table with text features{', or images' * bool(model)}.")
+    tokens = model is not None and is_tokens(source)
+    if model is not None and not tokens and is_images(source):
+        items = open_pictures(source, captions, say=say)
+        images, texts = _read(model, items, "images", progress), list(items.captions or ())
+        one_each, words = np.arange(len(items)), np.array(texts)
+        candidates = Candidates(images, text_inputs(model, texts), one_each, items.ids, words, model.meta)
+    else:
+        if captions is not None:
+            raise InputError(f"{source} holds features of texts already; leave --captions out.")
+        candidates = _by_id(_of_tokens(source) if tokens else _of_table(source, one_space=model is None), source)
+        if model is not None:
+            _require_fitting(model, candidates, source)
+    if distractors is not None:
+        more = _distractors(distractors, candidates, model, say=say, progress=progress)
+        candidates = candidates._replace(distractors=more)
+    _warn_repeated(candidates, say)
+    return candidates
+
+
+def products(candidates: Candidates, *, unit: bool) -> Block:
+    """Return the similarity that is the product of features, or their cosine."""
+    sides = {}
+    for name in ("images", "distractors", "texts"):
+        inputs = getattr(candidates, name)
+        if inputs is None:
+            continue
+        rows = inputs.x[:][:, 0].double()  # in memory first, where it is on disk
+        lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        if unit and bool((lengths == 0).any()):
+            raise InputError(
+                f"the {name[:-1]} features of row {int((lengths == 0).flatten().nonzero()[0])} are all zeros: they "
+                "have no direction, and no cosine."
+            )
+        sides[name] = rows / lengths if unit else rows
+    y = sides.pop("texts")
+    x = torch.cat(list(sides.values()))
+    return lambda rows: x[rows] @ y.T
+
+
+def similarities(candidates: Candidates, model: DualEncoder, progress: Progress) -> Block:
+    """Return the similarity of a model, whose points are made once."""
+    parts = [_points(model.image_points, candidates.images, model, partial(progress, "points of images"))]
+    if candidates.distractors is not None:
+        more = partial(progress, "points of distractors")
+        parts.append(_points(model.image_points, candidates.distractors, model, more))
+    images = joined(parts)
+    texts = _points(model.text_points, candidates.texts, model, partial(progress, "points of texts"))
+
+    @torch.no_grad()
+    def block(rows: slice) -> torch.Tensor:
+        progress("similarities", rows.stop, len(images.x))
+        return model.similarity(images.rows(rows), texts)
+
+    return block
+
+
+def held(block: Block, candidates: Candidates, *, most: int = 1 << 26) -> Block:
+    """Return the same, made once and kept if it has few entries: ranks need each part twice."""
+    if candidates.rows * len(candidates.image_of) > most:
+        return block
+    whole = torch.cat([block(some) for some in _slices(candidates.rows)])
+    return lambda rows: whole[rows]
+
+
+def _of_tokens(source: str) -> Candidates:
+    tokens = load_tokens(source)
+    ids, captions = np.array(tokens.ids), np.array(tokens.captions)
+    return Candidates(*tokens.pairs, np.arange(len(ids)), ids, captions, tokens.meta)
+
+
+def _of_table(source: str, *, one_space: bool) -> Candidates:
+    if is_images(source):
+        raise InputError(
+            f"{source} holds images. Make a table of them first: pointwise encode {source} -o TABLE --encoder NAME "
+            "--captions FILE, with an encoder of images and texts; or give --model FOLDER."
+        )
+    table = load(source)
+    if table.text is None:
+        raise InputError(f"the table {source} has no text features; make one of pairs by pointwise encode --captions.")
+    if len(table) == 0:
+        raise InputError(f"the table {source} has no rows, and so nothing to find.")
+    if one_space:
+        require_one_space(table)
+    names = {"image_encoder": table.meta.get("encoder"), "text_encoder": table.meta.get("text_encoder")}
+    images, texts = Inputs(table.features[:, None]), Inputs(table.text[:, None])
+    return Candidates(images, texts, np.arange(len(table)), table.ids, table.captions, names)
+
+
+def _by_id(candidates: Candidates, source: str) -> Candidates:
+    """The same with rows of one id as one image, which must look the same in all of them."""
+    ids = candidates.ids
+    if ids is None:
+        return candidates
+    names, first, image_of = np.unique(ids, return_index=True, return_inverse=True)
+    if len(names) == len(ids):
+        return candidates
+    repeated = np.flatnonzero(first[image_of] != np.arange(len(ids)))
+    for row in repeated.tolist():  # one at a time, as features may be on disk
+        if not torch.equal(candidates.images.x[row], candidates.images.x[first[image_of[row]]]):
+            raise InputError(
+                f"rows {first[image_of[row]]} and {row} of {source} have the same id {ids[row].item()!r} "
+                "and different features; an id is of one image: give each image its own, or no ids."
+            )
+    images = candidates.images.rows(torch.from_numpy(first))
+    return candidates._replace(images=images, image_of=image_of, ids=names)
+
+
+def _require_fitting(model: DualEncoder, candidates: Candidates, source: str) -> None:
+    for side, tower, inputs in (("image", model.image, candidates.images), ("text", model.text, candidates.texts)):
+        encoder, trained = (meta.get(f"{side}_encoder") for meta in (candidates.meta, model.meta))
+        if not isinstance(tower, FrozenTokens):
+            raise InputError(f"the model makes its own features of {side}s; give images with captions, not {source}.")
+        if inputs.x.shape[2] != tower.width or (None not in (encoder, trained) and encoder != trained):
+            raise InputError(
+                f"the {side} features of {source} are {inputs.x.shape[2]} columns of {encoder or 'an unnamed encoder'};"
+                f" the model was trained on {tower.width} of {trained or 'an unnamed encoder'}: encode by that."
+            )
+
+
+def _distractors(
+    source: str, candidates: Candidates, model: DualEncoder | None, *, say: Say, progress: Progress
+) -> Inputs:
+    if not os.path.exists(source):
+        raise InputError(f"{source} does not exist; give a table of images{' or images' * bool(model)}.")
+    if is_tokens(source):
+        tokens = load_tokens(source)
+        images, encoder = tokens.pairs.images, tokens.meta.get("image_encoder")
+    elif not is_images(source):
+        table = load(source)
+        images, encoder = Inputs(table.features[:, None]), table.meta.get("encoder")
+    elif model is not None:
+        items = open_items(source, captions=None, beside=False, only_matching=False)
+        images, encoder = _read(model, items, "distractors", progress), model.meta.get("image_encoder")
+    else:
+        raise InputError(f"{source} holds images; make a table of them first: pointwise encode {source} -o TABLE.")
+    shape, wanted = images.x.shape[1:], candidates.images.x.shape[1:]
+    mine = candidates.meta.get("image_encoder")
+    if shape != wanted or (None not in (encoder, mine) and encoder != mine):
+        raise InputError(
+            f"the images of {source} are arrays {list(shape)} of {encoder or 'an unnamed encoder'}, and those to be "
+            f"found arrays {list(wanted)} of {mine or 'an unnamed encoder'}; encode both by the same."
+        )
+    known = set(digests(candidates.images))
+    copies = sum(digest in known for digest in digests(images))
+    if copies:  # a text finds either of two that are the same
+        say(
+            f"{copies} of the {len(images.x)} distractors in {source} are the same as an image that texts belong to, "
+            "and make it harder to find; leave them out."
+        )
+    return images
+
+
+def _warn_repeated(candidates: Candidates, say: Say) -> None:
+    """Say how many texts stand with several images: the right one cannot be told from them."""
+    if candidates.captions is None:
+        return
+    pairs = dict.fromkeys(zip(candidates.captions.tolist(), candidates.image_of.tolist(), strict=True))
+    repeated = [caption for caption, images in Counter(caption for caption, _ in pairs).items() if images > 1]
+    if repeated:
+        say(
+            f"{len(repeated)} captions belong to several images each (the first: {repeated[0]!r}); only the image of "
+            "the same row counts as right."
+        )
+
+
+def _read(model: DualEncoder, items: Items, what: str, progress: Progress) -> Inputs:
+    """Pictures as the model takes them, no more in memory than it takes at once."""
+
+    def pictures() -> Iterator[Pixels]:
+        for i in range(len(items)):
+            yield items.picture(i)
+            progress(what, i + 1, len(items))
+
+    return image_inputs(model, pictures())
+
+
+@torch.no_grad()
+def _points(make: Callable[[Inputs], PointSet], inputs: Inputs, model: DualEncoder, progress: Steps) -> PointSet:
+    parts = []
+    for some in _slices(len(inputs.x)):
+        parts.append(make(inputs.rows(some).to(model.log_scale.device)))
+        progress(some.stop, len(inputs.x))
+    return joined(parts)
+
+
+def _slices(n: int) -> list[slice]:
+    return [slice(i, min(i + _AT_ONCE, n)) for i in range(0, n, _AT_ONCE)]

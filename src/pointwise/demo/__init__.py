@@ -1,0 +1,1 @@
+"""The demo: generators of handwritten digits whose failures are known, and what the scores say of them."""

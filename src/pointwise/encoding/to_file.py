@@ -1,0 +1,159 @@
+"""encode_to: encoding to a file or a folder of shards that goes on where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from pointwise._options import whole_number
+from pointwise._types import Say, Steps
+from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
+from pointwise.encoding.features import SHARD_ROWS, Columns, columns_of, open_run, readable, table_of, with_items
+from pointwise.encoding.run import Places, Run
+from pointwise.encoding.target import Target
+from pointwise.errors import InputError
+from pointwise.items.images import Images
+from pointwise.resumable.parts import Parts, held
+
+_KIND = "pointwise.encoded/1"
+
+
+class Encoded(NamedTuple):
+    """What ``encode_to`` found and did.
+
+    rows, columns: of the table.
+    meta: of the table.
+    shards: parts that the items make up.
+    found: of these, how many earlier runs had left; all of them where the table itself was there.
+    """
+
+    path: Path
+    rows: int
+    columns: int
+    meta: Mapping[str, Any]
+    shards: int
+    found: int
+    was_there: bool
+
+
+def encode_to(
+    path: str | Path,
+    source: str | Path | Pixels | Images,
+    *,
+    encoder: str | Encoder = "bundled",
+    text_encoder: str | TextEncoder | None = None,
+    captions: str | Path | None = None,
+    only_matching: bool = False,
+    skip_bad: bool = False,
+    batch_size: int | None = None,
+    device: str | torch.device | None = None,
+    overwrite: bool = False,
+    shard_rows: int = SHARD_ROWS,
+    say: Say | None = None,
+    progress: Steps | None = None,
+) -> Encoded:
+    """Encode to a file, or a folder of shards, so that a run that was stopped goes on where it was.
+
+    Whatever stopped it, the table is the same to the last byte as that of a run that nothing stopped, as long as the
+    machine is the same. Every ``shard_rows`` items are kept in the folder ``NAME.partial`` beside the table as soon as
+    they are encoded; it is removed at the end. What is there is used again only for items of the same content (SHA-256
+    of the bytes of each picture, caption, id, mode) and the same encoders (name, and all that their meta says), so a
+    shard in which anything has changed since is encoded again; with an item more or less all shards from there on. An
+    encoder of one's own is known by its name and meta: change these when it changes.
+
+    Where the table is there already and has the same key, nothing is encoded.
+
+    Args:
+        path: ends in .npz, .safetensors or .parquet; or in nothing, for a folder of .parquet shards, which ``load``
+            reads like one. Of the folder only one shard at a time is in memory; its rows come in the order in which the
+            source is quick to read: that of its paths, except in a .tar.
+        source: of images or captions; this and what follows as for ``encode``.
+        encoder: of images.
+        text_encoder: of captions.
+        captions: of the images.
+        only_matching: leave out images without a caption, and captions without an image.
+        skip_bad: go on without files that cannot be read as images; a run that was stopped may go on with it.
+        batch_size: items that are read and encoded together.
+        device: of torch.
+        overwrite: encode even if the table is there, and replace it.
+        shard_rows: items of a shard.
+        say: called with a sentence for each thing to know.
+        progress: called with the numbers of items done and in all.
+
+    Raises:
+        InputError: as ``encode``; or the path cannot be written, is that of the source, another process is writing it,
+            or a table of another key is there.
+        MissingExtra: the package with an encoder is not installed.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> path = Path(tempfile.mkdtemp()) / "black.npz"
+    >>> done = encode_to(path, np.zeros((5, 8, 8), dtype=np.uint8), encoder="pixels")
+    >>> done.rows, done.columns, done.was_there
+    (5, 192, False)
+    >>> encode_to(path, np.zeros((5, 8, 8), dtype=np.uint8), encoder="pixels").was_there
+    True
+    """
+    whole_number(shard_rows, "shard_rows")
+    target = Target(path)
+    target.require_other_than(source, captions)
+    run = open_run(
+        source,
+        encoder=encoder,
+        text_encoder=text_encoder,
+        captions=captions,
+        only_matching=only_matching,
+        skip_bad=skip_bad,
+        batch_size=batch_size,
+        device=device,
+        say=say,
+        progress=progress,
+    )
+    shards = run.parts(shard_rows)
+    with held(target.work, kind=_KIND, purpose=f"the work on {path} is", path=target.path, also=target.names) as parts:
+        was_there = target.is_there() and not overwrite
+        if was_there:
+            found, meta = len(shards), _meta_there(target, run, shards)
+        else:
+            keys, found = run.complete(parts, shards, partial(columns_of, run))
+            if len(run.bad) == len(run.items):
+                parts.remove()  # nothing in it is worth keeping
+            run.finish()
+            meta = _put(target, parts, run, list(zip(keys, shards, strict=True)))
+        parts.remove()
+    rows = len(run.items) - meta["skipped"]
+    return Encoded(target.path, rows, run.encoders.used[0].dim, meta, len(shards), found, was_there)
+
+
+def _meta_there(target: Target, run: Run, shards: Sequence[Places]) -> Mapping[str, Any]:
+    """The meta of the table that is there, if it is of these items and encoders."""
+    meta = target.meta()
+    for places in shards:
+        run.look(places)
+        run.advance(len(places))
+    if meta.get("key") != run.key():
+        target.refuse(run.differences(meta))
+    return meta
+
+
+def _put(target: Target, parts: Parts, run: Run, shards: Sequence[tuple[str, Places]]) -> Mapping[str, Any]:
+    """Put the parts together where they belong; return the meta of the table."""
+
+    def loaded(key: str) -> Columns:
+        part = parts.load(key)
+        if part is None:
+            raise InputError(f"{parts.folder} was changed while {target.path} was made from it; run the same again.")
+        return part[0]
+
+    if not target.is_folder:
+        table = table_of(run, ((places, loaded(key)) for key, places in shards))
+        target.put(table)
+        return table.meta
+    good = [(key, rows) for key, places in shards if (rows := readable(run, places))]
+    meta = {**run.meta(), "shards": len(good)}
+    target.put_shards((with_items(run.items, rows, loaded(key), meta) for key, rows in good), count=len(good))
+    return meta

@@ -1,0 +1,67 @@
+"""run: a training in a folder, with its log, a checkpoint that it goes on from, and the model at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pointwise.training import checkpoint
+from pointwise.training.distributed import rank_and_world
+from pointwise.training.inputs import Pairs
+from pointwise.training.loop import Diverged, Line, State, fit
+from pointwise.training.model import DualEncoder
+from pointwise.training.options import Options
+
+
+def run(
+    folder: str | Path,
+    model: DualEncoder,
+    pairs: Pairs,
+    options: Options,
+    *,
+    held_out: Pairs | None = None,
+    resume: bool = False,
+    progress: Callable[[Line], object] | None = None,
+) -> DualEncoder:
+    """`fit` a model, keep in a folder what happens on the way, and return the model.
+
+    In the folder: ``log.jsonl``, the lines; ``checkpoint.safetensors``, replaced every ``checkpoint_every`` steps;
+    ``model.safetensors``, when done. Under torch.distributed the first process writes.
+
+    Args:
+        folder: is made where it does not exist.
+        model: as for `fit`.
+        pairs: likewise.
+        options: likewise.
+        held_out: likewise.
+        resume: go on from the checkpoint in the folder.
+        progress: called after each step with its line.
+
+    Raises:
+        InputError: as by `fit`; the folder has a checkpoint and resume is False, or none and it is True; or the
+            checkpoint was made with other options, pairs or model.
+        Diverged: as by `fit`; the message names the last good checkpoint.
+    """
+    folder, first, state = Path(folder), rank_and_world()[0] == 0, State()
+    lines = fit(model, pairs, options, held_out=held_out, state=state)  # checks all, before anything is written
+    checkpoint.require_folder(folder, resume=resume)
+    checkpoint.make_folder(folder)
+    facts = checkpoint.facts_of(model, pairs, options, held_out)
+    if resume:
+        checkpoint.restore(model, state, folder, facts=facts)
+    kept = state.step + (state.best is not None)  # with held-out pairs the first line is that of no step
+    write = checkpoint.open_log(folder, lines=kept, writes=first)
+    try:
+        for line in lines:
+            write(line)
+            step = int(line["step"])
+            if first and step and (step % options.checkpoint_every == 0 or step == options.steps):
+                checkpoint.save(model, state, folder, facts=facts)
+            if progress is not None and step:
+                progress(line)
+    except Diverged as error:
+        problem = f"{error.problem}; {checkpoint.last_good(folder)}"
+        raise Diverged(problem, f"another folder and {error.advice}") from None
+    if first:
+        model.save(folder / checkpoint.MODEL)
+    return model

@@ -1,0 +1,215 @@
+"""Keyed parts in a folder: found again if they are whole, made if not, and nobody else's files are touched."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pointwise.errors import InputError
+from pointwise.resumable.part_file import open_part, save_part
+from pointwise.resumable.parts import LOCK, Parts, held
+
+KIND = "pointwise.test/1"
+KEYS = [character * 64 for character in "abc"]
+ARRAYS = {
+    "half": np.arange(6, dtype=np.float16).reshape(2, 3),
+    "wide": np.arange(6.0).reshape(3, 2).T,  # not contiguous
+    "flags": np.array([True, False]),
+    "none": np.zeros((0, 4), dtype=np.float32),
+    "bytes": np.frombuffer(b"abc", dtype=np.uint8),
+    "counts": np.array([1, 2**40]),
+    "checks": np.array([2**32 - 1], dtype=np.uint32),
+}
+META = {"n": 3, "words": ["a", "ü"], "nested": {"1": None}}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Path("work")
+
+
+def hold(folder, **options):
+    return held(folder, **({"kind": KIND, "purpose": "the work on it is", "path": "it"} | options))
+
+
+# ---- a file
+
+
+def test_arrays_and_meta_come_back_as_they_were_and_equal_content_has_equal_bytes(folder):
+    for name in "xy":
+        save_part(name, ARRAYS, META, kind=KIND)
+    assert Path("x").read_bytes() == Path("y").read_bytes()
+    arrays, meta = open_part("x", kind=KIND, called="a part")
+    assert meta == META
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in arrays.items():
+        back = array.read()
+        assert back.dtype == ARRAYS[name].dtype
+        assert back.flags.writeable
+        assert np.array_equal(back, ARRAYS[name])
+    import safetensors.numpy
+
+    assert np.array_equal(safetensors.numpy.load_file("x")["wide"], ARRAYS["wide"])  # others can read it too
+
+
+def read_all(path):
+    arrays, meta = open_part(path, kind=KIND, called="a part")
+    return {name: array.read().tolist() for name, array in arrays.items()}, meta
+
+
+def test_no_flipped_bit_and_no_cut_passes_into_the_result(folder):
+    save_part("part", {"x": np.arange(3, dtype=np.float32), "y": np.arange(2)}, {"n": 3}, kind=KIND)
+    whole = Path("part").read_bytes()
+    expected, harmless = read_all("part"), 0
+    for place in range(len(whole)):
+        for content in (flipped(whole, place, place % 8), *([] if place % 7 else [whole[:place]])):
+            Path("damaged").write_bytes(content)
+            try:
+                came_back = read_all("damaged")
+            except InputError as error:
+                sentence = str(error)
+                assert sentence.startswith("damaged ")
+                assert "ake it again" in sentence or "another version did" in sentence
+            else:
+                assert came_back == expected
+                harmless += 1
+    assert harmless < 10  # white space that becomes other white space
+
+
+def flipped(content, place, bit):
+    return content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+
+
+def test_what_is_no_part_or_another_kind_of_part_is_one_sentence(folder):
+    with pytest.raises(InputError, match=r"gone cannot be read as a part \(.*No such file"):
+        open_part("gone", kind=KIND, called="a part")
+    save_part("part", ARRAYS, META, kind=KIND)
+    with pytest.raises(InputError, match="part does not hold tokens: another program wrote it, or another version did"):
+        open_part("part", kind="pointwise.other/1", called="tokens")
+    arrays, _ = open_part("part", kind=KIND, called="a part")
+    os.remove("part")
+    with pytest.raises(InputError, match=r"part cannot be read any more \(No such file or directory\); put it back"):
+        arrays["half"].read()
+
+
+# ---- a folder
+
+
+def test_what_is_there_is_used_and_what_is_missing_is_made_and_nothing_is_looked_at_for_nothing(folder):
+    """Each part is of a letter; the second run wants other letters too."""
+
+    def complete(parts, letters):
+        calls = []
+
+        def make(i):
+            calls.append(f"make {letters[i]}")
+            return letters[i] * 64, ({"x": np.full(3, i)}, {"of": letters[i]})
+
+        result = parts.complete(
+            len(letters),
+            key=lambda i: calls.append(f"look {letters[i]}") or letters[i] * 64,
+            make=make,
+            done=lambda i, meta: calls.append(f"done {i} {meta['of']}"),
+            unused=lambda number: calls.append(f"unused {number}"),
+        )
+        return *result, calls
+
+    with hold(folder) as parts:
+        keys, found, calls = complete(parts, "ab")
+        assert (keys, found) == (KEYS[:2], 0)
+        assert calls == ["make a", "done 0 a", "make b", "done 1 b"]
+    with hold(folder) as parts:
+        keys, found, calls = complete(parts, "bcad")
+        assert (keys, found) == ([KEYS[1], KEYS[2], KEYS[0], "d" * 64], 2)
+        assert calls == [
+            "look b",
+            "done 0 b",
+            "look c",
+            "look a",
+            "done 2 a",
+            "make c",
+            "done 1 c",
+            "make d",
+            "done 3 d",
+        ]
+        assert parts.load(KEYS[0])[1] == {"of": "a"}
+        assert parts.load("d" * 64)[0]["x"].tolist() == [3, 3, 3]
+        assert complete(parts, "be")[2] == ["look b", "done 0 b", "look e", "unused 3", "make e", "done 1 e"]
+        parts.remove(keep=[KEYS[0]])
+        assert parts.keys() == {KEYS[0]}
+    assert sorted(os.listdir(folder)) == [f"{KEYS[0]}.part.safetensors", LOCK]
+
+
+def test_a_damaged_part_and_one_of_another_kind_count_as_not_there(folder):
+    with hold(folder) as parts:
+        parts.save(KEYS[0], ({"x": np.ones(3)}, {}))
+        assert Parts(folder, kind="pointwise.other/1").load(KEYS[0]) is None
+        content = bytearray(parts.path(KEYS[0]).read_bytes())
+        content[-1] ^= 1
+        parts.path(KEYS[0]).write_bytes(content)
+        assert parts.load(KEYS[0]) is None
+        assert parts.load(KEYS[1]) is None
+
+
+def test_without_parts_nothing_is_left_and_what_killed_runs_have_left_goes(folder):
+    with hold(folder, also=["table"]):
+        (folder / "table").mkdir()
+        (folder / "table" / "0.parquet").write_text("half")
+    assert not folder.exists()
+    with pytest.raises(KeyboardInterrupt), hold(folder):
+        raise KeyboardInterrupt
+    assert not folder.exists()
+    folder.mkdir()  # a run that was killed before it had the lock
+    with hold(folder) as parts:
+        parts.save(KEYS[0], ({}, {}))
+    (folder / ".pointwise-0123456789abcdef.tmp").write_text("half")
+    with hold(folder):
+        pass
+    assert sorted(os.listdir(folder)) == [f"{KEYS[0]}.part.safetensors", LOCK]
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "lock", "table", "a.part.safetensors", "manifest.json", "0"])
+def test_a_folder_of_others_is_left_alone(folder, name):
+    folder.mkdir()
+    (folder / name).write_text("all of it")
+    sentence = rf"work is where the work on it is kept, and nothing else can be, but {name} is in it; move that away"
+    with pytest.raises(InputError, match=sentence), hold(folder, also=["table"]):
+        raise AssertionError
+    assert (folder / name).read_text() == "all of it"
+    assert os.listdir(folder) == [name]
+
+
+def test_what_is_put_into_a_folder_of_ours_is_not_removed(folder):
+    with hold(folder) as parts:
+        parts.save(KEYS[0], ({}, {}))
+    (folder / "thesis.txt").write_text("all of it")
+    with pytest.raises(InputError, match=r"but thesis\.txt is in it; move that away, or give another name"):
+        hold(folder).__enter__()
+    assert len(os.listdir(folder)) == 3
+
+
+def test_a_file_of_the_name_and_a_place_that_cannot_be_written_are_one_sentence(folder):
+    folder.write_text("mine")
+    with pytest.raises(InputError, match="work is a file, and the work on it is kept in a folder of this name; move"):
+        hold(folder).__enter__()
+    for place, reason in ((Path("gone/work"), "No such file or directory"), (Path("x" * 300), "File name too long")):
+        with pytest.raises(InputError, match=rf"cannot write it: .* cannot be made \({reason}\); write to a folder"):
+            hold(place).__enter__()
+
+
+def test_who_comes_second_is_told_and_may_come_again(folder):
+    with hold(folder) as parts:
+        parts.save(KEYS[0], ({}, {}))
+        with pytest.raises(InputError, match="another process is writing it right now; wait for it, or give another"):
+            hold(folder).__enter__()
+    with hold(folder) as parts:
+        assert parts.keys() == {KEYS[0]}
+
+
+def test_processes_that_want_one_folder_are_alone_in_it_by_turns(server):
+    assert server("crowd", 4, 25) == {"result": 0}
+    assert not {"alone", "crowd"} & set(os.listdir(server.folder))
