@@ -51,7 +51,7 @@ class TensorFile:
     def __init__(self, file: Any) -> None:
         self._file = file
         self.shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
-        packed = [key[:-5] for key in self.shapes if key.endswith(".utf8") and f"{key[:-5]}.ends" in self.shapes]
+        packed = [name for name in (key.removesuffix(".utf8") for key in self.shapes) if self._is_packed(name)]
         for name in packed:
             del self.shapes[f"{name}.utf8"]
             self.shapes[name] = (self.shapes.pop(f"{name}.ends")[0] - 1,)
@@ -65,6 +65,10 @@ class TensorFile:
                 raise Damaged("its digests cannot be read") from None
             self._compare(_HEADER, sha256_of(self.metadata))
 
+    def _is_packed(self, name: str) -> bool:
+        parts = [self.shapes.get(f"{name}.{part}", ()) for part in ("utf8", "ends")]
+        return [len(shape) for shape in parts] == [1, 1]
+
     def read(self, name: str) -> Any:
         """Return one array as a torch tensor, or strings as a list.
 
@@ -76,7 +80,7 @@ class TensorFile:
         utf8, ends = (self._tensor(f"{name}.{part}").numpy() for part in ("utf8", "ends"))
         try:
             return unpack_strings(utf8, ends)
-        except InputError as error:
+        except (InputError, TypeError) as error:
             raise Damaged(str(error).rstrip(".")) from None
 
     def _tensor(self, key: str) -> Any:
