@@ -29,13 +29,10 @@ class OwnTable:
 def read_own_table(
     path: str | Path, *, human: Sequence[str], metrics: Sequence[str] | None = None, group: str | None = None
 ) -> OwnTable:
-    """Read the columns of ratings, one for each rater, of scores, and of groups (the image, say), from a file of rows.
+    """Read the columns of ratings, one for each rater, of scores, and of the groups of items that belong together.
 
-    Without ``metrics`` the scores are all other columns that hold numbers alone, and not one number alone.
-
-    Raises:
-        InputError: the file cannot be read, a column is not there or holds something else than numbers, a row belongs
-            to no group.
+    The file is a .csv or .tsv with a header, a .jsonl with an object a line, a .json list of them, or a .parquet. Where
+    no metrics are named they are all other columns that hold numbers alone, and not one number alone.
     """
     path = Path(path)
     if not human:
