@@ -31,17 +31,7 @@ _SMALLEST = 0.3  # size of an axis without correlation, for the noise
 def learn(
     pairs: Pairs, keys: Sequence[Integers], *, seed: int, progress: Progress | None
 ) -> tuple[DualEncoder, Tensor]:
-    """Return a model of pairs of rows, and the places of pairs that it has not seen.
-
-    Args:
-        pairs: of rows, each one token.
-        keys: pairs that have one in common are in the same part.
-        seed: of the parts, the first weights and the order of the pairs.
-        progress: called with (what is under way, steps done, steps in all).
-
-    Raises:
-        InputError: too few pairs, a side that does not vary, or pairs so connected that they cannot be parted.
-    """
+    """Return a model of pairs of rows, and the places of pairs that it has not seen; no key is on both sides."""
     for name, side in zip("xy", pairs, strict=True):
         _require_varied(side.x[:, 0], name)
     train_on, choose_by, unseen = three_parts(pairs.n, keys, seed=seed)
@@ -59,11 +49,7 @@ def learn(
 
 
 def three_parts(n: int, keys: Sequence[Integers], *, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the places of pairs to train on, to choose by, and for the constant; no key is in two of these.
-
-    Raises:
-        InputError: the keys connect so many that no part is large enough.
-    """
+    """Return the places of pairs to train on, to choose by, and for the constant; no key is in two of these."""
     try:
         training, unseen, choosing = split(groups_of(keys) if keys else np.arange(n), _SHARE, _SHARE, seed=seed)
     except InputError:

@@ -30,11 +30,7 @@ def require_folder(folder: str | Path, *, resume: bool) -> None:
 
 
 def make_folder(folder: str | Path) -> None:
-    """Make a folder for a training, if it is not there.
-
-    Raises:
-        InputError: it cannot be made.
-    """
+    """Make a folder for a training, if it is not there."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -67,11 +63,7 @@ def save(model: DualEncoder, state: State, folder: Path, *, facts: Mapping[str, 
 
 
 def restore(model: DualEncoder, state: State, folder: Path, *, facts: Mapping[str, Any]) -> None:
-    """Give a model the weights of the checkpoint, and a state what it was then.
-
-    Raises:
-        InputError: the checkpoint cannot be read, or was made with other options.
-    """
+    """Give a model the weights of the checkpoint, and a state what it was then; refuse one of other facts."""
     path = folder / CHECKPOINT
     kept, more, header = load_model(path)
     if "state" not in header:
