@@ -6,8 +6,7 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -185,16 +184,24 @@ def train_command(
 
 
 def _run(folder: str, model: DualEncoder, parts: Parts, options: Options, *, resume: bool, shown: bool) -> int:
-    """Train a model, show how it went, and return the exit status."""
-    started = time.monotonic()
-    losses: deque[float] = deque(maxlen=_LAST)
+    """Train a model, show how it goes on a bar and how it went at the end, and return the exit status."""
+    started, losses, held_out = time.monotonic(), deque[float](maxlen=_LAST), ""
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal))
+    task = bar.add_task("", total=options.steps)
+
+    def progress(line: Line) -> None:
+        nonlocal held_out
+        losses.append(line["loss"])
+        if "held_out_loss" in line:
+            held_out = f"held out {line['held_out_loss']:.3f} (best at step {line['best_step']})"
+        known = held_out or f"mutual information {line['mutual_information']:.3f} nats"
+        description = f"loss {line['loss']:.3f}  {known}  {line['pairs_per_second']:,.0f} pairs/s"
+        bar.update(task, completed=line["step"], description=description)
+
     try:
-        with _bar(options.steps, shown=shown) as draw:
-
-            def progress(line: Line) -> None:
-                losses.append(line["loss"])
-                draw(line)
-
+        with bar:
             run(folder, model, parts.training, options, held_out=parts.held_out, resume=resume, progress=progress)
     except Diverged as error:
         click.echo(f"pointwise: {error}", err=True)
@@ -236,26 +243,6 @@ def _best(held_out: Mapping[str, float]) -> str:
         f"Their loss{among} is {loss:.3f} nats: mutual information about {information:.3f} nats (log {size}, "
         f"{math.log(size):.3f}, is the most it can show). {weights}"
     )
-
-
-@contextmanager
-def _bar(steps: int, *, shown: bool) -> Iterator[Callable[[Line], object]]:
-    """A bar on a terminal: the loss, that of held-out pairs or else the estimate of information, and the throughput."""
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
-        task = bar.add_task("", total=steps)
-        held_out = ""
-
-        def draw(line: Line) -> None:
-            nonlocal held_out
-            if "held_out_loss" in line:
-                held_out = f"held out {line['held_out_loss']:.3f} (best at step {line['best_step']})"
-            known = held_out or f"mutual information {line['mutual_information']:.3f} nats"
-            description = f"loss {line['loss']:.3f}  {known}  {line['pairs_per_second']:,.0f} pairs/s"
-            bar.update(task, completed=line["step"], description=description)
-
-        yield draw
 
 
 def _share_of(held_out: str | None) -> float | None:

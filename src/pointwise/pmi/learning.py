@@ -36,7 +36,8 @@ def learn(
         _require_varied(side.x[:, 0], name)
     train_on, choose_by, unseen = three_parts(pairs.n, keys, seed=seed)
     training, choosing = pairs.rows(train_on), pairs.rows(choose_by)
-    axes = canonical_axes(_sides(training), _sides(choosing), most=_MOST_AXES)
+    sides = [(some.images.x[:, 0].double(), some.texts.x[:, 0].double()) for some in (training, choosing)]
+    axes = canonical_axes(*sides, most=_MOST_AXES)
     model = DualEncoder(axes.x, axes.y, points=_POINTS, dim=len(axes.correlations) + 1, seed=seed)
     model.to(pairs.images.x.device)
     _start(model, axes.correlations, seed)
@@ -85,10 +86,6 @@ def _require_varied(x: Tensor, name: str) -> None:
             f"rows of {name} differ by at most {largest:.3g}, whose square does not fit into float64: rescale the "
             "features to between 1e-140 and 1e140."
         )
-
-
-def _sides(pairs: Pairs) -> tuple[Tensor, Tensor]:
-    return pairs.images.x[:, 0].double(), pairs.texts.x[:, 0].double()
 
 
 @torch.no_grad()
