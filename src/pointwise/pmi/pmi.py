@@ -23,7 +23,6 @@ from pointwise.terms import Extra, Side, Terms
 from pointwise.training.inputs import Inputs, Pairs
 from pointwise.training.model import DualEncoder, load_model, restored_model
 from pointwise.training.split import keys_of
-from pointwise.training.towers import CanonicalAxes, FrozenTokens
 
 _VALUES = 5  # places in which a row stands on average: beyond it is one of few values, and no copy
 _PICTURES = 50  # from which on rows of x are pictures, however often each stands
@@ -246,24 +245,21 @@ def _copies(keys: Sequence[Integers]) -> int:
     return sum(map(alike, keys)) - (alike(*keys) if len(keys) == 2 else 0)
 
 
-def _columns(model: DualEncoder) -> tuple[int, int]:
-    """How many columns the rows of each side have."""
-    dx, dy = (
-        tower.settings["columns"] if isinstance(tower, CanonicalAxes) else tower.width
-        for tower in (model.image, model.text)
-    )
-    return dx, dy
+def _columns(model: DualEncoder) -> tuple[int | None, int | None]:
+    """How many columns the rows of each side have; None where a tower does not take rows."""
+    image, text = (getattr(tower, "columns", None) for tower in (model.image, model.text))
+    return image, text
 
 
 def _require_rows(model: DualEncoder, pairs: Pairs) -> None:
-    if not all(isinstance(tower, FrozenTokens | CanonicalAxes) for tower in (model.image, model.text)):
+    given, wanted = (pairs.images.x.shape[2], pairs.texts.x.shape[2]), _columns(model)
+    if None in wanted:
         raise InputError(
             "this model takes pictures or token ids, and not rows of features; give one that pointwise train made of a "
             "table with text features."
         )
-    dx, dy, wanted = pairs.images.x.shape[2], pairs.texts.x.shape[2], _columns(model)
-    if (dx, dy) != wanted:
+    if given != wanted:
         raise InputError(
-            f"these pairs have {dx} + {dy} columns but those learned from have {wanted[0]} + {wanted[1]}; all must "
-            "come from the same two encoders."
+            f"these pairs have {given[0]} + {given[1]} columns but those learned from have {wanted[0]} + {wanted[1]}; "
+            "all must come from the same two encoders."
         )
