@@ -896,7 +896,7 @@ def test_what_is_learned_is_kept_in_the_file_of_the_reference(pointwise, folder,
     arguments = ("compare", "real.npz", "heeds.npz", "--reference", "real.reference", "--json", "all.json")
     assert pointwise(*arguments, "--metrics", "kme_pmi,mid")[0] == 0
     first, written = Evaluation.from_json("all.json"), kept(folder)
-    code, out, err = pointwise(*arguments)  # it is at hand, so it is computed without being named
+    code, _, err = pointwise(*arguments)  # it is at hand, so it is computed without being named
     assert (code, err) == (0, "")
     again = Evaluation.from_json("all.json")
     assert seeds == [0]
