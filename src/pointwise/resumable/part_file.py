@@ -66,13 +66,8 @@ def save_part(
 def open_part(path: str | os.PathLike[str], *, kind: str, called: str) -> tuple[dict[str, ArrayOnDisk], dict[str, Any]]:
     """Return where a file that `save_part` wrote has its arrays, of which none is read, and its meta.
 
-    Args:
-        path: of the file.
-        kind: as it was written.
-        called: what a file of this kind is for the user.
-
     Raises:
-        InputError: the file cannot be read, is damaged, or is of another kind.
+        InputError: the file cannot be read, is damaged, or is of another kind than that which messages call so.
     """
     try:
         with open(path, "rb") as file:

@@ -33,20 +33,11 @@ def make_tokens(
 ) -> None:
     """Encode pictures and their captions to a folder of tokens, if it does not hold these already.
 
-    The parts, ``KEY.part.safetensors``, appear whole one after the other, and an index at the end says that all are
-    there. The key of a part is the SHA-256 of its items' content and of name and meta of the encoders: what is there
-    under it is used again, whatever stopped the run that made it, and what has changed since is encoded again.
-    Parts that are none of these items' are removed at the end.
-
-    Args:
-        folder: holds nothing else.
-        items: pictures with captions.
-        image: of the pictures.
-        text: of the captions.
-        resume: refuse the tokens of other items or encoders, if all are there, rather than replace them.
-        say: a warning.
-        progress: what is under way, how many are done, of how many.
-        part_rows: pairs of a file.
+    The parts, ``KEY.part.safetensors`` of ``part_rows`` pairs, appear whole one after the other, and an index at the
+    end says that all are there. The key of a part is the SHA-256 of its items' content and of name and meta of the
+    encoders: what is there under it is used again, whatever stopped the run that made it, and what has changed since
+    is encoded again. Parts that are none of these items' are removed at the end; with ``resume`` the tokens of other
+    items or encoders, if all are there, are refused rather than replaced.
 
     Raises:
         InputError: a picture cannot be read, the folder holds something else, or another process is writing to it.
