@@ -13,7 +13,7 @@ from all_pairs import assert_same, brute_force, closeness_and_bounds
 from pointwise.neighbors import certify
 from pointwise.neighbors.frame import Frame
 from pointwise.neighbors.passes import Prepared, across, nearest, within
-from pointwise.neighbors.sweep import Offers
+from pointwise.neighbors.sweep import Offers, Placed
 from pointwise.neighbors.sweep_torch import Tiles, TorchSweep
 
 BFLOAT16 = 2.0**-8  # its unit of rounding
@@ -78,12 +78,40 @@ class Noisy(TorchSweep):
         return close.add_(noise.to(close.dtype).mul_((a[:, None] + b) ** 2).nan_to_num_(nan=0, posinf=0, neginf=0))
 
 
+class Hopeless(Forgetful):
+    """Says that it knows nothing."""
+
+    def place(self, table, frame):
+        return dataclasses.replace(super().place(table, frame), summing=1.0)
+
+
+class Quarter(Noisy):
+    """Gives a quarter of the closeness, so that what is worth measuring is misjudged."""
+
+    def place(self, table, frame):
+        return as_kind(QuarterTiles, super().place(table, frame))
+
+    def closeness(self, x, i, y, j):
+        return super().closeness(x, i, y, j).div_(4)
+
+
+class QuarterTiles(Tiles):
+    def lowest(self, distances):
+        return super().lowest(distances) / 4
+
+    def highest(self, distances):
+        return super().highest(distances) / 4
+
+
+def as_kind(kind, tiles):
+    return kind(**{field.name: getattr(tiles, field.name) for field in dataclasses.fields(tiles)})
+
+
 class Upper(TorchSweep):
     """Gives what closeness can be at most, with an error that hangs on both rows: what a fused engine would give."""
 
     def place(self, table, frame):
-        tiles = super().place(table, frame)
-        return UpperTiles(**{field.name: getattr(tiles, field.name) for field in dataclasses.fields(tiles)})
+        return as_kind(UpperTiles, super().place(table, frame))
 
     def closeness(self, x, i, y, j):
         close = super().closeness(x, i, y, j)
@@ -111,6 +139,8 @@ HONEST = {
     "coarse": Coarse(),
     "noisy": Noisy(width=64),
     "upper": Upper(width=64),
+    "quarter": Quarter(width=64),
+    "hopeless": Hopeless(),
 }
 
 
@@ -195,12 +225,28 @@ def test_a_sweep_that_lies_is_seen(sweep, kind, d):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("sweep", [TorchSweep(), Coarse(), Noisy(), Upper()])
+@pytest.mark.parametrize("sweep", [TorchSweep(), Coarse(), Noisy(), Upper(), Quarter()])
 def test_closeness_stays_within_its_bounds(sweep, kind):
     """All certificates rest on this; that results are equal does not show it, since rounding is seldom at its worst."""
     close, lowest, highest = closeness_and_bounds(sweep, tables(kind, 100)[0])
     assert (lowest <= close).all()
     assert (close <= highest).all()
+
+
+def test_closeness_stays_within_its_bounds_where_squares_vanish():
+    frame = Frame(torch.zeros(100, dtype=torch.float64), 1e30)
+    close, lowest, highest = closeness_and_bounds(TorchSweep(), tables("plain", 100)[0], frame)
+    assert ((lowest <= close) & (close <= highest)).all()
+
+
+@pytest.mark.parametrize(("storing", "summing"), [(2.0**-24, 2.0**-24), (2.0**-8, 2.0**-24), (0.0, 2.0**-8)])
+def test_whatever_is_farther_has_less_than_the_highest_closeness(storing, summing):
+    """The error grows with the distance, near a row faster than closeness falls."""
+    distances = torch.linspace(0, 4, 4001, dtype=torch.float64)[None]
+    placed = Placed(Frame(torch.zeros(32, dtype=torch.float64), 0.0), torch.ones(1, 1).double(), 32, storing, summing)
+    error = -(distances**2) / 2 - placed.lowest(distances)
+    most = (-(distances**2) / 2 + error).flip(1).cummax(dim=1).values.flip(1)  # at each distance or farther
+    assert (placed.highest(distances) >= most - 1e-12).all()
 
 
 def test_the_bound_of_storing_is_reached():
@@ -263,7 +309,7 @@ def test_each_table_is_placed_once_for_all_its_passes():
 
 GENERATORS = {  # what a generator does to good rows, and whether the frame of the real ones suits it
     "a million times as wide": (lambda y: y * 1e6, True),
-    "a millionth as wide": (lambda y: y * 1e-6, False),
+    "a millionth as wide": (lambda y: y * 1e-6, True),
     "far off": (lambda y: y + 1e4, False),
     "far off and narrow": (lambda y: y * 1e-3 + 7, False),
     "constant": (lambda y: 0 * y + 3, False),
@@ -279,7 +325,8 @@ GENERATORS = {  # what a generator does to good rows, and whether the frame of t
 def test_one_frame_serves_generators_and_those_it_does_not_suit_get_their_own(name, d, repeated):
     change, suits = GENERATORS[name]
     rng = np.random.default_rng(6)
-    x, y = rng.normal(size=(140, d)), change(rng.normal(size=(120, d)))
+    half = rng.normal(size=(60, d))
+    x, y = np.concatenate([half, -half, 0 * half[:1]]), change(rng.normal(size=(120, d)))
     sweep = Counting()
     real = Prepared(torch.from_numpy(x), sweep=sweep)
     fake = Prepared(torch.from_numpy(y), like=real)

@@ -42,7 +42,8 @@ def certified_nearest(x: torch.Tensor, y: torch.Tensor, offers: Offers, k: int, 
     partner, order = partner.sort(dim=1)  # of equal distances the smaller index comes first
     distance, order = distance.gather(1, order).sort(dim=1, stable=True)
     partner = partner.gather(1, order)
-    uncertain = (unmeasured >= placed.lowest(distance[:, k - 1 : k]).squeeze(1)).nonzero().squeeze(1)
+    certain = unmeasured < placed.lowest(distance[:, k - 1 : k]).squeeze(1)  # which nan is not
+    uncertain = (~certain).nonzero().squeeze(1)
     distance, partner = distance[:, :k], partner[:, :k]
     if len(uncertain):
         surely = _nearest_in_float64(x, y, uncertain, placed.frame, k, exclude_self=exclude_self)

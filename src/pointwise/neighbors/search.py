@@ -49,7 +49,7 @@ def knn(
     r"""Find the k nearest reference rows of every query row, exactly.
 
     Distances are :math:`\|q - r\|_2` by subtraction in float64, whatever the precision of the input, and do not depend
-    on the engine or the device. Memory stays at one copy of the inputs and a few tiles, and some for masses of copies.
+    on the engine or the device. Memory stays at one copy of the inputs and a few tiles; masses of copies add some.
 
     Args:
         queries: [n, d]; NumPy, torch, or anything with ``__dlpack__``.
