@@ -38,15 +38,8 @@ def parts_of(
 ) -> Parts:
     """Return the pairs of what was opened, less a share of them that is held out; or all, and those of something else.
 
-    Args:
-        opened: pictures, of which none is read yet, or features.
-        held_out: a share of them, or others of the same kind.
-        make: makes the pairs of pictures; what is kept of them has a name in the folder of the training.
-        seed: of the share.
-        say: a warning.
-
-    Raises:
-        InputError: pairs cannot be read, or cannot be held out.
+    make makes the pairs of pictures, of which none is read yet; what it keeps of them has a name in the folder of the
+    training. seed is that of the share.
     """
     if isinstance(held_out, Items | Source) and isinstance(opened, Items) != isinstance(held_out, Items):
         raise InputError(
