@@ -26,7 +26,7 @@ from pointwise.cli.sources import warn
 from pointwise.encoders.load import load_encoder, load_text_encoder
 from pointwise.encoding.items import Items
 from pointwise.errors import InputError
-from pointwise.tokens.holding_out import Parts, hold_out_others, hold_out_share, require_same_kind
+from pointwise.tokens.holding_out import Parts, parts_of
 from pointwise.tokens.sources import Source, open_pairs, pixel_pairs, token_pairs
 from pointwise.tokens.tokenizer import TOKENIZERS, Tokenizer
 from pointwise.training.checkpoint import MODEL, make_folder, require_folder
@@ -150,36 +150,27 @@ def train_command(
         encoders = cache(lambda: (load_encoder(encoder, device=place), load_text_encoder(text_encoder, device=place)))
         with first_alone(), Bars(f"{source}: ") as bars:
 
-            def made(opened: Items | Source, name: str) -> Source:
-                if isinstance(opened, Source):
-                    return opened
+            def make(items: Items, name: str) -> Source:
                 if words is not None:
-                    return pixel_pairs(opened, image_size=image_size, tokenizer=words, say=say, progress=bars)
+                    return pixel_pairs(items, image_size=image_size, tokenizer=words, say=say, progress=bars)
                 loaded = encoders()
                 make_folder(folder)
-                return token_pairs(opened, Path(folder) / name, *loaded, resume=resume, say=say, progress=bars)
+                return token_pairs(items, Path(folder) / name, *loaded, resume=resume, say=say, progress=bars)
 
             opened = open_pairs(source, captions, say=say)
             if isinstance(opened, Source):
                 _refuse([*_OF_PICTURES, *_OF_ENCODERS], f"where {source} holds features of pairs already")
             n = opened.pairs.n if isinstance(opened, Source) else len(opened)
-            of_path = held_out is not None and share is None
-            others = open_pairs(str(held_out), held_out_captions, say=say) if of_path else None
+            out: Items | Source | float | None = share
+            if held_out is not None and share is None:
+                out = open_pairs(held_out, held_out_captions, say=say)
             require_batch(options.batch_size, n - room_for(share or 0, n), processes=world)  # before long work
-            if others is not None:
-                require_same_kind(source, opened, str(held_out), others)
-            whole = made(opened, "tokens")
-            if others is not None:
-                parts = hold_out_others(whole, made(others, "held_out_tokens"), say=say)
-            elif share is not None:
-                parts = hold_out_share(whole, share, seed=options.seed)
-            else:
-                parts = Parts(whole.pairs)
+            parts = parts_of(opened, out, make, seed=options.seed, say=say)
         if towers is None:
-            widths = [side.x.shape[2] for side in parts.training]
-            towers = FrozenTokens(width=widths[0]), FrozenTokens(width=widths[1])
+            images, texts = (FrozenTokens(width=side.x.shape[2]) for side in parts.training)
+            towers = images, texts
         shape: dict[str, Any] = {"similarity": similarity, "points": of_item, "dim": dim, "seed": options.seed}
-        model = DualEncoder(*towers, **shape, meta=whole.meta).to(place)
+        model = DualEncoder(*towers, **shape, meta=parts.meta).to(place)
         return _run(folder, model, parts, options, resume=resume, shown=rank == 0)
 
 

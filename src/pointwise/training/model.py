@@ -123,21 +123,13 @@ class DualEncoder(nn.Module):
         more: Mapping[str, Tensor] | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write weights and settings, and with them other tensors and facts, to one .safetensors file.
-
-        Raises:
-            InputError: the path cannot be written; what was there is unchanged.
-        """
+        """Write weights and settings, and with them other tensors and facts, to one .safetensors file, whole or not."""
         arrays, about = self.stored(more=more, facts=facts)
         save_arrays(path, arrays, kind=_KIND, words={"model": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> DualEncoder:
-        """Read what `save` wrote, or a checkpoint of training.
-
-        Raises:
-            InputError: the file is not there, damaged, or holds something else.
-        """
+        """Read what `save` wrote, or a checkpoint of training."""
         return load_model(path, device=device)[0]
 
 
