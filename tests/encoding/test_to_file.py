@@ -239,7 +239,7 @@ def test_what_another_run_left_is_not_used_and_that_is_said_and_it_is_kept_until
     work = Target("table.npz").work
     assert run(mine | other, stop_at=0) == [
         f"2 of the shards that an earlier run left in {work} are of another encoder, other items or another number of "
-        "rows: they are not used, and removed once this table is done."
+        "rows: they are not used, and removed once all is done."
     ]
     assert run(mine) == 2
     assert not work.exists()

@@ -71,7 +71,7 @@ def agreement(
     the files that it is published as, at any depth. Each image and text is encoded once, and our numbers stand beside
     the published ones.
 
-    For a table of your own: own FILE --human COLUMN, where FILE is .csv, .tsv, .json, .jsonl or .parquet with a column
+    For a table of your own: own FILE --human COLUMN, where FILE is .csv, .tsv, .jsonl, .json or .parquet with a column
     of ratings and one for each metric.
     """
     metrics = None if metrics_text is None else _names(metrics_text, "--metrics")

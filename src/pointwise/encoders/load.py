@@ -10,7 +10,8 @@ from importlib.util import find_spec
 import torch
 
 from pointwise._options import usable_device
-from pointwise.encoders import bundled, pixels
+from pointwise.encoders import pixels
+from pointwise.encoders.bundled import BundledEncoder
 from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
 
@@ -53,7 +54,7 @@ def load_encoder(name: str, *, device: str | torch.device | None = None) -> Enco
     if source == "pixels":
         return pixels.load(model)
     if source in ("bundled", "efficientnet-lite0"):
-        return bundled.load(model, _device(device))
+        return BundledEncoder(model, device=_device(device))
     if source == "open_clip":
         from pointwise.encoders.open_clip import OpenClipImageEncoder
 

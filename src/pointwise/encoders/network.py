@@ -70,9 +70,8 @@ class Tower:
             raise InputError(
                 f"{name} gives features of shape {list(features.shape)} for one item, where a row is needed."
             )
-        if not torch.allclose(
-            features, again, rtol=1e-3, atol=1e-5, equal_nan=True
-        ):  # those of damaged weights are nan
+        # Those of damaged weights are no numbers, which is said where they are met.
+        if not torch.allclose(features, again, rtol=1e-3, atol=1e-5, equal_nan=True):
             raise InputError(
                 f"{name} gives other features each time for the same item, as models do that mask at random; choose "
                 "one that does not."

@@ -145,21 +145,22 @@ def open_items(
     Raises:
         InputError: the source or the captions cannot be read or do not match, or there is nothing to match.
     """
-    if isinstance(source, str | Path) and is_captions(source):
-        if captions is not None:
-            raise InputError(
-                f"{source} is a file of captions, and {captions} are captions too; give images as the source, "
-                "or leave the second file out."
-            )
+    alone = is_captions(source)
+    if alone and captions is not None:
+        raise InputError(
+            f"{source} is a file of captions, and {captions} are captions too; give images as the source, "
+            "or leave the second file out."
+        )
+    if alone and not isinstance(source, Images | np.ndarray):
         read = read_captions(source)
-        ids, texts = np.arange(len(read)) if read.ids is None else read.ids, read.texts
+        ids = np.arange(len(read)) if read.ids is None else read.ids
         return Items(
             read.source,
             ids=ids,
-            captions=texts,
+            captions=read.texts,
             captions_source=read.source,
             order=range(len(read)),
-            notes=_width_notes(ids, texts),
+            notes=_width_notes(ids, read.texts),
         )
     if only_matching and captions is None and not beside:
         raise InputError(
@@ -174,29 +175,22 @@ def open_items(
                 "(--captions FILE)."
             )
         captions = images.source
+    ids, modes, order = images.ids, images.modes, images.reading_order
     if captions is None:
-        return Items(
-            images.source,
-            ids=images.ids,
-            modes=images.modes,
-            images=images,
-            rows=range(len(images)),
-            order=images.reading_order,
-        )
+        return Items(images.source, ids=ids, modes=modes, images=images, rows=range(len(images)), order=order)
     read = read_captions(captions)
-    matched = match_captions(images.ids, read, source=images.source, only_matching=only_matching)
+    matched = match_captions(ids, read, source=images.source, only_matching=only_matching)
     place_of = {row: place for place, row in enumerate(matched.rows.tolist())}
-    ids = images.ids[matched.rows]
     return Items(
         images.source,
-        ids=ids,
-        modes=None if images.modes is None else images.modes[matched.rows],
+        ids=ids[matched.rows],
+        modes=None if modes is None else modes[matched.rows],
         images=images,
         rows=matched.rows.tolist(),
         captions=matched.texts,
         captions_source=read.source,
-        order=[place_of[row] for row in images.reading_order if row in place_of],
-        notes=(*matched.notes, *_width_notes(ids, matched.texts)),
+        order=[place_of[row] for row in order if row in place_of],
+        notes=(*matched.notes, *_width_notes(ids[matched.rows], matched.texts)),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
 from pointwise.neighbors.balls import measure
@@ -13,14 +15,20 @@ _UNIT = 2.0**-53  # of rounding
 _ROWS_AT_ONCE = 512  # converted to float64 at a time
 
 
-def certified_nearest(
-    x: torch.Tensor, y: torch.Tensor, placed: Placed, offers: Offers, k: int, *, exclude_self: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k nearest rows of y of each row of x, of which a sweep offers candidates: distances and indices [n, k].
+class Nearest(NamedTuple):
+    """The k nearest partners of n rows, nearest first; on the device of the tables."""
+
+    distances: torch.Tensor  # float64 [n, k]
+    indices: torch.Tensor  # int64 [n, k]
+
+
+def certified_nearest(x: torch.Tensor, y: torch.Tensor, offers: Offers, k: int, *, exclude_self: bool) -> Nearest:
+    """The k nearest rows of y of each row of x, of which a sweep offers candidates.
 
     A row is certain when no partner that was not measured has the closeness that every partner within the distance of
     the k-th would have. That is a proof whatever was measured; how much is, decides only how often it succeeds.
     """
+    placed = offers.placed
     close, order = offers.closeness.double().sort(dim=1, descending=True)
     partner = offers.partners.gather(1, order)
     # The k best candidates lie within about this distance, and what lies as near may have this much less closeness.
@@ -39,7 +47,7 @@ def certified_nearest(
     if len(uncertain):
         again = _nearest_in_float64(x, y, uncertain, placed.frame, k, exclude_self=exclude_self)
         distance[uncertain], partner[uncertain] = again
-    return distance, partner
+    return Nearest(distance, partner)
 
 
 def _nearest_in_float64(

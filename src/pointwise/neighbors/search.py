@@ -10,7 +10,8 @@ from pointwise._arrays import as_features, on_device, require_same_width
 from pointwise._options import whole_number
 from pointwise._types import Array, Floats, Integers
 from pointwise.errors import InputError, ordinal
-from pointwise.neighbors.passes import Nearest, nearest, prepare, sweep_named, within
+from pointwise.neighbors.certify import Nearest
+from pointwise.neighbors.passes import Prepared, nearest, sweep_named, within
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ def knn(
         raise InputError("queries has 0 rows; there is nothing to find neighbours of. Give at least one row.")
     require_enough(len(y), k, name="reference", without_self=exclude_self)
     x, y = on_device(x, y, device=device)
-    prepared = prepare(y, sweep=sweep_named(engine))
+    prepared = Prepared(y, sweep=sweep_named(engine))
     if exclude_self:
         if not (x is y or torch.equal(x, y)):
             raise InputError(
@@ -89,7 +90,7 @@ def knn(
                 "Pass the same array twice, or exclude_self=False."
             )
         return as_neighbors(within(prepared, k))
-    return as_neighbors(nearest(prepare(x, like=prepared), prepared, k))
+    return as_neighbors(nearest(Prepared(x, like=prepared), prepared, k))
 
 
 def as_neighbors(nearest: Nearest) -> Neighbors:

@@ -31,6 +31,7 @@ from pointwise._types import Steps
 from pointwise.neighbors.balls import Balls
 from pointwise.neighbors.frame import Frame
 
+P = TypeVar("P", bound="Placed")
 _SMALLEST = 2.0**-126
 _SECOND_ORDER = 1 + 2.0**-10  # products of roundings, for rows of up to 2^-13 / u columns
 
@@ -80,12 +81,10 @@ class Placed:
 class Offers:
     """The candidates of every row of a table, in any order, each at most once and never the row itself."""
 
+    placed: Placed  # which says what their closeness means
     partners: torch.Tensor  # int64 [n, at least k]
     closeness: torch.Tensor  # of the same shape; -inf where there is no candidate
     beyond: torch.Tensor  # [n]; no partner that is not offered has more closeness
-
-
-P = TypeVar("P", bound=Placed)
 
 
 class Sweep(Protocol[P]):

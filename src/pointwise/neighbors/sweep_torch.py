@@ -38,10 +38,6 @@ class Tiles(Placed):
         width = self.blocks.shape[1]
         return slice(tile * width, (tile + 1) * width)
 
-    def candidates(self, k: int) -> Candidates:
-        """Room for the nearest of each row, padding included."""
-        return Candidates(len(self.half_squares), k + _SPARE, like=self.half_squares)
-
     def edges(self, balls: Balls) -> torch.Tensor:
         """The closeness below which a pair is in no ball of its centre; balls around the padding hold nothing."""
         edges = torch.full_like(self.half_squares, torch.inf)
@@ -80,7 +76,7 @@ class TorchSweep:
 
     def within(self, x: Tiles, k: int, progress: Steps | None) -> Offers:
         """Each pair of tiles is multiplied once and read both ways."""
-        kept = x.candidates(k)
+        kept = Candidates(k + _SPARE, like=x.half_squares)
         pairs = list(itertools.combinations_with_replacement(range(len(x.blocks)), 2))
         for done, (i, j) in enumerate(pairs, start=1):
             close = self.closeness(x, i, x, j)
@@ -91,13 +87,13 @@ class TorchSweep:
                 kept.see(x.rows(j), close.t(), x.rows(i).start)
             if progress:
                 progress(done, len(pairs))
-        return kept.offers(len(x.norms))
+        return kept.offers(x)
 
     def across(
         self, x: Tiles, y: Tiles, k: int, balls: tuple[Balls, Balls] | None, progress: Steps | None
     ) -> tuple[Offers, Offers]:
         """Each tile of x is multiplied by each tile of y once, for both directions and all balls."""
-        of_x, of_y = x.candidates(k), y.candidates(k)
+        of_x, of_y = (Candidates(k + _SPARE, like=tiles.half_squares) for tiles in (x, y))
         if balls:
             edge_x, edge_y = x.edges(balls[0]), y.edges(balls[1])
         pairs = list(itertools.product(range(len(x.blocks)), range(len(y.blocks))))
@@ -113,4 +109,4 @@ class TorchSweep:
                 balls[1].count(column + columns.start, row + rows.start, close[row, column])
             if progress:
                 progress(done, len(pairs))
-        return of_x.offers(len(x.norms)), of_y.offers(len(y.norms))
+        return of_x.offers(x), of_y.offers(y)

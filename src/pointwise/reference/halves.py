@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pointwise._arrays import on_device
-from pointwise.neighbors.passes import Nearest
+from pointwise.neighbors.certify import Nearest
 from pointwise.pmi.pmi import KmePmi
 from pointwise.reference.options import Options
 from pointwise.summaries.gaussian import GaussianPair

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pointwise._types import Column
 from pointwise.errors import InputError
@@ -23,6 +23,9 @@ LOCK = "pointwise.lock"
 SUFFIX = ".part.safetensors"
 _PART = re.compile(r"[0-9a-f]{64}" + re.escape(SUFFIX))
 _UNFINISHED = ".pointwise-"  # how the names of files begin that atomic_write leaves when it is killed
+
+
+Content: TypeAlias = tuple[Mapping[str, Column], Mapping[str, Any]]  # the arrays of a part, and its meta
 
 
 class Parts:
@@ -46,7 +49,7 @@ class Parts:
         """Return the file of the part of this key."""
         return self.folder / f"{key}{SUFFIX}"
 
-    def load(self, key: str) -> tuple[dict[str, Column], dict[str, Any]] | None:
+    def load(self, key: str) -> Content | None:
         """Return arrays and meta of the part of this key; None where it is not there, or damaged."""
         try:
             arrays, meta = open_part(self.path(key), kind=self.kind, called="a part")
@@ -54,34 +57,51 @@ class Parts:
         except InputError:
             return None
 
-    def save(self, key: str, arrays: Mapping[str, Column], meta: Mapping[str, Any]) -> None:
+    def save(self, key: str, content: Content) -> None:
         """Keep a part."""
-        save_part(self.path(key), arrays, meta, kind=self.kind)
+        save_part(self.path(key), *content, kind=self.kind)
 
-    def find(
-        self, number: int, *, key: Callable[[int], str], use: Callable[[int, str], bool]
-    ) -> tuple[dict[int, str], int]:
-        """Find those of a number of parts that earlier runs have left.
+    def complete(
+        self,
+        number: int,
+        *,
+        key: Callable[[int], str],
+        make: Callable[[int], tuple[str, Content]],
+        done: Callable[[int, Mapping[str, Any]], object],
+        unused: Callable[[int], object],
+    ) -> tuple[list[str], int]:
+        """Find those of a number of parts that earlier runs have left, then make and keep the others.
 
         Args:
             number: of parts, 0 to number - 1.
-            key: of a part as it would be made now. It is asked for in order, and only while there are parts that are
-                not known yet, so that what it depends on is not read for nothing.
-            use: takes a part and its key; False where it is not there, or of no use.
+            key: of a part as it would be made now; asked for in order, and only while there are parts that are not
+                known yet, so that what it depends on is not read for nothing.
+            make: a part, and its key as it was made.
+            done: called with each part that is there, and its meta.
+            unused: called before the first is made with the number of other parts in the folder, if any.
 
         Returns:
-            The keys of the parts that are there, and how many others are in the folder.
+            The keys of all, and how many were there.
         """
         found: dict[int, str] = {}
         unknown = self.keys()
         for i in range(number):
             if not unknown:
                 break
-            known = key(i)
-            unknown.discard(known)
-            if use(i, known):
+            unknown.discard(known := key(i))
+            if (content := self.load(known)) is not None:
+                done(i, content[1])
                 found[i] = known
-        return found, len(unknown)
+        if unknown:
+            unused(len(unknown))
+        keys = []
+        for i in range(number):
+            if i not in found:
+                made, content = make(i)
+                self.save(made, content)
+                done(i, content[1])
+            keys.append(found.get(i) or made)
+        return keys, len(found)
 
     def remove(self, *, keep: Collection[str] = ()) -> None:
         """Remove all parts but those of these keys."""
@@ -91,16 +111,14 @@ class Parts:
 
 @contextmanager
 def held(folder: Path, *, kind: str, purpose: str, path: str | Path, also: Collection[str] = ()) -> Iterator[Parts]:
-    """Make and hold the folder of the parts for what is to be at a path; without parts, it is gone afterwards.
-
-    What killed runs have left half written in it is removed.
+    """Make and hold the folder of parts; what is half written in it goes, and without parts it is gone afterwards.
 
     Args:
         folder: of the parts.
         kind: of the parts.
         purpose: what is kept in the folder, with its verb: "tokens are".
-        path: of what is made of them.
-        also: what else may lie in the folder.
+        path: of what is made of them, for messages.
+        also: what else a run puts into the folder.
 
     Raises:
         InputError: it cannot be made, holds anything else, or another process holds it.
