@@ -245,12 +245,15 @@ def test_what_another_run_left_is_not_used_and_that_is_said_and_it_is_kept_until
     assert not work.exists()
 
 
-def test_a_damaged_part_is_encoded_again(folder):
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-1], lambda content: content[:-1] + bytes([content[-1] ^ 1])]
+)
+def test_a_damaged_part_is_encoded_again(folder, damage):
     to("whole.npz")
     with pytest.raises(KeyboardInterrupt):
         to("table.npz", encoder=Levels(stop_at=9))
     part = sorted(Target("table.npz").work.glob("*.part.safetensors"))[0]
-    part.write_bytes(part.read_bytes()[:-1])
+    part.write_bytes(damage(part.read_bytes()))
     assert to("table.npz").found == 1
     assert contents("table.npz") == contents("whole.npz")
 

@@ -475,6 +475,24 @@ def test_parquet_that_cannot_be_used_is_refused(tmp_path):
     refused(path, r"the 1st row has the caption 3 of type int; captions must be strings")
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_a_damaged_table_is_read_or_refused_but_never_crashes(tmp_path, name):
+    TABLES[name](tmp_path / name, IDS, TEXTS)
+    whole = (tmp_path / name).read_bytes()
+    rng = np.random.default_rng(0)
+    messages = []
+    for place in rng.choice(len(whole), size=min(200, len(whole)), replace=False):
+        damaged = bytearray(whole)
+        damaged[place] ^= int(rng.integers(1, 256))
+        (tmp_path / name).write_bytes(damaged)
+        try:
+            read_captions(tmp_path / name)
+        except InputError as error:
+            messages.append(str(error))
+    assert messages
+    assert not any("\n" in message for message in messages)
+
+
 # ---- texts beside images
 
 

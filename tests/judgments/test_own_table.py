@@ -68,9 +68,7 @@ def test_shards_of_parquet_are_one_table(tmp_path):
 def test_numbers_beyond_floats_are_none(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"x": 1, "mid": 1' + "0" * 400 + '}\n{"x": 2, "mid": 2}')
-    with pytest.raises(
-        InputError, match=r"no column of numbers beside x.*column 'mid' .* 1 of its 2 rows hold no numb"
-    ):
+    with pytest.raises(InputError, match=r"no column of numbers beside x.* 1 of its 2 rows hold no number"):
         read_own_table(path, human=["x"])
 
 

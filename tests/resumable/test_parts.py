@@ -21,6 +21,7 @@ ARRAYS = {
     "none": np.zeros((0, 4), dtype=np.float32),
     "bytes": np.frombuffer(b"abc", dtype=np.uint8),
     "counts": np.array([1, 2**40]),
+    "ranks": np.array([[-1], [7]], dtype=np.int32),
     "checks": np.array([2**32 - 1], dtype=np.uint32),
 }
 META = {"n": 3, "words": ["a", "ü"], "nested": {"1": None}}

@@ -191,7 +191,7 @@ def test_safetensors_are_read_by_their_library(tmp_path):
     assert bytes(tensors["ids.utf8"][ends[1] : ends[2]].tolist()) == b"row 1"
     with safe_open(tmp_path / "t.safetensors", framework="numpy") as file:
         assert file.metadata()["meta"] == '{"encoder": "e", "sizes": [1, 2], "nested": {"x": null}}'
-        digests = json.loads(file.metadata()["sha256"])
+        digests = json.loads(file.metadata()["pointwise.sha256"])
     assert digests.keys() == {"__metadata__", *tensors}
     assert digests["features"] == table.fingerprint()
 
@@ -278,6 +278,15 @@ def test_safetensors_of_others_with_bfloat16(tmp_path):
     x = torch.randn(3, 2, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
     save_file({"emb": x, "labels": torch.tensor([0, 1, 1], dtype=torch.int32)}, tmp_path / "t.safetensors")
     assert_same(load(tmp_path / "t.safetensors"), FeatureTable(x.float(), modes=[0, 1, 1]))
+
+
+def test_safetensors_of_others_with_words_of_their_own(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"emb": torch.eye(2)}, tmp_path / "t.safetensors", metadata={"sha256": "0af3", "format": "pt"})
+    assert_same(load(tmp_path / "t.safetensors"), FeatureTable(torch.eye(2)))
+    save_file({"emb": torch.eye(2), "x.utf8": torch.ones(1), "x.ends": torch.tensor(1)}, tmp_path / "t.safetensors")
+    assert_same(load(tmp_path / "t.safetensors"), FeatureTable(torch.eye(2)))
 
 
 def test_pt_tensor_and_dict(tmp_path):

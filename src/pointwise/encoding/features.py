@@ -10,17 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise._options import whole_number
 from pointwise._types import Column, Say, Steps
 from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
 from pointwise.encoding.items import Encoders, Items, open_source
-from pointwise.encoding.run import Batch, Places, Run, nothing
+from pointwise.encoding.run import Batch, Places, Run
 from pointwise.errors import InputError
 from pointwise.items.images import Images
 from pointwise.tables.table import FeatureTable
 
 SHARD_ROWS = 1024  # items of a part: what a killed run loses at most
-_BATCH = 64  # items that are encoded together
 
 Columns = Mapping[str, Column]  # by name, float32 [n, d]
 
@@ -74,18 +72,8 @@ def encode(
     >>> table.features.shape, table.meta["encoder"]
     (torch.Size([5, 192]), 'pixels:8')
     """
-    run = open_run(
-        source,
-        encoder=encoder,
-        text_encoder=text_encoder,
-        captions=captions,
-        only_matching=only_matching,
-        skip_bad=skip_bad,
-        batch_size=batch_size,
-        device=device,
-        say=say,
-        progress=progress,
-    )
+    opened = open_source(source, encoder, text_encoder, captions, only_matching=only_matching, device=device, say=say)
+    run = Run(*opened, batch_size=batch_size, skip_bad=skip_bad, say=say, progress=progress)
 
     def parts() -> Iterator[tuple[Places, Columns]]:
         for places in run.parts(SHARD_ROWS):
@@ -95,21 +83,6 @@ def encode(
         run.finish()
 
     return table_of(run, parts())
-
-
-def open_run(
-    source: str | Path | Pixels | Images,
-    *,
-    skip_bad: bool,
-    batch_size: int | None,
-    say: Say | None,
-    progress: Steps | None,
-    **options: Any,
-) -> Run:
-    """Open the source, load the encoders and check the options; see ``encode`` for what they mean."""
-    batch = _BATCH if batch_size is None else whole_number(batch_size, "batch_size")
-    items, encoders = open_source(source, say=say or nothing, **options)
-    return Run(items, encoders, batch=batch, skip_bad=skip_bad, say=say, progress=progress)
 
 
 def columns_of(run: Run, batches: Iterable[Batch]) -> Columns:

@@ -102,13 +102,13 @@ def is_captions(source: object) -> bool:
 
 def open_source(
     source: str | Path | Pixels | Images,
-    *,
     encoder: str | Encoder,
     text_encoder: str | TextEncoder | None,
     captions: str | Path | None,
+    *,
     only_matching: bool,
     device: str | torch.device | None,
-    say: Say,
+    say: Say | None,
 ) -> tuple[Items, Encoders]:
     """Open the source with its captions and load the encoders, so that what can be refused is so before any work.
 
@@ -123,8 +123,9 @@ def open_source(
         image = load_encoder(encoder, device=device) if isinstance(encoder, str) else encoder
     text = load_text_encoder(text_encoder, device=device) if isinstance(text_encoder, str) else text_encoder
     items = open_items(source, captions=captions, beside=text is not None, only_matching=only_matching)
-    for note in items.notes:
-        say(note)
+    if say is not None:
+        for note in items.notes:
+            say(note)
     if text is None and items.captions is not None:
         if alone:
             name = encoder if isinstance(encoder, str) else encoder.name

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from pointwise._options import whole_number
 from pointwise._types import Column, Say, Steps
 from pointwise.encoders.protocol import Pixels
 from pointwise.encoding.items import Encoders, Items
@@ -20,7 +21,8 @@ from pointwise.tables.digest import sha256_of
 Places = Sequence[int]  # of items among all
 
 _FORM = "pointwise.encode/1"  # another number where the same encoder and items would make another table
-_BATCH_BYTES = 1 << 28  # of pictures that are encoded together, where they are large
+_BATCH = 64  # items that are encoded together,
+_BATCH_BYTES = 1 << 28  # or fewer, where their pictures are large
 _NO_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")  # Metal, cuBLAS, CPU
 _NAMED = 10  # skipped files that are named in the table's meta
 
@@ -42,7 +44,7 @@ class Run:
     Args:
         items: n of them.
         encoders: of the pictures and of the captions.
-        batch: items that are encoded together; fewer where their pictures have more than ``batch_bytes``.
+        batch_size: items that are encoded together; fewer where their pictures have more than ``batch_bytes``.
         skip_bad: go on without pictures that cannot be read; ``bad`` says which, and why.
         say: called with a sentence for each thing to know.
         progress: called with the numbers of items done and in all.
@@ -53,8 +55,8 @@ class Run:
         items: Items,
         encoders: Encoders,
         *,
-        batch: int,
-        skip_bad: bool,
+        batch_size: int | None = None,
+        skip_bad: bool = False,
         say: Say | None = None,
         progress: Steps | None = None,
         batch_bytes: int = _BATCH_BYTES,
@@ -62,9 +64,9 @@ class Run:
         self.items, self.encoders, self.settings = items, encoders, _settings_of(encoders)
         self.bad: dict[int, str] = {}
         self.truncated = self._done = 0
-        self._batch = self._asked = batch
+        self._batch = self._asked = _BATCH if batch_size is None else whole_number(batch_size, "batch_size")
         self._batch_bytes, self._skip_bad = batch_bytes, skip_bad
-        self._say, self._progress = say or nothing, progress or nothing
+        self._say, self._progress = say or _nothing, progress or _nothing
         self._digests = np.zeros((len(items), 32), dtype=np.uint8)
 
     def parts(self, rows: int) -> list[Places]:
@@ -245,5 +247,5 @@ def _settings_of(encoders: Encoders) -> dict[str, Any]:
     return plain
 
 
-def nothing(*_: object) -> None:
+def _nothing(*_: object) -> None:
     """Where nobody listens."""

@@ -12,7 +12,8 @@ import torch
 from pointwise._options import whole_number
 from pointwise._types import Say, Steps
 from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
-from pointwise.encoding.features import SHARD_ROWS, Columns, columns_of, open_run, readable, table_of, with_items
+from pointwise.encoding.features import SHARD_ROWS, Columns, columns_of, readable, table_of, with_items
+from pointwise.encoding.items import open_source
 from pointwise.encoding.run import Places, Run
 from pointwise.encoding.target import Target
 from pointwise.errors import InputError
@@ -67,22 +68,11 @@ def encode_to(
 
     Where the table is there already and has the same key, nothing is encoded.
 
-    Args:
-        path: ends in .npz, .safetensors or .parquet; or in nothing, for a folder of .parquet shards, which ``load``
-            reads like one. Of the folder only one shard at a time is in memory; its rows come in the order in which the
-            source is quick to read: that of its paths, except in a .tar.
-        source: of images or captions; this and what follows as for ``encode``.
-        encoder: of images.
-        text_encoder: of captions.
-        captions: of the images.
-        only_matching: leave out images without a caption, and captions without an image.
-        skip_bad: go on without files that cannot be read as images; a run that was stopped may go on with it.
-        batch_size: items that are read and encoded together.
-        device: of torch.
-        overwrite: encode even if the table is there, and replace it.
-        shard_rows: items of a shard.
-        say: called with a sentence for each thing to know.
-        progress: called with the numbers of items done and in all.
+    ``path`` ends in .npz, .safetensors or .parquet; or in nothing, for a folder of .parquet shards, which ``load``
+    reads like one. Of the folder only one shard of ``shard_rows`` items at a time is in memory; its rows come in the
+    order in which the source is quick to read: that of its paths, except in a .tar. ``overwrite`` encodes even if
+    the table is there, and replaces it. What else there is, is as for ``encode``; a run that was stopped may go on
+    with ``skip_bad``.
 
     Raises:
         InputError: as ``encode``; or the path cannot be written, is that of the source, another process is writing it,
@@ -101,23 +91,18 @@ def encode_to(
     whole_number(shard_rows, "shard_rows")
     target = Target(path)
     target.require_other_than(source, captions)
-    run = open_run(
-        source,
-        encoder=encoder,
-        text_encoder=text_encoder,
-        captions=captions,
-        only_matching=only_matching,
-        skip_bad=skip_bad,
-        batch_size=batch_size,
-        device=device,
-        say=say,
-        progress=progress,
-    )
+    opened = open_source(source, encoder, text_encoder, captions, only_matching=only_matching, device=device, say=say)
+    run = Run(*opened, batch_size=batch_size, skip_bad=skip_bad, say=say, progress=progress)
     shards = run.parts(shard_rows)
     with held(target.work, kind=_KIND, purpose=f"the work on {path} is", path=target.path, also=target.names) as parts:
         was_there = target.is_there() and not overwrite
         if was_there:
-            found, meta = len(shards), _meta_there(target, run, shards)
+            found, meta = len(shards), target.meta()
+            for places in shards:
+                run.look(places)
+                run.advance(len(places))
+            if meta.get("key") != run.key():
+                target.refuse(run.differences(meta))
         else:
             keys, found = run.complete(parts, shards, partial(columns_of, run))
             if len(run.bad) == len(run.items):
@@ -127,17 +112,6 @@ def encode_to(
         parts.remove()
     rows = len(run.items) - meta["skipped"]
     return Encoded(target.path, rows, run.encoders.used[0].dim, meta, len(shards), found, was_there)
-
-
-def _meta_there(target: Target, run: Run, shards: Sequence[Places]) -> Mapping[str, Any]:
-    """The meta of the table that is there, if it is of these items and encoders."""
-    meta = target.meta()
-    for places in shards:
-        run.look(places)
-        run.advance(len(places))
-    if meta.get("key") != run.key():
-        target.refuse(run.differences(meta))
-    return meta
 
 
 def _put(target: Target, parts: Parts, run: Run, shards: Sequence[tuple[str, Places]]) -> Mapping[str, Any]:

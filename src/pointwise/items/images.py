@@ -34,21 +34,15 @@ _BROKEN = (*DAMAGED, SyntaxError)  # Pillow, of a broken PNG
 class Images:
     """Pictures that are read when asked for: ``images[i]`` is uint8 [h, w, 3], RGB.
 
-    Args:
-        source: where they come from, for messages and provenance.
-        ids: [n], the path of each inside its source with "/" between folders, or its row number.
-        modes: [n], the top folder that each lies in, where there are folders.
-        reading_order: the positions 0..n-1 in the order in which reading all of them is quick.
-
     How a file becomes RGB: the first frame; EXIF orientation applied; palette and grey spread to RGB; transparent
     pixels laid over white; CMYK converted without a colour profile; of 16 bits the high 8 kept.
     """
 
-    source: str
+    source: str  # where they come from, for messages and provenance
     _: KW_ONLY
-    ids: Column
-    modes: Column | None = None
-    reading_order: Sequence[int]
+    ids: Column  # [n], the path of each inside its source with "/" between folders, or its row number
+    modes: Column | None = None  # [n], the top folder that each lies in, where there are folders
+    reading_order: Sequence[int]  # the positions 0..n-1 in the order in which reading all of them is quick
     _content: Callable[[int], bytes]  # of image i as it is kept, which its digest is of
     _decode: Callable[[bytes], Pixels]
     _hashed: dict[int, bytes] = field(default_factory=dict)  # the content that was hashed last, until it is decoded

@@ -18,19 +18,12 @@ from pointwise.tables.rows import KINDS, READERS, open_rows
 
 @dataclass(frozen=True, eq=False)
 class OwnTable:
-    """What people and metrics said of the same items.
+    """What people and metrics said of the same n items."""
 
-    Attributes:
-        human: float64 [n, r], a column for each rater, nan where one did not rate.
-        scores: metric -> float64 [n].
-        groups: [n], or None.
-        left_out: a sentence for each column that looks like one of scores and cannot be.
-    """
-
-    human: Floats
-    scores: dict[str, Floats]
-    groups: list[str] | None
-    left_out: tuple[str, ...] = ()
+    human: Floats  # [n, r], a column for each rater, nan where one did not rate
+    scores: dict[str, Floats]  # metric -> [n]
+    groups: list[str] | None  # [n]
+    left_out: tuple[str, ...] = ()  # a sentence for each column that looks like one of scores and cannot be
 
 
 def read_own_table(

@@ -152,8 +152,8 @@ def _gradients(
 ) -> Gradients:
     """For each point of x, the sums of q p and of q w over all points of y; for each point of y, those over x.
 
-    Blocks of exponents are made of x, y and v; fill turns one into q. Factors are p of x and of y, [samples, points, d],
-    and w of both; needed says which of the sums of q p_y, q p_x, q w_y, q w_x are wanted: the others are None.
+    Blocks of exponents are made of x, y and v; fill turns one into q. Factors are p of x and of y, [samples, points,
+    d], and w of both; needed says which of the sums of q p_y, q p_x, q w_y, q w_x are wanted: the others are None.
     """
     x, y, v = made_of
     p_x, p_y, w_x, w_y = factors

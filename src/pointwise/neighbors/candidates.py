@@ -10,7 +10,6 @@ from pointwise.neighbors.sweep import Offers, Placed
 
 _GROUP = 8  # columns that are first looked at by their best member alone
 _MANY = 3  # times the depth: with more newcomers per row than this, sorting beats scattering
-_WORD = 8  # bytes of a mask that are looked at as one integer
 
 
 class Candidates:
@@ -55,7 +54,7 @@ def set_entries(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     words = mask.contiguous().view(torch.int64)
     row, word = words.nonzero(as_tuple=True)
     hit, byte = words[row, word][:, None].view(torch.bool).nonzero(as_tuple=True)
-    return row[hit], word[hit] * _WORD + byte
+    return row[hit], word[hit] * 8 + byte
 
 
 def _below_best(tile: torch.Tensor, depth: int) -> torch.Tensor:

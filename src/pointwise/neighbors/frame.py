@@ -29,9 +29,8 @@ class Frame:
     def __post_init__(self) -> None:
         if not (self.reach == 0 or _SMALLEST < self.reach < _LARGEST):
             raise InputError(
-                f"the features lie up to {self.reach:.3g} from their middle, and squares of such distances do not fit "
-                f"into float64; between {_SMALLEST:g} and {_LARGEST:g} is allowed. Rescale them: PCE, RCE and RE do "
-                "not change."
+                f"the features lie up to {self.reach:.3g} from their middle, and such squares do not fit into float64; "
+                f"between {_SMALLEST:g} and {_LARGEST:g} is allowed. Rescale them: PCE, RCE and RE do not change."
             )
 
     @staticmethod
@@ -62,8 +61,8 @@ class Frame:
         middle = away.mean(dim=0)
         width = (away - middle).square().sum(dim=1).mean()
         # Seen from twice the rows' width away, the error of a closeness is five times that from amid them.
-        in_range = own.reach >= _NEARER * self.reach and self.holding(own) is self
-        return in_range and bool(middle.square().sum() <= 4 * width)
+        amid = bool(middle.square().sum() <= 4 * width)
+        return amid and own.reach >= _NEARER * self.reach and self.holding(own) is self
 
 
 def _sample(table: torch.Tensor) -> torch.Tensor:

@@ -39,10 +39,7 @@ class Prepared:
 
     `like` is a table that this one will be crossed with, as the generated ones with the real one: its sweep is taken,
     and its frame unless that suits this one badly, so that one copy serves all passes. The copy is made when it is
-    first needed; there is never more than one.
-
-    Raises:
-        InputError: squares of distances do not fit into float64.
+    first needed; there is never more than one. Squares of distances that do not fit into float64 raise an InputError.
     """
 
     @torch.no_grad()

@@ -18,9 +18,7 @@ from pointwise.neighbors.passes import Prepared, nearest, sweep_named, within
 class Neighbors:
     """The k nearest reference rows of each of n queries, nearest first; equal distances go by smaller index.
 
-    Args:
-        distances: float64 [n, k], Euclidean.
-        indices: int64 [n, k], rows of the reference.
+    Distances are Euclidean, float64 [n, k]; indices are rows of the reference, int64 [n, k].
 
     >>> found = knn([[0.0], [1.0]], [[5.0], [2.0]], 2)
     >>> found.depth, len(found), found.indices[0].tolist()
@@ -51,8 +49,7 @@ def knn(
     r"""Find the k nearest reference rows of every query row, exactly.
 
     Distances are :math:`\|q - r\|_2` by subtraction in float64, whatever the precision of the input, and do not depend
-    on the engine, the device or the size of blocks. Memory stays at one copy of the inputs and
-    a few tiles; masses of exact copies add some.
+    on the engine or the device. Memory stays at one copy of the inputs and a few tiles, and some for masses of copies.
 
     Args:
         queries: [n, d]; NumPy, torch, or anything with ``__dlpack__``.

@@ -16,8 +16,7 @@ s = (1 + 4 v) (2 N + D) is at least |a| + |b| and at least |a'| + |b'|. Closenes
    the half squares, the last difference, and an edge that is compared with it adds at most u s^2 / 2 each. In all, less
    than (d / 2 + 4) u s^2.
 3. Distances are measured in float64, by subtraction: of their squares, (d + 6) 2^-53 may be rounding.
-4. What is too small for the range may become zero: 2 d times float32's smallest number, of which bfloat16 has the same
-   and float64 a smaller one.
+4. What is too small for the range may become zero: 2 d times float32's smallest number, which is bfloat16's too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The sweep in plain torch: tiles of both tables are multiplied, and each product is used for all that it can tell.
-
-A tile is a block of rows in float32, or in float64 where there are few columns. What tiles are padded with is
-infinitely far from everything.
-"""
+"""The sweep in plain torch: tiles of both tables are multiplied, and each product is used for all that it can tell."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ _ROWS_AT_ONCE = 512  # converted to float64 at a time: 4 MB at 1024 columns
 
 @dataclass(frozen=True)
 class Tiles(Placed):
-    """A table's rows in a frame, cut into tiles of equal width."""
+    """A table's rows in a frame, cut into tiles of equal width; the padding is infinitely far from everything."""
 
     blocks: torch.Tensor  # [tiles, width, d]
     half_squares: torch.Tensor  # [tiles * width], |a|^2 / 2, inf in the padding
@@ -40,9 +36,8 @@ class Tiles(Placed):
 
     def edges(self, balls: Balls) -> torch.Tensor:
         """The closeness below which a pair is in no ball of its centre; balls around the padding hold nothing."""
-        edges = torch.full_like(self.half_squares, torch.inf)
-        edges[: len(self.norms)] = balls.outside.amin(dim=1).to(edges.dtype)
-        return edges
+        edges = balls.outside.amin(dim=1).to(self.half_squares.dtype)
+        return torch.nn.functional.pad(edges, (0, len(self.half_squares) - len(edges)), value=torch.inf)
 
 
 class TorchSweep:
@@ -56,16 +51,14 @@ class TorchSweep:
         count, dim = table.shape
         dtype = torch.float64 if dim <= _NARROW else torch.float32
         width = math.ceil(count / math.ceil(count / self._width) / _GROUP) * _GROUP
-        starts = range(0, count, width)
-        rows = torch.zeros(len(starts), width, dim, dtype=dtype, device=table.device)
-        squares = torch.full((len(starts) * width,), math.inf, dtype=torch.float64, device=table.device)
-        flat = rows.view(-1, dim)
+        rows = table.new_zeros(math.ceil(count / width) * width, dim, dtype=dtype)
+        squares = table.new_full((len(rows),), math.inf, dtype=torch.float64)
         for start in range(0, count, _ROWS_AT_ONCE):
             some = slice(start, min(start + _ROWS_AT_ONCE, count))
-            flat[some] = frame.place(table[some])
-            squares[some] = flat[some].double().square().sum(dim=1)
-        unit = torch.finfo(dtype).eps / 2
-        return Tiles(frame, squares[:count, None].sqrt(), dim, unit, unit, rows, (squares / 2).to(dtype))
+            rows[some] = frame.place(table[some])
+            squares[some] = rows[some].double().square().sum(dim=1)
+        norms, unit = squares[:count, None].sqrt(), torch.finfo(dtype).eps / 2
+        return Tiles(frame, norms, dim, unit, unit, rows.view(-1, width, dim), (squares / 2).to(dtype))
 
     def closeness(self, x: Tiles, i: int, y: Tiles, j: int) -> torch.Tensor:
         """-|a - b|^2 / 2 for each row a of one tile and b of another, [width, width], -inf in the padding."""

@@ -16,7 +16,7 @@ from pointwise._types import Column
 from pointwise.errors import InputError
 from pointwise.tables.digest import sha256_of
 
-_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8", "U32": "<u4", "U8": "u1", "BOOL": "?"}
+_DTYPES = {f"{name}{8 * size}": f"<{name.lower()}{size}" for name in "FIU" for size in (1, 2, 4, 8)} | {"BOOL": "?"}
 _LONGEST_HEADER = 100_000_000  # bytes; that of safetensors
 
 

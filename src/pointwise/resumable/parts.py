@@ -24,7 +24,6 @@ SUFFIX = ".part.safetensors"
 _PART = re.compile(r"[0-9a-f]{64}" + re.escape(SUFFIX))
 _UNFINISHED = ".pointwise-"  # how the names of files begin that atomic_write leaves when it is killed
 
-
 Content: TypeAlias = tuple[Mapping[str, Column], Mapping[str, Any]]  # the arrays of a part, and its meta
 
 
@@ -83,7 +82,7 @@ class Parts:
         Returns:
             The keys of all, and how many were there.
         """
-        found: dict[int, str] = {}
+        keys: dict[int, str] = {}
         unknown = self.keys()
         for i in range(number):
             if not unknown:
@@ -91,17 +90,16 @@ class Parts:
             unknown.discard(known := key(i))
             if (content := self.load(known)) is not None:
                 done(i, content[1])
-                found[i] = known
+                keys[i] = known
+        found = len(keys)
         if unknown:
             unused(len(unknown))
-        keys = []
         for i in range(number):
-            if i not in found:
-                made, content = make(i)
-                self.save(made, content)
+            if i not in keys:
+                keys[i], content = make(i)
+                self.save(keys[i], content)
                 done(i, content[1])
-            keys.append(found.get(i) or made)
-        return keys, len(found)
+        return [keys[i] for i in range(number)], found
 
     def remove(self, *, keep: Collection[str] = ()) -> None:
         """Remove all parts but those of these keys."""
@@ -125,11 +123,18 @@ def held(folder: Path, *, kind: str, purpose: str, path: str | Path, also: Colle
     """
     if os.path.isfile(folder):  # False also for a name that is too long
         raise InputError(f"{folder} is a file, and {purpose} kept in a folder of this name; move it away.")
-    if others := _others_in(folder, also):
-        raise InputError(
-            f"{folder} is where {purpose} kept, and nothing else can be, but {others[0]} is in it; move that away, or "
-            "give another name."
-        )
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:  # it is not there, or making a lock in it will say what is wrong
+        names = []
+    # Names that others use too are ours beside a lock, which is made first and removed last, or a part.
+    ours = {LOCK, *also} if any(name == LOCK or _PART.fullmatch(name) for name in names) else set()
+    for name in names:
+        if name not in ours and not name.startswith(_UNFINISHED) and not _PART.fullmatch(name):
+            raise InputError(
+                f"{folder} is where {purpose} kept, and nothing else can be, but {name} is in it; move that away, or "
+                "give another name."
+            )
     with _locked(folder, path) as alone:
         if not alone:
             raise InputError(f"another process is writing {path} right now; wait for it, or give another name.")
@@ -140,9 +145,7 @@ def held(folder: Path, *, kind: str, purpose: str, path: str | Path, also: Colle
             yield parts
         finally:
             if not parts.keys():
-                # The lock goes last, so that nobody begins in a folder that is being removed, and so that it is known
-                # as one of ours should this process be killed.
-                with suppress(OSError):
+                with suppress(OSError):  # the lock last, so that nobody begins in a folder that is being removed
                     for left in sorted(folder.iterdir(), key=lambda left: left.name == LOCK):
                         remove(left)
                     folder.rmdir()
@@ -154,20 +157,6 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def _others_in(folder: Path, also: Collection[str]) -> list[str]:
-    """Names of what is in a folder and none of ours; names that others use too are ours beside a lock or a part."""
-    try:
-        names = os.listdir(folder)
-    except OSError:  # it is not there, or making a lock in it will say what is wrong
-        return []
-    ours = set(also) if any(name == LOCK or _PART.fullmatch(name) for name in names) else set()
-    return sorted(
-        name
-        for name in names
-        if name not in ours and not name.startswith((LOCK, _UNFINISHED)) and not _PART.fullmatch(name)
-    )
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The columns of a table as files name them, and how they are recognized in a file that others wrote.
 
 A reader of files returns `Columns` and a writer takes them: features and text as arrays [n, d], ids, modes and captions
-as arrays or lists of n, meta as a mapping; those that are not there are left out.
+as arrays or lists of n, meta as a mapping; those that are not there are left out. A reader that compared the features
+with their fingerprint returns that too.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from pointwise.tables.columns import (
     refuse_images,
 )
 
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 
 
 def read_npy(path: Path) -> Columns:

@@ -188,7 +188,12 @@ def load(path: str | os.PathLike[str]) -> FeatureTable:
     FeatureTable(3 x 3 float64, 2 modes)
     """
     try:
-        return FeatureTable(**formats.read(Path(path)))
+        columns = formats.read(Path(path))
+        fingerprint = columns.pop("fingerprint", None)
+        table = FeatureTable(**columns)
+        if fingerprint is not None:  # the features were just compared with it
+            vars(table)["_fingerprint"] = fingerprint
+        return table
     except InputError as error:
         raise InputError(f"cannot load {path}: {error}") from None
     except OSError as error:

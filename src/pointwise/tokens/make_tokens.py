@@ -51,14 +51,8 @@ def make_tokens(
     Raises:
         InputError: a picture cannot be read, the folder holds something else, or another process is writing to it.
     """
-    run = Run(
-        items,
-        Encoders(image, text),
-        batch=AT_ONCE,
-        skip_bad=False,
-        say=say,
-        progress=partial(progress, "pairs encoded"),
-    )
+    progress_of_pairs = partial(progress, "pairs encoded")
+    run = Run(items, Encoders(image, text), batch_size=AT_ONCE, say=say, progress=progress_of_pairs)
     run.settings["tokens"] = [has_tokens(image), has_tokens(text)]
     places = run.parts(part_rows)
     if folder.is_dir() and _are_there(folder, run, places, resume=resume, progress=progress):

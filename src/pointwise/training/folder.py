@@ -49,11 +49,12 @@ def run(
     facts = checkpoint.facts_of(model, pairs, options, held_out)
     if resume:
         checkpoint.restore(model, state, folder, facts=facts)
-    kept = state.step + (state.best is not None)  # with held-out pairs the first line is that of no step
-    write = checkpoint.open_log(folder, lines=kept, writes=first)
+    if first:  # with held-out pairs the first line is that of no step
+        checkpoint.cut_log(folder, lines=state.step + (state.best is not None))
     try:
         for line in lines:
-            write(line)
+            if first:
+                checkpoint.append_to_log(folder, line)
             step = int(line["step"])
             if first and step and (step % options.checkpoint_every == 0 or step == options.steps):
                 checkpoint.save(model, state, folder, facts=facts)

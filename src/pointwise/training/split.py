@@ -90,8 +90,7 @@ def count_copies(keys: Mapping[str, Sequence[str]], others: Mapping[str, Sequenc
 def groups_of(keys: Sequence[Sequence[Any] | Integers]) -> Integers:
     """Return the group of each pair: pairs are of one where they have a key in common, or are so connected by others.
 
-    Args:
-        keys: of each kind one for each of the n pairs, as `keys_of` returns them.
+    Of each kind of keys there is one for each of the n pairs, as `keys_of` returns them.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
