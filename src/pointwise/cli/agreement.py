@@ -18,7 +18,7 @@ from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
 from pointwise.judgments import SETS, Judgments, Result, differences, encode_judgments, load_judgments, results, score
 from pointwise.judgments.own_table import read_own_table
-from pointwise.judgments.results import own_results
+from pointwise.judgments.result import own_results
 from pointwise.judgments.scoring import applicable, by_pair
 from pointwise.score import Score
 
