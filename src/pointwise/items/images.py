@@ -227,15 +227,15 @@ def _from_npy(path: Path) -> Images:
 
 
 def _from_array(array: Any, source: str) -> Images:
-    found = f"{source} holds {array.dtype} {list(array.shape)}"
+    holds = f"{source} holds {array.dtype} {list(array.shape)}"
     if array.dtype != np.uint8:
-        raise InputError(f"{found}; images must be uint8 [n, h, w, 3], 0 black and 255 white: scale, round, convert.")
+        raise InputError(f"{holds}; images must be uint8 [n, h, w, 3], 0 black and 255 white: scale, round, convert.")
     if array.ndim == 4 and array.shape[1] == 3 and array.shape[3] not in (1, 3):
-        raise InputError(f"{found}; the colours must come last, [n, h, w, 3]: write x.transpose(0, 2, 3, 1).")
+        raise InputError(f"{holds}; the colours must come last, [n, h, w, 3]: write x.transpose(0, 2, 3, 1).")
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in (1, 3)):
-        raise InputError(f"{found}; images must be [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1].")
+        raise InputError(f"{holds}; images must be [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1].")
     if 0 in array.shape:
-        raise InputError(f"{found}: there are no pixels in it; give at least one image of at least one pixel.")
+        raise InputError(f"{holds}: there are no pixels in it; give at least one image of at least one pixel.")
     count, height, width = array.shape[:3]
     start = f"{array.shape[1:]} ".encode()
 

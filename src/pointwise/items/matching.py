@@ -21,7 +21,7 @@ class Matched(NamedTuple):
 
     rows: Integers  # [m], the positions of the images that are kept, in their order
     texts: tuple[str, ...]  # the m captions
-    notes: tuple[str, ...]  # sentences on what was decided, to be said aloud
+    notes: tuple[str, ...]  # sentences on what was decided
 
 
 class _Join:
@@ -79,10 +79,12 @@ def match_captions(
 
     lonely = [name for name, key in zip(images, join.image_keys, strict=True) if key not in join.shared]
     strays = [name for name, key in zip(names, join.caption_keys, strict=True) if key not in join.shared]
-    without = [f"{len(lonely)} of {len(images)} images of {source} have no caption ({_first(lonely)})"] * bool(lonely)
+    alone = []
+    if lonely:
+        alone.append(f"{len(lonely)} of {len(images)} images of {source} have no caption ({_first(lonely)})")
     if strays:
-        without += [f"{len(strays)} of {len(names)} captions of {captions.source} name no image ({_first(strays)})"]
-    counts = ", and ".join(without)
+        alone.append(f"{len(strays)} of {len(names)} captions of {captions.source} name no image ({_first(strays)})")
+    counts = ", and ".join(alone)
     if counts and not rows:
         raise InputError(f"{counts}; nothing matches, so give the captions of these images.")
     if counts and not only_matching:
