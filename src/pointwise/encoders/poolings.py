@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointwise.encoders.network import Inputs, refusing
+from pointwise.encoders.network import Inputs, loading
 from pointwise.errors import InputError
 
 Features = Callable[[Inputs], dict[str, Tensor]]  # features [b, d] by the way they are pooled, the best first
@@ -72,7 +72,7 @@ def trained(features: Features, untrained: Mapping[str, Tensor], example: Inputs
         InputError: the network does not take the example, or all features need weights that are not there.
     """
     needed: list[str] = []
-    with refusing(failure), torch.set_grad_enabled(bool(untrained)):
+    with loading(failure), torch.set_grad_enabled(bool(untrained)):
         example = {key: x.clone() for key, x in example.items()}  # may have come out of inference mode
         for pooling, made in features(example).items():
             if untrained:

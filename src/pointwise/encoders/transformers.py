@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pointwise.encoders.folder import model_folder, sha256, tokenizer_files, weight_files
-from pointwise.encoders.network import Inputs, Tower, quiet, refusing
+from pointwise.encoders.network import Inputs, Tower, loading, quiet, refusing
 from pointwise.encoders.poolings import Features, of_text, of_vision, projected, sentence_steps, trained
 from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing
 from pointwise.encoders.protocol import Pixels
@@ -192,7 +192,7 @@ class _Model:
         with quiet():
             self.folder = model_folder(base)
         self._weights = weight_files(self.folder)
-        with quiet(), refusing(f"{base} cannot be loaded by {self.package}"):
+        with quiet(), loading(f"{base} cannot be loaded by {self.package}"):
             self.network, report = transformers.AutoModel.from_pretrained(
                 self.folder,
                 local_files_only=True,
@@ -221,7 +221,6 @@ class _Model:
             lambda inputs: features(inputs)[pooling],
             example,
             name=self.place,
-            package=self.package,
             device=device,
             dtype=self._dtype,
             unit_length=unit_length,
