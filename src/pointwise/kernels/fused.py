@@ -10,7 +10,7 @@ Another engine is a module with the same two functions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import torch
@@ -52,20 +52,17 @@ class _LogKernelSum(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         total = x.new_full((len(x), len(y)), -math.inf)
         with full_precision(x.device):
-            for columns in _columns(y):
-                points, offsets = _points_first(y[columns]), _points_first(v[columns])
-                for rows in _rows(x):
-                    block = _exponents(x[rows], points, offsets, len(y[columns]))
-                    above = u[rows].unsqueeze(2)
-                    # The largest term of each pair is taken out before powers are, so that none overflows and not all
-                    # underflow. u joins the small maxima and not the block: one pass over the block less.
-                    peak = (_largest(block) + above).amax(dim=1, keepdim=True)
-                    peak.masked_fill_(peak == -math.inf, 0.0)  # all are left out: the sum is 0, its logarithm -inf
-                    block.sub_((peak - above).unsqueeze(2)).exp2_()
-                    partial = block.flatten(1, 2).sum(dim=1).log2_().add_(peak.squeeze(1))
-                    # A pair whose points are split over blocks meets its total again: logs are added, not set.
-                    here = total[rows[0], columns[0]]
-                    here.copy_(torch.logaddexp2(here, partial))
+            for rows, columns, block, _ in _blocks(x, y, v):
+                above = u[rows].unsqueeze(2)
+                # The largest term of each pair is taken out before powers are, so that none overflows and not all
+                # underflow. u joins the small maxima and not the block: one pass over the block less.
+                peak = (_largest(block) + above).amax(dim=1, keepdim=True)
+                peak.masked_fill_(peak == -math.inf, 0.0)  # all are left out: the sum is 0, its logarithm -inf
+                block.sub_((peak - above).unsqueeze(2)).exp2_()
+                partial = block.flatten(1, 2).sum(dim=1).log2_().add_(peak.squeeze(1))
+                # A pair whose points are split over blocks meets its total again: logs are added, not set.
+                here = total[rows[0], columns[0]]
+                here.copy_(torch.logaddexp2(here, partial))
         ctx.save_for_backward(x, y, u, v, total)
         return total
 
@@ -99,15 +96,12 @@ class _KernelSum(torch.autograd.Function):
     ) -> torch.Tensor:
         total = x.new_zeros(len(x), len(y))
         with full_precision(x.device):
-            for columns in _columns(y):
-                points, offsets, weights = (_points_first(table[columns]) for table in (y, v, wy))
-                for rows in _rows(x):
-                    block = _exponents(x[rows], points, offsets, len(y[columns]))
-                    block.add_(u[rows][:, :, None, None]).exp2_()
-                    # Over the points of x the sum is a product, of w with the block as [points of x, all of y]; over
-                    # those of y it is left to a plain sum, as they lie in steps of the number of samples.
-                    over_x = (wx[rows].unsqueeze(1) @ block.flatten(2)).squeeze(1) * weights
-                    total[rows[0], columns[0]] += over_x.view(len(block), -1, block.shape[3]).sum(dim=1)
+            for rows, columns, block, (weights,) in _blocks(x, y, v, wy):
+                block.add_(u[rows][:, :, None, None]).exp2_()
+                # Over the points of x the sum is a product, of w with the block as [points of x, all of y]; over
+                # those of y it is left to a plain sum, as they lie in steps of the number of samples.
+                over_x = (wx[rows].unsqueeze(1) @ block.flatten(2)).squeeze(1) * weights
+                total[rows[0], columns[0]] += over_x.view(len(block), -1, block.shape[3]).sum(dim=1)
         ctx.save_for_backward(x, y, u, v, wx, wy)
         return total
 
@@ -160,28 +154,34 @@ def _gradients(
     sums = [torch.zeros_like(like) if need else None for like, need in zip(factors, needed, strict=True)]
     dx, dy, du, dv = sums
     with full_precision(x.device):
-        for columns in _columns(y):
-            count = len(y[columns])
-            points, offsets, p, w = (_points_first(table[columns]) for table in (y, v, p_y, w_y))
-            for rows in _rows(x):
-                block = _exponents(x[rows], points, offsets, count)
-                fill(block, rows, columns)
-                # All four sums are products with one matrix q [points of x, points of y], while it is in the cache.
-                q = block.view(-1, len(points))
-                if dx is not None:
-                    dx[rows] += product(q, p.t()).view(dx[rows].shape)
-                if du is not None:
-                    du[rows] += (q @ w).view(du[rows].shape)
-                if dy is not None:
-                    dy[columns] += _samples_first(product(q.t(), p_x[rows].flatten(0, 1).t()), count)
-                if dv is not None:
-                    dv[columns] += _samples_first(w_x[rows].flatten() @ q, count)
+        for rows, columns, block, (p, w) in _blocks(x, y, v, p_y, w_y):
+            fill(block, rows, columns)
+            # All four sums are products with one matrix q [points of x, points of y], while it is in the cache.
+            count = block.shape[3]
+            q = block.view(-1, block.shape[2] * count)
+            if dx is not None:
+                dx[rows] += product(q, p.t()).view(dx[rows].shape)
+            if du is not None:
+                du[rows] += (q @ w).view(du[rows].shape)
+            if dy is not None:
+                dy[columns] += _samples_first(product(q.t(), p_x[rows].flatten(0, 1).t()), count)
+            if dv is not None:
+                dv[columns] += _samples_first(w_x[rows].flatten() @ q, count)
     return tuple(sums)
 
 
-def _exponents(some: torch.Tensor, points: torch.Tensor, offsets: torch.Tensor, count: int) -> torch.Tensor:
-    """The x . y + v of some samples of x and count of y: [samples of x, their points, points of y, samples of y]."""
-    return product(some.flatten(0, 1), points, offsets).view(*some.shape[:2], -1, count)
+def _blocks(
+    x: torch.Tensor, y: torch.Tensor, v: torch.Tensor, *of_y: torch.Tensor
+) -> Iterator[tuple[Part, Part, torch.Tensor, list[torch.Tensor]]]:
+    """Blocks of exponents x . y + v: [samples of x, their points, points of y, samples of y], with both parts and of_y.
+
+    What is of the points of y, v and of_y among it, is laid out once for all rows, each point as a row.
+    """
+    for columns in _columns(y):
+        points, offsets, *others = (_points_first(table[columns]) for table in (y, v, *of_y))
+        for rows in _rows(x):
+            some, count = x[rows], len(y[columns])
+            yield rows, columns, product(some.flatten(0, 1), points, offsets).view(*some.shape[:2], -1, count), others
 
 
 def _largest(block: torch.Tensor) -> torch.Tensor:
