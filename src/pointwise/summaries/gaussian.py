@@ -276,7 +276,7 @@ class GaussianPair:
                 f"{self.count} pairs are too few for {dx} + {dy} columns{' with debias=True' if debias else ''}: the "
                 f"joint covariance has rank {max(self.count - 1, 0)} at most, and its information would be without "
                 f"meaning. At least {needed} pairs are needed; give more, reduce each side to its principal axes "
-                "(reduce=, --reduce), or add a ridge."
+                "(reduce=), or add a ridge."
             )
         if not self.ridge and axes is None:
             self._refuse_constant()
@@ -301,7 +301,7 @@ class GaussianPair:
                 f"{self._names(bad, dx, axes)} {'is' if len(bad) == 1 else 'are'} a linear combination of those before,"
                 f" or too near to one to tell: the joint covariance has effective rank {rank} of {dx + dy}, and "
                 "the information cannot be known. "
-                "Leave such columns out, reduce each side to fewer principal axes (reduce=, --reduce), or add a ridge."
+                "Leave such columns out, reduce each side to fewer principal axes (reduce=), or add a ridge."
             )
         return axes, factor[:dx, :dx], torch.linalg.cholesky(covariance[dx:, dx:]), factor
 
@@ -331,7 +331,7 @@ class GaussianPair:
             raise InputError(
                 f"{self._names(constant, self.widths[0])} {'is' if len(constant) == 1 else 'are'} constant over all "
                 f"{self.count} pairs: a Gaussian has no density there. Leave such columns out, reduce each side to its "
-                "principal axes (reduce=, --reduce), or add a ridge."
+                "principal axes (reduce=), or add a ridge."
             )
 
     def _names(self, columns: list[int], dx: int, axes: object = None) -> str:
