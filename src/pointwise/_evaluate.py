@@ -78,7 +78,7 @@ def evaluate(
     options = Options.checked(
         k=k, cover=cover, dimension=dimension, duplicates=duplicates, device=device, engine=engine, seed=seed
     )
-    chosen = chosen_metrics(metrics, learned=reference.is_learned)
+    chosen = chosen_metrics(metrics, learned=reference.has("learned_pair", options))
     return evaluated(reference, as_table(fake, name="fake"), chosen, options, named=metrics is not None)
 
 

@@ -48,6 +48,9 @@ class Comparison(Mapping[str, Evaluation]):
             raise InputError(f"there is no generator {name!r}{hint}; there are {', '.join(self.evaluations)}.")
         return self.evaluations[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.evaluations
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.evaluations)
 

@@ -45,7 +45,7 @@ def learn(
     for line in fit(model, training, options, held_out=choosing):
         if progress is not None and line["step"]:
             progress("learning kme_pmi", int(line["step"]), options.steps)
-    model.meta["trained_on"] = training.n
+    model.meta |= {"trained_on": training.n, "seed": seed}
     return model, unseen
 
 

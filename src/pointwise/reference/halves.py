@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from pointwise._arrays import on_device
 from pointwise.neighbors.certify import Nearest
 from pointwise.pmi.pmi import KmePmi
 from pointwise.reference.options import Options
-from pointwise.score import as_json
 from pointwise.summaries.gaussian import GaussianPair
 from pointwise.summaries.kernels import Kernel, OwnSums, kernel_rows, own_sums
 from pointwise.summaries.moments import SetMoments, set_moments
@@ -58,21 +57,15 @@ def _neighbors_fit(half: Nearest, reference: Reference, options: Options) -> boo
 
 def _kernel(kernel: Kernel) -> Half:
     def store(half: OwnSums) -> tuple[Arrays, Words]:
-        words = {"largest": half.largest, "interaction": as_json(half.interaction), "seed": half.seed}
-        return {"drawn": half.drawn, "within": half.within}, words
+        return {"drawn": half.drawn, "within": half.within}, {
+            "largest": half.largest,
+            "interaction": half.interaction,
+            "seed": half.seed,
+        }
 
     def restore(arrays: Arrays, words: Words, reference: Reference) -> OwnSums:
-        features, drawn = reference.features("cpu"), arrays["drawn"]
-        interaction = float("nan" if words["interaction"] is None else words["interaction"])
-        return OwnSums(
-            kernel_rows(features, drawn, kernel),
-            drawn,
-            len(features),
-            words["largest"],
-            arrays["within"],
-            interaction,
-            words["seed"],
-        )
+        table, drawn = reference.features("cpu"), arrays["drawn"]
+        return OwnSums(kernel_rows(table, drawn, kernel), drawn, len(table), within=arrays["within"], **words)
 
     return Half(
         make=lambda reference, options: own_sums(reference.features(options.device), kernel=kernel, seed=options.seed),
@@ -95,27 +88,14 @@ def _fitted(reference: Reference, options: Options) -> GaussianPair:
 
 
 def _restored_gaussian(arrays: Arrays, words: Words, reference: Reference) -> GaussianPair:
-    """Sums serve for every ridge and reduce: those of the reference hold where it was given any."""
+    """Sums serve for every ridge and reduce: those of the reference hold, but where the Gaussian was given."""
     own = {"ridge": reference.ridge, "reduce": reference.reduce}
-    given = reference.ridge or reference.reduce is not None
-    return GaussianPair(**(own if given else words["options"])).restored(arrays, words)
+    return GaussianPair(**(words["options"] if "gaussian_pair" in reference.given else own)).restored(arrays, words)
 
 
-class Learned(NamedTuple):
-    """What is learned from the real pairs, with the seed that it was learned by; None where it was given."""
-
-    pmi: KmePmi
-    seed: int | None = None
-
-
-def _learned(reference: Reference, options: Options) -> Learned:
+def _learned(reference: Reference, options: Options) -> KmePmi:
     sides = on_device(reference.table.features, text_of(reference.table, "real"), device=options.device)
-    return Learned(KmePmi.fit(*sides, seed=options.seed, progress=reference.progress), options.seed)
-
-
-def _stored_learned(half: Learned) -> tuple[Arrays, Words]:
-    arrays, words = half.pmi.stored()
-    return arrays, {"seed": half.seed, "pmi": words}
+    return KmePmi.fit(*sides, seed=options.seed, progress=reference.progress)
 
 
 HALVES: Mapping[str, Half] = MappingProxyType(
@@ -146,9 +126,11 @@ HALVES: Mapping[str, Half] = MappingProxyType(
         ),
         "learned_pair": Half(
             make=_learned,
-            fits=lambda half, reference, options: half.seed in (None, options.seed),
-            store=_stored_learned,
-            restore=lambda arrays, words, reference: Learned(KmePmi.restored(arrays, words["pmi"]), words["seed"]),
+            fits=lambda half, reference, options: (
+                "learned_pair" in reference.given or half.model.meta["seed"] == options.seed
+            ),
+            store=lambda half: half.stored(),
+            restore=lambda arrays, words, reference: KmePmi.restored(arrays, words),
         ),
     }
 )

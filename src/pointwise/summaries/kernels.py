@@ -124,8 +124,8 @@ def own_sums(
     if drawn_before > rows:
         rng.choice(drawn_before, size=rows, replace=False)
     if kernel == "gaussian":
-        _refuse_zeros(table, name)
-    drawn = rng.choice(len(table), size=rows, replace=False) if len(table) > rows else np.arange(len(table))
+        _require_directions(table, name)
+    drawn = np.arange(len(table)) if len(table) <= rows else rng.choice(len(table), size=rows, replace=False)
     x = kernel_rows(table, drawn, kernel)
     sums, _, squares = _pass(x, x, kernel)
     means = sums / (len(x) - 1)
@@ -133,17 +133,18 @@ def own_sums(
     return OwnSums(x, drawn, len(table), float(table.abs().max()), means, interaction, seed)
 
 
-def kernel_rows(table: torch.Tensor, places: Integers, kernel: Kernel) -> torch.Tensor:
-    """Return these rows of a table in float64, scaled to length 1 for the Gaussian kernel."""
-    rows = table[torch.from_numpy(places).to(table.device)].double()
+def kernel_rows(table: torch.Tensor, drawn: Integers, kernel: Kernel) -> torch.Tensor:
+    """Return the drawn rows of a table in float64, scaled to length 1 for the Gaussian kernel."""
+    rows = (table if len(drawn) == len(table) else table[torch.from_numpy(drawn).to(table.device)]).double()
     if kernel == "polynomial":
         return rows
     # Divided by the largest entry first: the square of a tiny entry is zero, of a huge one infinite.
-    return torch.nn.functional.normalize(rows / torch.linalg.vector_norm(rows, ord=math.inf, dim=1)[:, None])
+    largest = torch.linalg.vector_norm(rows, ord=math.inf, dim=1, keepdim=True)
+    return torch.nn.functional.normalize(rows / largest)
 
 
-def _refuse_zeros(table: torch.Tensor, name: str) -> None:
-    zero = (torch.linalg.vector_norm(table, ord=math.inf, dim=1) == 0).nonzero().flatten()
+def _require_directions(table: torch.Tensor, name: str) -> None:
+    zero = torch.nonzero(torch.linalg.vector_norm(table, ord=math.inf, dim=1) == 0).flatten()
     if len(zero):
         raise InputError(
             f"{len(zero)} of {len(table)} rows of the {name} table are all zeros, the first is row {int(zero[0])}; "
