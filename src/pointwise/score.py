@@ -154,6 +154,8 @@ class Score:
             changed = replace(changed, ids=self.ids, modes=self.modes, captions=self.captions, groups=self.groups)
         if self.draws is not None and other.draws is not None:
             return replace(changed, draws=self.draws - other.draws)
+        for score in (self, other):
+            _known(score)
         return replace(changed, terms=Difference(self, other), tables=self.tables)
 
     def scaled(self, factor: float) -> Score:

@@ -69,6 +69,7 @@ class GaussianTerms:
         roots: inverse Cholesky factors of the covariances of x [rx, rx], of y [ry, ry] and of both.
         shares: of the inverse covariances of x, of y and of both in the score.
         count: how many pairs were fitted on.
+        ridge: on the diagonal of the covariances.
         fitted: those pairs, less their mean, where they are at hand.
     """
 
@@ -77,6 +78,7 @@ class GaussianTerms:
     roots: tuple[Floats, Floats, Floats]
     shares: tuple[float, float, float]
     count: int
+    ridge: float = 0.0
     fitted: PairRows | None = None
 
     def influence(self, rows: Integers | None) -> Mapping[Side, Floats]:
@@ -95,9 +97,10 @@ class GaussianTerms:
         if self.fitted is not None:
             return {}
         quadratic, linear = self._derivative(rows)
-        root = self.roots[2]  # the inverse factor of the covariance: in its axes the fitted pairs are white
-        white = np.linalg.solve(root, np.linalg.solve(root, quadratic).T)
-        spread = (white**2).sum() / 2 + (np.linalg.solve(root, linear) ** 2).sum()
+        factor = np.linalg.inv(self.roots[2])
+        covariance = factor @ factor.T - self.ridge * np.eye(len(factor))  # of the pairs: they have no ridge
+        moved = quadratic @ covariance
+        spread = (moved * moved.T).sum() / 2 + linear @ covariance @ linear
         return {"real": Extra(float(spread) / self.count)}
 
     def _derivative(self, rows: Integers | None) -> tuple[Floats, Floats]:
