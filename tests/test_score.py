@@ -342,12 +342,12 @@ def test_p_value_where_nothing_varies_or_nothing_is_known():
 def test_p_values_of_no_difference_are_uniform():
     """Two generators of one law against one real table: 5 % of their differences in kl_real_fake have p below .05."""
     p_values = []
-    for seed in range(150):
+    for seed in range(100):
         real, a, b = np.random.default_rng(seed).normal(size=(3, 150, 2))
         reference = pw.Reference(real)
         one, other = (pw.evaluate(reference, fake, metrics=["kl_real_fake"])["kl_real_fake"] for fake in (a, b))
         p_values.append(one.difference(other).p_value)
-    assert np.mean(np.array(p_values) < 0.05) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 150)
+    assert np.mean(np.array(p_values) < 0.05) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)
     assert 0.4 < np.median(p_values) < 0.7  # the error is at most some tenth too large
 
 

@@ -42,7 +42,7 @@ def test_mid_fits_on_real_pairs_and_scores_generated_ones():
 def test_mid_in_principal_axes_takes_fewer_pairs_than_columns(debias):
     rng = np.random.default_rng(1)
     real, text, fake = rng.normal(size=(3, 30, 40)) * 0.7 ** np.arange(40)
-    with pytest.raises(pw.InputError, match=r"30 pairs are too few for 40 \+ 40 columns.*\(reduce=32, say\)"):
+    with pytest.raises(pw.InputError, match=r"30 pairs are too few for 40 \+ 40 columns.*\(reduce=\)"):
         pw.mid(real, text, fake)
     pair = pw.GaussianPair(reduce=3)
     pair.update(real, text)

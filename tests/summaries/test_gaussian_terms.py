@@ -122,12 +122,12 @@ def test_where_fitted_pairs_are_not_at_hand_their_part_is_that_of_gaussian_rows(
     own = torch.from_numpy(real), torch.from_numpy(text)
     here, away = (pair.score(new, prompts, debias=options["debias"], fitted=rows) for rows in (own, None))
     expected = variance(here.terms.influence(None)["real"])
-    assert set(away.terms.influence(None)) == {"generated"}
-    assert away.terms.extra(None)["real"].added == pytest.approx(expected, rel=0.04)
+    assert variance(away.terms.influence(None)["fit"]) == pytest.approx(expected, rel=0.04)
     for rows in (np.arange(30), np.arange(30, 90)):
         expected = variance(here.terms.influence(rows)["real"])
-        assert away.terms.extra(rows)["real"].added == pytest.approx(expected, rel=0.04)
-    assert not here.terms.extra(None)
+        assert variance(away.terms.influence(rows)["fit"]) == pytest.approx(expected, rel=0.04)
+    assert set(here.terms.influence(None)) == {"generated", "real"}
+    assert set(away.terms.influence(None)) == {"generated", "fit"}
 
 
 def test_a_pair_that_was_fitted_elsewhere_is_not_taken_for_the_own_table():
@@ -154,6 +154,35 @@ def test_a_fit_that_is_not_at_hand_counts_in_the_error():
         alone.append(score.per_sample.std(ddof=1) / math.sqrt(1000))
     assert math.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values, ddof=1), rel=0.2)
     assert np.mean(alone) < 0.8 * np.std(values, ddof=1)
+
+
+def test_a_fit_that_two_generators_share_is_counted_once():
+    """Of a generator and a looser one: the Gaussian moves both, the looser one more; and another fit moves nothing."""
+    values, errors, apart = [], [], []
+    for seed in range(300):
+        pair = fitted(*pairs(300, seed=2 * seed, dx=8, dy=8))
+        reference = pw.Reference(np.eye(9, 8), pairs=pair)
+        rng = np.random.default_rng(2 * seed + 1)
+        x, y = pairs(1000, seed=2 * seed + 1, dx=8, dy=8)
+        one, other = (
+            pw.evaluate(reference, pw.FeatureTable(x, text=text), metrics=["mid"])["mid"]
+            for text in (y, y + rng.normal(size=y.shape))
+        )
+        difference = other.difference(one)
+        values.append(difference.value)
+        errors.append(difference.standard_error)
+        alone = variance(other.per_sample / 1000 - one.per_sample / 1000)  # the same images
+        apart.append(math.sqrt(alone))
+    assert math.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values, ddof=1), rel=0.2)
+    assert np.mean(apart) < 0.8 * np.std(values, ddof=1)
+    elsewhere = pw.evaluate(
+        pw.Reference(np.eye(9, 8), pairs=fitted(*pairs(300, seed=999, dx=8, dy=8))),
+        pw.FeatureTable(x, text=y),
+        metrics=["mid"],
+    )["mid"]
+    fits = variance(one.terms.influence(None)["fit"]) + variance(elsewhere.terms.influence(None)["fit"])
+    rows = variance((one.per_sample - elsewhere.per_sample) / 1000)
+    assert one.difference(elsewhere).standard_error == pytest.approx(math.sqrt(fits + rows), rel=1e-9)
 
 
 @pytest.mark.parametrize("d", [16, 32])

@@ -15,6 +15,7 @@ fitted pairs themselves are not at hand, its variance is that of a Gaussian with
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -82,26 +83,32 @@ class GaussianTerms:
     fitted: PairRows | None = None
 
     def influence(self, rows: Integers | None) -> Mapping[Side, Floats]:
-        """Return the influence of each scored and, where they are at hand, of each fitted pair."""
+        """Return the influence of each scored and of each fitted pair, or of what stands in for these."""
         own = Terms("generated", self.values).influence(rows)
-        if self.fitted is None:
-            return own
         quadratic, linear = self._derivative(rows)
+        if self.fitted is None:
+            return {**own, "fit": self._of_gaussian_pairs(quadratic, linear)}
         influence = np.concatenate(
             [np.einsum("ij,ij->i", w @ quadratic, w) / 2 - w @ linear for w in self.fitted.blocks()]
         )
         return {**own, "real": (influence - influence.mean()) / len(influence)}
 
     def extra(self, rows: Integers | None) -> Mapping[Side, Extra]:
-        """Return the variance that comes of the fit, where the fitted pairs are not at hand."""
-        if self.fitted is not None:
-            return {}
-        quadratic, linear = self._derivative(rows)
+        """Return nothing: all that is known comes from pairs."""
+        return {}
+
+    def _of_gaussian_pairs(self, quadratic: Floats, linear: Floats) -> Floats:
+        """Numbers whose variance is that of the fit, and for two scores the difference of which is that of theirs.
+
+        With w = F e, e standard normal, w'Qw / 2 - w'Am has the variance |F'QF|^2 / 2 + |F'Am|^2.
+        """
         factor = np.linalg.inv(self.roots[2])
         covariance = factor @ factor.T - self.ridge * np.eye(len(factor))  # of the pairs: they have no ridge
-        moved = quadratic @ covariance
-        spread = (moved * moved.T).sum() / 2 + linear @ covariance @ linear
-        return {"real": Extra(float(spread) / self.count)}
+        variances, axes = np.linalg.eigh(covariance)
+        white = axes * np.sqrt(np.maximum(variances, 0))
+        parts = np.concatenate([(white.T @ quadratic @ white).ravel() / math.sqrt(2), white.T @ linear])
+        size = 2 * len(parts)  # each with either sign, so that their mean is 0
+        return np.concatenate([parts, -parts]) * math.sqrt((size - 1) / size / 2 / self.count)
 
     def _derivative(self, rows: Integers | None) -> tuple[Floats, Floats]:
         """Q, and A m."""
