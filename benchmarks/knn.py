@@ -48,12 +48,13 @@ def job(name, real, fake):
     elif name == "pointwise tables":
         import torch
 
-        from pointwise.neighbors import blocked
+        from pointwise.neighbors.passes import Prepared, across, within
 
         def run():
-            x, y = torch.from_numpy(real), torch.from_numpy(fake)
-            within_x, within_y = blocked.within(x, DEPTH), blocked.within(y, DEPTH)
-            blocked.across(x, y, DEPTH, radii_x=within_x[0][:, [K - 1]], radii_y=within_y[0][:, [K - 1]])
+            x = Prepared(torch.from_numpy(real))
+            y = Prepared(torch.from_numpy(fake), like=x)
+            radii_x, radii_y = (within(table, DEPTH).distances[:, [K - 1]] for table in (x, y))
+            across(x, y, DEPTH, radii_x=radii_x, radii_y=radii_y)
 
     elif name == "prdc":
         from prdc import compute_prdc

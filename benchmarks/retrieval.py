@@ -19,8 +19,9 @@ training for that alone; every similarity was given the same settings to choose 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
-import json
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,7 +30,9 @@ import torch
 
 import pointwise as pw
 from picture_pairs import ALIKE, SOURCES, alike, groups, load_items, split
-from pointwise.score import error_of_mean
+from pointwise.resumable.parts import held
+from pointwise.score import mean_score
+from pointwise.tables.digest import sha256_of
 from pointwise.training.inputs import Pairs
 from pointwise.training.loop import fit
 from pointwise.training.model import DualEncoder, FrozenTokens
@@ -109,21 +112,51 @@ def tune(items, group, protocols):
 
 
 def run(items, group, protocol, similarity, points, seed):
-    """The ranks of all held-out items by one model, and their groups, source by source."""
+    """Arrays and meta of a run: the ranks of all held-out items by one model, and their groups, source by source."""
     begun = time.process_time()
     parts = split(items, group, seed, validation=False, **PROTOCOLS[protocol])
     model, _ = trained(items, parts.training, similarity, points, seed=seed, settings=SETTINGS[protocol, similarity])
-    return {
-        "protocol": protocol,
-        "similarity": similarity,
-        "points": points,
-        "seed": seed,
-        "seconds": round(time.process_time() - begun, 1),
-        "held": {
-            name: {"groups": group[rows].tolist(), "ranks": ranks(model, items, rows).tolist()}
-            for name, rows in parts.held.items()
-        },
+    arrays = {}
+    for name, rows in parts.held.items():
+        arrays |= {f"{name}.groups": group[rows], f"{name}.ranks": ranks(model, items, rows)}
+    seconds = round(time.process_time() - begun, 1)
+    words = {"protocol": protocol, "similarity": similarity, "points": points, "seed": seed, "seconds": seconds}
+    return arrays, words
+
+
+def run_of(arrays, words):
+    held = {
+        name: {"groups": arrays[f"{name}.groups"], "ranks": arrays[f"{name}.ranks"]}
+        for name in PROTOCOLS[words["protocol"]]["held"]
     }
+    return words | {"held": held}
+
+
+def key_of(content, protocol, similarity, points, seed):
+    """The SHA-256 of all that a run depends on, so that one that was kept is used again only where nothing changed."""
+    settings = [PROTOCOLS[protocol], SETTINGS[protocol, similarity], WIDTH, WARMUP, BATCH]
+    return sha256_of(content, protocol, similarity, points, seed, settings)
+
+
+def all_runs(items, group, protocols, seeds, folder):
+    """Every run of these protocols and seeds; those that the folder keeps are not done again."""
+    columns = (items.images.x, items.texts.x, items.source, items.ids, items.captions, items.whole, items.part, group)
+    content = sha256_of([hashlib.sha256(np.ascontiguousarray(column).tobytes()).hexdigest() for column in columns])
+    wanted = [
+        (protocol, *model, seed)
+        for seed, protocol in itertools.product(range(seeds), protocols)
+        for model in MODELS[protocol]
+    ]
+    keys = [key_of(content, *one) for one in wanted]
+    with held(folder, kind="pointwise.retrieval-run/1", purpose="runs are", path=folder) as parts:
+        parts.complete(
+            len(wanted),
+            key=keys.__getitem__,
+            make=lambda i: (keys[i], run(items, group, *wanted[i])),
+            done=lambda i, words: None,
+            unused=lambda number: print(f"{number} of the runs in {folder} are not among these, and are kept."),
+        )
+        return [run_of(*parts.load(key)) for key in keys]
 
 
 def hits(runs, source, way, k):
@@ -142,7 +175,7 @@ BOTH = slice(None)
 def share(runs, source, way, k):
     """R@k, its 95 % interval over concepts, and the standard deviation of the seeds."""
     values = hits(runs, source, way, k)
-    error = error_of_mean(values, concepts(runs, source))
+    error = mean_score(values, of="pair", groups=concepts(runs, source)).standard_error
     seeds = [hits([one], source, way, k).mean() for one in runs]
     spread = f", ± {np.std(seeds, ddof=1):.3f}" if len(runs) > 1 else ""
     return f"{values.mean():.3f} ({values.mean() - 1.96 * error:.3f} to {values.mean() + 1.96 * error:.3f}{spread})"
@@ -203,7 +236,7 @@ def print_differences(protocol, models):
 def difference(runs, others, source, k):
     """The mean difference of R@k, its 95 % interval over concepts, and in how many seeds it is above zero."""
     values = hits(runs, source, BOTH, k) - hits(others, source, BOTH, k)
-    error = error_of_mean(values, concepts(runs, source))
+    error = mean_score(values, of="pair", groups=concepts(runs, source)).standard_error
     low, high = values.mean() - 1.96 * error, values.mean() + 1.96 * error
     above = sum(
         hits([a], source, BOTH, k).mean() > hits([b], source, BOTH, k).mean() for a, b in zip(runs, others, strict=True)
@@ -237,7 +270,7 @@ def main(argv=None):
     parser.add_argument("--protocols", nargs="+", choices=list(PROTOCOLS), default=list(PROTOCOLS))
     parser.add_argument("--seeds", type=int, default=5, help="of the splits and the weights at the start")
     parser.add_argument("--tune", action="store_true", help="try the settings instead")
-    parser.add_argument("--out", type=Path, help="a .jsonl of all runs; those that it holds are not done again")
+    parser.add_argument("--out", type=Path, help="a folder that keeps all runs; those in it are not done again")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
@@ -247,18 +280,9 @@ def main(argv=None):
     if arguments.tune:
         return tune(items, group, arguments.protocols)
     report_copies(items, group, cosines, arguments.seeds)
-    lines = arguments.out.read_text().splitlines() if arguments.out and arguments.out.exists() else []
-    runs = [json.loads(line) for line in lines]
-    done = {(one["protocol"], *_model(one), one["seed"]) for one in runs}
-    for seed, protocol in itertools.product(range(arguments.seeds), arguments.protocols):
-        for similarity, points in MODELS[protocol]:
-            if (protocol, similarity, points, seed) in done:
-                continue
-            runs.append(run(items, group, protocol, similarity, points, seed))
-            if arguments.out:
-                with arguments.out.open("a") as file:
-                    file.write(json.dumps(runs[-1]) + "\n")
-    report([one for one in runs if one["protocol"] in arguments.protocols and one["seed"] < arguments.seeds])
+    with tempfile.TemporaryDirectory() as folder:
+        kept = arguments.out or Path(folder) / "runs"
+        report(all_runs(items, group, arguments.protocols, arguments.seeds, kept))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from pointwise.summaries.self_neighbors import SelfNeighbors, self_neighbors
 
 import pointwise
 from pointwise._evaluate import evaluate
 from pointwise.errors import InputError
 from pointwise.metrics.registry import METRICS
-from pointwise.summaries.neighborhoods import neighborhoods
+from pointwise.neighbors import knn
+from pointwise.reference.reference import Reference
+from pointwise.reference.summaries import neighborhoods
 from pointwise.tables.table import FeatureTable
 
 ALONE = [name for name, row in METRICS.items() if row.of != "pair"]  # that need no texts
@@ -217,7 +218,7 @@ def test_options_that_do_not_exist(options, message, metrics):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there():
-    with pytest.raises(InputError, match=r"device 'cuda' cannot be used here; use 'cpu', or 'cuda' on a GPU\."):
+    with pytest.raises(InputError, match=r"device 'cuda' cannot be used here \(.+\); use 'cpu', or 'cuda' on a GPU\."):
         evaluate(rows(60), rows(50, seed=1), device="cuda")
 
 
@@ -236,7 +237,7 @@ def test_a_gpu_gives_the_same_values():
         ({"k": ()}, "k is empty; give one number of neighbours or several"),
         ({"cover": 0}, "cover is 0; it must be a whole number of at least 1"),
         ({"dimension": -3}, "dimension is -3; it must be 'ambient', 'intrinsic' or a positive number"),
-        ({"duplicates": "drop"}, "duplicates is 'drop'; it must be 'raise', 'floor' or 'keep'"),
+        ({"duplicates": "drop"}, "duplicates is 'drop'; it must be one of 'raise', 'floor', 'keep'"),
     ],
 )
 def test_options_are_checked_also_where_no_metric_asked_for_reads_them(options, message, metrics):
@@ -274,9 +275,7 @@ def test_a_table_against_itself_gets_a_warning_whatever_the_metric():
 def test_dimension_multiplies_log_distances():
     real, fake = rows(60), rows(50, seed=1)
     hoods = neighborhoods(real, fake)
-    ratio = (
-        np.log(hoods.real_to_fake.distances[:, 4]).mean() - np.log(hoods.within_real.neighbors.distances[:, 4]).mean()
-    )
+    ratio = np.log(hoods.real_to_fake.distances[:, 4]).mean() - np.log(hoods.within_real.distances[:, 4]).mean()
     for dimension, d in (("ambient", 3), (3, 3), (1.5, 1.5)):
         ev = evaluate(real, fake, metrics=["rce"], dimension=dimension)
         assert ev["rce"].value == pytest.approx(d * ratio + math.log(50 / 59), rel=1e-12)
@@ -338,7 +337,7 @@ def test_copies_do_not_matter_where_no_log_of_zero_is_taken():
 def test_copies_floored_at_the_smallest_positive_distance():
     real, fake = with_copies(), rows(50, seed=1)
     ev = evaluate(real, fake, k=1, duplicates="floor")
-    distances = self_neighbors(real, 1).neighbors.distances[:, 0]
+    distances = knn(real, real, 1, exclude_self=True).distances[:, 0]
     floored = np.where(distances == 0, distances[distances > 0].min(), distances)
     terms = ev["entropy_real"].per_sample
     np.testing.assert_allclose(terms - terms[0], 3 * np.log(floored / floored[0]), rtol=1e-9, atol=1e-12)
@@ -403,7 +402,7 @@ def test_neighbours_are_counted_in_words_of_order(k, word):
 
 
 def test_policy_that_does_not_exist():
-    with pytest.raises(InputError, match="duplicates is 'drop'; it must be 'raise', 'floor' or 'keep'"):
+    with pytest.raises(InputError, match="duplicates is 'drop'; it must be one of 'raise', 'floor', 'keep'"):
         evaluate(rows(60), rows(50, seed=1), duplicates="drop")
 
 
@@ -419,95 +418,6 @@ def test_rows_of_zeros_leave_cmmd_out_with_a_warning():
     assert ev.warnings[-1].startswith(found)
     with pytest.raises(InputError, match="1 of 60 rows of the real table are all zeros, the first is row 3"):
         evaluate(real, fake, metrics=["cmmd"])
-
-
-# ---- the real half
-
-
-def test_the_real_half_serves_again_with_the_identical_result(tmp_path):
-    real, fake, other = FeatureTable(rows(60)), rows(50, seed=1), rows(40, seed=2)
-    half = neighborhoods(real, fake).within_real
-    half.save(tmp_path / "half.safetensors")
-    for kept in (half, SelfNeighbors.load(tmp_path / "half.safetensors"), self_neighbors(real, 20)):
-        for generated in (fake, other):
-            assert_identical(evaluate(real, generated, within_real=kept), evaluate(real, generated))
-
-
-def test_the_real_half_is_what_is_used():
-    real, fake = rows(60), rows(50, seed=1)
-    half = self_neighbors(real, 16)
-    doubled = SelfNeighbors(half.fingerprint, pointwise.Neighbors(2 * half.neighbors.distances, half.neighbors.indices))
-    difference = (
-        evaluate(real, fake, within_real=doubled)["entropy_real"].value - evaluate(real, fake)["entropy_real"].value
-    )
-    assert difference == pytest.approx(3 * math.log(2), rel=1e-9)
-
-
-def test_the_real_half_of_another_table_is_refused():
-    half = self_neighbors(rows(60, seed=5), 16)
-    with pytest.raises(
-        InputError, match=r"made from another table \(60 rows, fingerprint \w{12}\) than the one given \(60"
-    ):
-        evaluate(rows(60), rows(50, seed=1), within_real=half)
-    changed = rows(60)
-    changed[59, 2] = np.nextafter(changed[59, 2], 9)
-    with pytest.raises(InputError, match="made from another table"):
-        evaluate(changed, rows(50, seed=1), within_real=self_neighbors(rows(60), 16))
-
-
-def test_the_real_half_that_is_too_shallow_is_refused():
-    sentence = (
-        r"reach k = 15 but 16 are needed \(cover times the largest k, and one more where there is one\)\. "
-        r"Make them again with self_neighbors\(real, 16\)"
-    )
-    with pytest.raises(InputError, match=sentence):
-        evaluate(rows(60), rows(50, seed=1), within_real=self_neighbors(rows(60), 15))
-
-
-@pytest.mark.parametrize(
-    ("n", "k", "cover", "depth"),
-    [(60, 5, 3, 16), (17, 5, 3, 16), (16, 5, 3, 15), (60, (2, 7), 2, 15), (60, 1, 1, 2)],
-)
-def test_how_far_a_real_half_must_reach(n, k, cover, depth):
-    """One more than cover times the largest k, for the standard error, where there are that many other rows."""
-    real, fake = rows(n), rows(50, seed=1)
-    kept = evaluate(real, fake, k=k, cover=cover, within_real=self_neighbors(real, depth))
-    assert_identical(kept, evaluate(real, fake, k=k, cover=cover))
-    with pytest.raises(InputError, match=f"reach k = {depth - 1} but {depth} are needed"):
-        evaluate(real, fake, k=k, cover=cover, within_real=self_neighbors(real, depth - 1))
-
-
-def test_a_real_half_is_saved_as_it_is_however_it_lies_in_memory(tmp_path):
-    found = self_neighbors(rows(60), 16).neighbors
-    wide = np.hstack([found.distances, found.distances]), np.hstack([found.indices, found.indices])
-    for distances, indices in (
-        (np.ascontiguousarray(found.distances), np.ascontiguousarray(found.indices)),
-        (np.asfortranarray(found.distances), np.asfortranarray(found.indices)),
-        (wide[0][:, :16], wide[1][:, :16]),
-    ):
-        SelfNeighbors("of these rows", pointwise.Neighbors(distances, indices)).save(tmp_path / "half.safetensors")
-        again = SelfNeighbors.load(tmp_path / "half.safetensors")
-        assert again.fingerprint == "of these rows"
-        np.testing.assert_array_equal(again.neighbors.distances, found.distances)
-        np.testing.assert_array_equal(again.neighbors.indices, found.indices)
-
-
-def test_a_file_that_holds_no_real_half(tmp_path):
-    path = tmp_path / "half.safetensors"
-    self_neighbors(rows(60), 15).save(path)
-    whole = path.read_bytes()
-    for damaged in (b"", whole[:-1], whole[: len(whole) // 2], b"\xff" * 100, b"not a file"):
-        path.write_bytes(damaged)
-        with pytest.raises(
-            InputError,
-            match=r"half.safetensors cannot be read as the neighbours of a table \(.*\); make and save it again",
-        ):
-            SelfNeighbors.load(path)
-    with pytest.raises(InputError, match=r"absent.safetensors cannot be read"):
-        SelfNeighbors.load(tmp_path / "absent.safetensors")
-    FeatureTable(rows(60)).save(path)
-    with pytest.raises(InputError, match="does not hold the neighbours of a table"):
-        SelfNeighbors.load(path)
 
 
 # ---- what is known of the rows, and of the comparison
@@ -595,7 +505,7 @@ def test_the_seed_is_the_only_source_of_chance():
 
 def test_progress_runs_to_the_end_of_every_kind_of_work():
     calls: list[tuple[str, int, int]] = []
-    evaluate(rows(3000), rows(2500, seed=1), progress=lambda *step: calls.append(step))
+    evaluate(Reference(rows(3000), progress=lambda *step: calls.append(step)), rows(2500, seed=1))
     steps: dict[str, list[tuple[int, int]]] = {}
     for what, done, total in calls:
         steps.setdefault(what, []).append((done, total))
@@ -614,15 +524,10 @@ def test_progress_runs_to_the_end_of_every_kind_of_work():
 
 def test_progress_leaves_out_what_is_not_done():
     calls: list[str] = []
-    evaluate(rows(60), rows(50, seed=1), metrics=["frechet"], progress=lambda what, done, total: calls.append(what))
+    reference = Reference(rows(60), progress=lambda what, done, total: calls.append(what))
+    evaluate(reference, rows(50, seed=1), metrics=["frechet"])
     assert set(calls) == {"moments, kernels and pairs"}
+    evaluate(reference, rows(50, seed=1), metrics=["pce"])
     calls.clear()
-    half = self_neighbors(rows(60), 16)
-    evaluate(
-        rows(60),
-        rows(50, seed=1),
-        metrics=["pce"],
-        within_real=half,
-        progress=lambda what, done, total: calls.append(what),
-    )
+    evaluate(reference, rows(50, seed=1), metrics=["pce"])
     assert set(calls) == {"generated neighbours", "real and generated"}

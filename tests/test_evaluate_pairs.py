@@ -34,7 +34,7 @@ def test_tables_with_text_are_measured_for_alignment_too():
     }
     pair = pw.GaussianPair()
     pair.update(real.features, real.text)
-    expected["mid"] = pair.pmi(fake.features, fake.text)
+    expected["mid"] = pair.score(fake.features, fake.text, fitted=(real.features, real.text))
     for name, score in expected.items():
         np.testing.assert_array_equal(ev[name].per_sample, score.per_sample)
         assert (ev[name].of, ev[name].value, ev[name].standard_error) == ("pair", score.value, score.standard_error)
@@ -95,32 +95,35 @@ def test_a_reference_asks_for_generated_texts():
     pair = pw.GaussianPair()
     pair.update(real.features, real.text)
     bare = [pw.FeatureTable(table.features) for table in (real, fake)]
-    assert pw.evaluate(*bare, reference_pairs=pair).warnings[0].startswith("mid, clip_score, r_precision and info_nce")
+    reference = pw.Reference(bare[0], pairs=pair)
+    assert pw.evaluate(reference, bare[1]).warnings[0].startswith("mid, clip_score, r_precision and info_nce")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ridge": -1.0}, "ridge is -1.0; it must be 0 or a positive number"),
-        ({"ridge": math.nan}, "ridge is nan; it must be 0"),
-        ({"reduce": 0}, "reduce is 0; it must be a whole number of at least 1, or None"),
+        ({"ridge": -1.0}, "ridge is -1.0; it must be a number of at least 0"),
+        ({"ridge": math.nan}, "ridge is nan; it must be a number of at least 0"),
+        ({"reduce": 0}, "reduce is 0; it must be a whole number of at least 1"),
         (
             {"ridge": 0.1, "debias": True},
             "debias=True is exact for plain covariances alone; ridge must be 0, it is 0.1",
         ),
-        ({"reference_pairs": pw.GaussianPair(), "reduce": 2}, "reference_pairs has its own ridge and reduce"),
-        ({"reference_pairs": pw.GaussianPair(ridge=0.1), "debias": True}, "ridge must be 0, it is 0.1"),
+        ({"pairs": pw.GaussianPair(), "reduce": 2}, "pairs has its own ridge and reduce"),
+        ({"pairs": pw.GaussianPair(), "ridge": 0.1}, "leave ridge and reduce out beside it"),
+        ({"pairs": pw.GaussianPair(ridge=0.1), "debias": True}, "ridge must be 0, it is 0.1"),
     ],
 )
-@pytest.mark.parametrize("metrics", [None, ["mid"], ["frechet"]])
-def test_options_of_mid_are_checked_whatever_is_measured(options, message, metrics):
+@pytest.mark.parametrize("table", [pairs(), np.eye(3)], ids=["texts", "no texts"])
+def test_options_of_mid_are_checked_whatever_is_measured(options, message, table):
     with pytest.raises(pw.InputError, match=message):
-        pw.evaluate(pairs(), pairs(200, seed=1), metrics=metrics, **options)
+        pw.Reference(table, **options)
 
 
 def test_a_reference_of_no_pairs_is_refused():
+    reference = pw.Reference(pairs(), pairs=pw.GaussianPair())
     with pytest.raises(pw.InputError, match=r"0 pairs are too few"):
-        pw.evaluate(pairs(), pairs(200, seed=1), metrics=["mid"], reference_pairs=pw.GaussianPair())
+        pw.evaluate(reference, pairs(200, seed=1), metrics=["mid"])
 
 
 def test_the_same_samples_with_other_texts_are_no_copies():
@@ -183,8 +186,8 @@ def test_too_few_pairs_leave_mid_out_and_say_what_to_do():
     assert ev.warnings[1].startswith("r_precision is left out: negatives is 99, but each of 60 rows has only 59 others")
     with pytest.raises(pw.InputError, match=r"20 pairs are too few.*reduce each side.*or add a ridge"):
         pw.evaluate(real, fake, metrics=["mid"])
-    assert math.isfinite(pw.evaluate(real, fake, metrics=["mid"], ridge=0.5)["mid"].value)
-    reduced = pw.evaluate(real, fake, metrics=["mid"], reduce=3, debias=True)
+    assert math.isfinite(pw.evaluate(pw.Reference(real, ridge=0.5), fake, metrics=["mid"])["mid"].value)
+    reduced = pw.evaluate(pw.Reference(real, reduce=3, debias=True), fake, metrics=["mid"])
     about = reduced.provenance["reference_pairs"]
     assert (about["pairs"], about["columns"], about["reduce"], about["debias"]) == (20, [12, 12], 3, True)
     assert all(0 < share < 1 for share in about["kept_variance"])
@@ -198,24 +201,26 @@ def test_options_reach_the_gaussian():
                 continue
             pair = pw.GaussianPair(**options)
             pair.update(real.features, real.text)
-            found = pw.evaluate(real, fake, metrics=["mid"], debias=debias, **options)["mid"].value
-            assert found == pair.pmi(fake.features, fake.text, debias=debias).value
+            reference = pw.Reference(real, debias=debias, **options)
+            mid = pw.evaluate(reference, fake, metrics=["mid"])["mid"].value
+            assert mid == pair.pmi(fake.features, fake.text, debias=debias).value
 
 
-def test_a_reference_serves_again_without_its_table(tmp_path):
+def test_a_gaussian_serves_again_without_its_table(tmp_path):
     real, fake = pairs(1000), pairs(200, seed=1)
     pair = pw.GaussianPair()
     pair.update(real.features, real.text)
-    pair.save(tmp_path / "reference.safetensors")
-    again = pw.GaussianPair.load(tmp_path / "reference.safetensors")
+    pair.save(tmp_path / "pairs.safetensors")
+    again = pw.GaussianPair.load(tmp_path / "pairs.safetensors")
     small = pw.FeatureTable(real.features[:100])  # without text
-    ev = pw.evaluate(small, fake, reference_pairs=again)
+    ev = pw.evaluate(pw.Reference(small, pairs=again), fake)
     assert ev["mid"].value == pw.evaluate(real, fake, metrics=["mid"])["mid"].value
     assert ev.provenance["reference_pairs"]["pairs"] == 1000
-    with pytest.raises(pw.InputError, match="reference_pairs has its own ridge and reduce"):
-        pw.evaluate(small, fake, reference_pairs=again, ridge=0.1)
+    with pytest.raises(pw.InputError, match="pairs has its own ridge and reduce"):
+        pw.Reference(small, pairs=again, ridge=0.1)
+    reference = pw.Reference(pairs(dx=5), pairs=again)
     with pytest.raises(pw.InputError, match=r"these pairs have 5 \+ 4 columns but those fitted on have 4 \+ 4"):
-        pw.evaluate(pairs(dx=5), pairs(200, dx=5, seed=1), metrics=["mid"], reference_pairs=again)
+        pw.evaluate(reference, pairs(200, dx=5, seed=1), metrics=["mid"])
 
 
 def test_seed_draws_the_negatives():
@@ -234,7 +239,8 @@ def learned():
 def test_what_is_learned_from_pairs_is_computed_where_it_is_named(learned):
     real, fake = pairs(120, 2, 2), pairs(60, 2, 2, seed=1, captions=[f"picture {i}" for i in range(60)])
     steps = []
-    ev = pw.evaluate(real, fake, metrics=["kme_pmi", "mid"], progress=lambda *step: steps.append(step))
+    reference = pw.Reference(real, progress=lambda *step: steps.append(step))
+    ev = pw.evaluate(reference, fake, metrics=["kme_pmi", "mid"])
     score = ev["kme_pmi"]
     np.testing.assert_array_equal(score.per_sample, learned.pmi(fake.features, fake.text).per_sample)
     assert (score.of, score.captions.tolist()) == ("pair", fake.captions.tolist())
@@ -248,13 +254,14 @@ def test_what_is_learned_from_pairs_is_computed_where_it_is_named(learned):
 
 def test_what_was_learned_before_serves_without_its_table(learned):
     real, fake = pw.FeatureTable(pairs(30, 2, 2).features), pairs(60, 2, 2, seed=1)
-    named = pw.evaluate(real, fake, metrics=["kme_pmi"], learned=learned)["kme_pmi"]
+    reference = pw.Reference(real, learned=learned)
+    named = pw.evaluate(reference, fake, metrics=["kme_pmi"])["kme_pmi"]
     assert named.value == learned.pmi(fake.features, fake.text).value
-    ev = pw.evaluate(real, fake, learned=learned)  # it costs nothing more, so it need not be named
+    ev = pw.evaluate(reference, fake)  # it costs nothing more, so it need not be named
     assert ev["kme_pmi"].value == named.value
-    bare = pw.evaluate(real, pw.FeatureTable(fake.features), learned=learned)
+    bare = pw.evaluate(reference, pw.FeatureTable(fake.features))
     assert bare.warnings[0].startswith("mid, kme_pmi, clip_score, r_precision and info_nce are left out: the generated")
-    other = pw.evaluate(pairs(30, 3, 2), pairs(60, 3, 2, seed=1), learned=learned)
+    other = pw.evaluate(pw.Reference(pairs(30, 3, 2), learned=learned), pairs(60, 3, 2, seed=1))
     assert "kme_pmi is left out: these pairs have 3 + 2 columns but those learned from have 2 + 2" in other.warnings[0]
     assert "learned" not in other.provenance
 
@@ -264,8 +271,9 @@ def test_nothing_is_learned_without_text(lacking):
     tables = {"real": pairs(120, 2, 2), "generated": pairs(60, 2, 2, seed=1)}
     tables[lacking] = pw.FeatureTable(tables[lacking].features)
     steps = []
+    reference = pw.Reference(tables["real"], progress=lambda *step: steps.append(step))
     with pytest.raises(pw.InputError, match=f"the {lacking} table carries no text features"):
-        pw.evaluate(*tables.values(), metrics=["kme_pmi"], progress=lambda *step: steps.append(step))
+        pw.evaluate(reference, tables["generated"], metrics=["kme_pmi"])
     assert steps == []
 
 

@@ -11,11 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointwise import document
+from pointwise._compare import compare
 from pointwise._evaluate import evaluate
+from pointwise.comparison import Comparison
+from pointwise.document import Document, Part
 from pointwise.errors import InputError
-from pointwise.evaluation import Evaluation, evaluations_to_json
+from pointwise.evaluation import Evaluation
 from pointwise.metrics.registry import METRICS
-from pointwise.score import Score
+from pointwise.score import WHOLE, Score
 from pointwise.tables.table import FeatureTable
 
 
@@ -39,9 +43,15 @@ def assert_equal(left: Evaluation, right: Evaluation) -> None:
     assert left.warnings == right.warnings
     for key in left:
         one, other = left.scores[key], right.scores[key]
-        assert one.of == other.of
+        assert (one.of, one.kind) == (other.of, other.kind)
         np.testing.assert_array_equal([one.value, one.standard_error], [other.value, other.standard_error])
-        np.testing.assert_equal(other.mode_standard_errors, one.mode_standard_errors)
+        if one.modes is not None and one.per_sample is not None:
+            for mode, part in one.by_mode().items():
+                again = other.by_mode()[mode]
+                np.testing.assert_array_equal(
+                    [part.value, part.standard_error, *part.interval()],
+                    [again.value, again.standard_error, *again.interval()],
+                )
         for name in ("per_sample", "modes", "ids"):
             kept, read = getattr(one, name), getattr(other, name)
             assert (kept is None) == (read is None)
@@ -78,41 +88,44 @@ def test_json_is_strict_and_writes_shared_columns_once(tmp_path):
         raise AssertionError(f"{constant} is not JSON")
 
     content = json.loads((tmp_path / "ev.json").read_text(), parse_constant=refuse)
-    columns = content["evaluations"][0]["columns"]
+    columns = content["columns"]
     assert sum(column["type"] == "str" for column in columns) == 2  # real modes, generated ids
     assert sum(column["type"] == "int" for column in columns) == 2
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=20), st.floats(), st.floats())
 def test_json_keeps_any_float(values, value, error):
-    score = Score(value, per_sample=np.array(values), of="real", standard_error=error)
-    text = evaluations_to_json([Evaluation({("rce", 5): score}, {})])
-    stored = json.loads(text)["evaluations"][0]
-    np.testing.assert_array_equal(
-        [float(stored["scores"][0][name]) for name in ("value", "standard_error")], [value, error]
-    )
-    np.testing.assert_array_equal([float(item) for item in stored["columns"][0]["values"]], values)
+    """Not a number is null, which is None here, and the infinities are the strings that float() reads."""
+    score = Score(value, per_sample=np.array(values), of="real", errors={WHOLE: error})
+    stored = json.loads(document.to_json(Document({"a": Part({("rce", 5): score}, {}, ())}, {})))
+    (row,) = stored["evaluations"]["a"]["scores"]
+    for written, number in zip(
+        [row["value"], row["standard_error"], *stored["columns"][0]["values"]], [value, error, *values], strict=True
+    ):
+        assert (written is None) == math.isnan(number)
+        assert written is None or float(written) == number
+        assert isinstance(written, str) == math.isinf(number)
 
 
 def test_several_evaluations_in_one_file(tmp_path):
     path = tmp_path / "ev.json"
-    all_of_them = [evaluate(rows(40), rows(40, seed=seed), metrics=["pce", "kid"]) for seed in (1, 2, 3)]
-    path.write_text(evaluations_to_json(all_of_them))
-    for i, ev in enumerate(all_of_them):
-        assert_equal(ev, Evaluation.from_json(path, index=i))
-    with pytest.raises(InputError, match=r"ev.json holds 3 evaluations; choose one with index=0 to 2\."):
+    generators = {f"g{seed}": rows(40, seed=seed) for seed in (1, 2, 3)}
+    compare(rows(40), generators, metrics=["pce", "kid"]).to_json(path)
+    for name, fake in generators.items():
+        read = Comparison.from_json(path)[name]
+        expected = evaluate(rows(40), fake, metrics=["pce", "kid"])
+        assert_equal(Evaluation(expected.scores, {"generator": name, **expected.provenance}), read)
+    sentence = r"ev.json holds 3 evaluations; choose one as Comparison.from_json\(path\)\[name\], of g1, g2, g3\."
+    with pytest.raises(InputError, match=sentence):
         Evaluation.from_json(path)
-    for index in (3, -1):
-        with pytest.raises(InputError, match=rf"holds 3 evaluations; index is {index}, it must be 0 to 2\."):
-            Evaluation.from_json(path, index=index)
 
 
-def test_the_only_evaluation_has_index_0(tmp_path):
+def test_the_only_evaluation_of_a_comparison_is_read_alone_too(tmp_path):
     path = tmp_path / "ev.json"
+    compare(rows(40), {"mine": rows(40, seed=1)}, metrics=["pce"]).to_json(path)
+    assert_equal(Comparison.from_json(path)["mine"], Evaluation.from_json(path))
     evaluate(rows(40), rows(40, seed=1), metrics=["pce"]).to_json(path)
-    assert_equal(Evaluation.from_json(path, index=0), Evaluation.from_json(path))
-    with pytest.raises(InputError, match=r"holds 1 evaluations; index is 1, it must be 0\."):
-        Evaluation.from_json(path, index=1)
+    assert list(Comparison.from_json(path)) == ["generated"]  # nobody named it
 
 
 @pytest.mark.parametrize(
@@ -122,13 +135,17 @@ def test_the_only_evaluation_has_index_0(tmp_path):
         (b"{", "cannot be read as an evaluation"),
         (b"\xff\xfe\x00", "cannot be read as an evaluation"),
         (b"[" * 100_000, "cannot be read as an evaluation"),
-        (b"[1, 2]", r"is JSON but not an evaluation that pointwise wrote \(format 'pointwise.evaluations/1'\)"),
-        (b'{"format": "pointwise.evaluations/2"}', "is JSON but not an evaluation"),
-        (b'{"format": "pointwise.evaluations/1"}', "has the format of evaluations but holds none"),
-        (b'{"format": "pointwise.evaluations/1", "evaluations": []}', "has the format of evaluations but holds none"),
-        (b'{"format": "pointwise.evaluations/1", "evaluations": 3}', "has the format of evaluations but holds none"),
-        (b'{"format": "pointwise.evaluations/1", "evaluations": [{}]}', r"is .* damaged \(KeyError: 'columns'\)"),
-        (b'{"format": "pointwise.evaluations/1", "evaluations": [4]}', r"is an evaluation .* damaged \(TypeError"),
+        (b"[1, 2]", r"is JSON but not an evaluation that pointwise wrote \(format 'pointwise.comparison/1'\)"),
+        (b'{"format": "pointwise.comparison/2"}', "is JSON but not an evaluation"),
+        (b'{"format": "pointwise.comparison/1"}', "has the format of evaluations but holds none"),
+        (b'{"format": "pointwise.comparison/1", "evaluations": {}}', "has the format of evaluations but holds none"),
+        (b'{"format": "pointwise.comparison/1", "evaluations": 3}', "is an evaluation whose content is damaged"),
+        (b'{"format": "pointwise.comparison/1", "evaluations": [4]}', "is an evaluation whose content is damaged"),
+        (b'{"format": "pointwise.comparison/1", "evaluations": {"a": {}}}', r"is .* damaged \(KeyError: 'columns'\)"),
+        (
+            b'{"format": "pointwise.comparison/1", "columns": [], "evaluations": {"a": 4}}',
+            r"is an evaluation .* damaged \(TypeError",
+        ),
     ],
 )
 def test_files_that_are_no_evaluation(tmp_path, content, message):
@@ -140,13 +157,13 @@ def test_files_that_are_no_evaluation(tmp_path, content, message):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("per_sample", 99), ("per_sample", "x"), ("value", "much"), ("standard_error", None), ("value", [])],
+    [("per_sample", 99), ("per_sample", "x"), ("value", "much"), ("by_mode", None), ("value", []), ("by_mode", [{}])],
 )
 def test_files_with_a_damaged_score(tmp_path, name, value):
     path = tmp_path / "ev.json"
     evaluate(rows(40), rows(40, seed=1), metrics=["pce"]).to_json(path)
     content = json.loads(path.read_text())
-    content["evaluations"][0]["scores"][0][name] = value
+    content["evaluations"]["generated"]["scores"][0][name] = value
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"is an evaluation whose content is damaged .* write it again"):
         Evaluation.from_json(path)

@@ -5,9 +5,14 @@ Every import statement counts, wherever it stands: one inside a function binds a
 """
 
 import ast
+import importlib
+import inspect
+import pkgutil
 from pathlib import Path
 
 import pytest
+
+import pointwise
 
 PACKAGE = Path(__file__).parents[1] / "src" / "pointwise"
 
@@ -174,3 +179,58 @@ def test_an_import_in_the_order_passes(tmp_path, module, source):
 
 def test_a_module_on_no_floor_is_found(tmp_path):
     assert violations(house(tmp_path, "utils/misc.py", "")) == ["pointwise.utils.misc is on no floor"]
+
+
+# Imported here, since some of what they import uses the global random generator as it is loaded.
+MODULES = {
+    module.name: importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(pointwise.__path__, "pointwise.")
+    if module.name != "pointwise.__main__"
+}
+
+
+def hidden_modules():
+    """Return every module whose place in its package is taken by something else of its name, a function say."""
+    found = []
+    for name, module in MODULES.items():
+        package, _, last = name.rpartition(".")
+        if getattr(MODULES.get(package, pointwise), last) is not module:
+            found.append(name)
+    return found
+
+
+def test_no_module_is_hidden_by_a_thing_of_its_own_name():
+    assert hidden_modules() == []
+
+
+def test_a_hidden_module_is_found(monkeypatch):
+    monkeypatch.setattr(pointwise.metrics, "mmd", print)
+    assert hidden_modules() == ["pointwise.metrics.mmd"]
+
+
+# Each click option is a parameter; evaluate and compare have what a comparison may be asked for, encode and encode_to
+# what an encoding may, all by keyword.
+MANY = {
+    "evaluate",
+    "compare",
+    "encode",
+    "encode_to",
+    "cli.agreement.agreement",
+    "cli.compare.compare",
+    "cli.encode.encode",
+    "cli.train.train_command",
+}
+
+
+def test_no_function_has_more_than_eight_parameters_but_for_a_reason():
+    many = set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                if len([a for a in arguments if a.arg not in ("self", "cls")]) > 8:
+                    module = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+                    many.add(f"{module}.{node.name}" if module.startswith("cli") else node.name)
+    assert many == MANY
+    assert len(inspect.signature(pointwise.evaluate).parameters) <= 10
+    assert len(pointwise.cli.compare.compare.params) <= 14

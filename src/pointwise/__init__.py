@@ -1,90 +1,61 @@
 """Measures generative models in nats, down to the single sample."""
 
-from pointwise._agreement.agreement import agreement as agreement
-from pointwise._agreement.result import Agreement as Agreement
-from pointwise._compare import compare as compare
-from pointwise._evaluate import evaluate as evaluate
-from pointwise._retrieval.probe import linear_probe as linear_probe
-from pointwise._retrieval.retrieval import Retrieval as Retrieval
-from pointwise._retrieval.retrieval import retrieval as retrieval
-from pointwise._retrieval.zero_shot import prompt_ensemble as prompt_ensemble
-from pointwise._retrieval.zero_shot import prompts as prompts
-from pointwise._retrieval.zero_shot import zero_shot as zero_shot
-from pointwise.comparison import Comparison as Comparison
-from pointwise.encoding import encode as encode
-from pointwise.encoding import encode_to as encode_to
-from pointwise.errors import InputError as InputError
-from pointwise.errors import MissingExtra as MissingExtra
-from pointwise.evaluation import Evaluation as Evaluation
-from pointwise.kernels.functions import clip_similarity as clip_similarity
-from pointwise.kernels.functions import kme_similarity as kme_similarity
-from pointwise.kernels.functions import wpse_similarity as wpse_similarity
-from pointwise.kernels.losses import info_nce as info_nce
-from pointwise.metrics.alignment import clip_score as clip_score
-from pointwise.metrics.alignment import info_nce_score as info_nce_score
-from pointwise.metrics.alignment import mid as mid
-from pointwise.metrics.alignment import r_precision as r_precision
-from pointwise.metrics.alignment import ref_clip_score as ref_clip_score
-from pointwise.metrics.entropy import cross_entropy as cross_entropy
-from pointwise.metrics.entropy import entropy as entropy
-from pointwise.metrics.registry import METRICS as METRICS
-from pointwise.neighbors import Neighbors as Neighbors
-from pointwise.neighbors import knn as knn
-from pointwise.pmi.calibration import Calibration as Calibration
-from pointwise.pmi.calibration import pmi_calibration as pmi_calibration
-from pointwise.pmi.pmi import KmePmi as KmePmi
-from pointwise.reference.reference import Reference as Reference
-from pointwise.reference.summaries import neighborhoods as neighborhoods
-from pointwise.score import Score as Score
-from pointwise.summaries.gaussian import GaussianPair as GaussianPair
-from pointwise.summaries.neighborhoods import Neighborhoods as Neighborhoods
-from pointwise.tables.table import FeatureTable as FeatureTable
-from pointwise.tables.table import concat as concat
-from pointwise.tables.table import load as load
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
+from pointwise._agreement import Agreement, agreement
+from pointwise._compare import compare
+from pointwise._evaluate import evaluate
+from pointwise._retrieval.probe import linear_probe
+from pointwise._retrieval.retrieval import Retrieval, retrieval
+from pointwise._retrieval.zero_shot import prompt_ensemble, prompts, zero_shot
+from pointwise.comparison import Comparison
+from pointwise.encoding import encode, encode_to
+from pointwise.errors import InputError, MissingExtra
+from pointwise.evaluation import Evaluation
+from pointwise.items.captions import read_captions
+from pointwise.items.matching import match_captions
+from pointwise.kernels.functions import clip_similarity, kme_similarity, wpse_similarity
+from pointwise.kernels.losses import info_nce
+from pointwise.metrics.alignment import clip_score, info_nce_score, mid, r_precision, ref_clip_score
+from pointwise.metrics.entropy import cross_entropy, entropy
+from pointwise.metrics.registry import METRICS
+from pointwise.neighbors import Neighbors, knn
+from pointwise.pmi.calibration import Calibration, pmi_calibration
+from pointwise.pmi.pmi import KmePmi
+from pointwise.reference.reference import Reference
+from pointwise.reference.summaries import neighborhoods
+from pointwise.score import Score
+from pointwise.summaries.gaussian import GaussianPair
+from pointwise.summaries.neighborhoods import Neighborhoods
+from pointwise.tables.table import FeatureTable, concat, load
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "METRICS",
-    "Agreement",
-    "Calibration",
-    "Comparison",
-    "Evaluation",
-    "FeatureTable",
-    "GaussianPair",
-    "InputError",
-    "KmePmi",
-    "MissingExtra",
-    "Neighborhoods",
-    "Neighbors",
-    "Reference",
-    "Retrieval",
-    "Score",
-    "__version__",
-    "agreement",
-    "clip_score",
-    "clip_similarity",
-    "compare",
-    "concat",
-    "cross_entropy",
-    "encode",
-    "encode_to",
-    "entropy",
-    "evaluate",
-    "info_nce",
-    "info_nce_score",
-    "kme_similarity",
-    "knn",
-    "linear_probe",
-    "load",
-    "mid",
-    "neighborhoods",
-    "pmi_calibration",
-    "prompt_ensemble",
-    "prompts",
-    "r_precision",
-    "ref_clip_score",
-    "retrieval",
-    "wpse_similarity",
-    "zero_shot",
+# fmt: off
+__all__ = [  # noqa: RUF022 - in the order of a user's work
+    # what is measured
+    "FeatureTable", "load", "concat", "encode", "encode_to", "read_captions", "match_captions",
+    # comparisons, and what they give
+    "evaluate", "compare", "Reference", "Evaluation", "Comparison", "Score", "METRICS",
+    # their pieces
+    "neighborhoods", "Neighborhoods", "knn", "Neighbors", "entropy", "cross_entropy",
+    # how well two modalities go together
+    "mid", "GaussianPair", "KmePmi", "clip_score", "ref_clip_score", "r_precision", "info_nce_score",
+    # how well metrics agree with people
+    "agreement", "Agreement",
+    # similarities of pairs, and what they are used for
+    "kme_similarity", "wpse_similarity", "clip_similarity", "info_nce", "pmi_calibration", "Calibration",
+    "retrieval", "Retrieval", "zero_shot", "prompts", "prompt_ensemble", "linear_probe",
+    # modules: encoders by name, failures made on purpose, laws of known truth, published judgments, models of pairs
+    "encoders", "failures", "synthetic", "judgments", "training",
+    # what is raised, and the version
+    "InputError", "MissingExtra", "__version__",
 ]
+# fmt: on
+
+
+def __getattr__(name: str) -> _Any:
+    if name in ("encoders", "failures", "judgments", "synthetic", "training"):  # imported when first used
+        return _import_module(f"pointwise.{name}")
+    raise AttributeError(f"module 'pointwise' has no attribute {name!r}")

@@ -189,7 +189,7 @@ def _as_floating(tensor: torch.Tensor, name: str) -> torch.Tensor:
 
 def _require_finite(tensor: torch.Tensor, name: str) -> None:
     wide = torch.float32 if tensor.dtype == torch.float16 else tensor.dtype
-    if torch.isfinite(tensor.sum(dtype=wide)):  # NaN and inf survive a sum: nearly always all is said
+    if torch.isfinite(tensor.sum(dtype=wide)):  # NaN and inf survive a sum: nearly always this is all
         return
     rows_at_once = max(1, _CHECKED_AT_ONCE // tensor.shape[1])
     bad = torch.cat([~torch.isfinite(block).all(dim=1) for block in tensor.split(rows_at_once)])

@@ -67,6 +67,8 @@ def compare(
     chosen = chosen_metrics(metrics, learned=reference.is_learned)
     if not isinstance(generators, Mapping) or not generators:
         raise InputError("generators must be a mapping of at least one name to a table, as {'a': table}.")
+    if any(row.summary == "neighborhoods" for row in chosen):
+        reference.half("neighborhoods", options)  # too few real rows are no generator's fault, so none is named
     evaluations: dict[str, Evaluation] = {}
     for name, fake in generators.items():
         try:

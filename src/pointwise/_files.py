@@ -52,21 +52,21 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 def require_writable(path: str | os.PathLike[str]) -> None:
     """Raise the InputError that `atomic_write` would start with: to be asked before long work for this path."""
-    if problem := _problem_with(Path(os.path.realpath(path))):
-        raise InputError(f"cannot write {path}: {problem}")
-
-
-def _problem_with(target: Path) -> str | None:
+    target = Path(os.path.realpath(path))
+    problem = ""
     try:
         if target.is_dir():
-            return "it is a folder; give the name of a file in it."
-        if target.exists() and not target.is_file():
-            return "it is a device or a pipe, which cannot be replaced as a whole; give the name of a regular file."
-        if not target.parent.exists():
-            return f"the folder {target.parent} does not exist; create it first."
-        return None if target.parent.is_dir() else f"{target.parent} is a file, not a folder."
+            problem = "it is a folder; give the name of a file in it."
+        elif target.exists() and not target.is_file():
+            problem = "it is a device or a pipe, which cannot be replaced as a whole; give the name of a regular file."
+        elif not target.parent.exists():
+            problem = f"the folder {target.parent} does not exist; create it first."
+        elif not target.parent.is_dir():
+            problem = f"{target.parent} is a file, not a folder."
     except OSError as error:  # a name that is too long, say
-        return _reason(error)
+        problem = _reason(error)
+    if problem:
+        raise InputError(f"cannot write {path}: {problem}")
 
 
 def _reason(error: OSError) -> str:

@@ -68,6 +68,7 @@ class Terms:
         less: terms whose mean over all their rows is subtracted, the entropy of the real table say.
         groups: by side, [n], where rows come in groups that are alike, as captions of one image are; where a side is
             left out each of its rows is independent of the others.
+        variances: beyond what rows tell, by the table that it comes from.
 
     Reference: Efron and Stein (1981), https://doi.org/10.1214/aos/1176345462.
     """
@@ -79,6 +80,7 @@ class Terms:
     removals: tuple[Removal, ...] = ()
     less: Terms | None = None
     groups: Mapping[Side, Column] = field(default_factory=dict)
+    variances: Mapping[Side, Extra] = field(default_factory=dict)
 
     @property
     def per_sample(self) -> Floats:
@@ -125,8 +127,8 @@ class Terms:
         return math.sqrt(some / (some - 1) * (every - 1) / every) / len(rows) if some > 1 else math.nan
 
     def extra(self, rows: Integers | None) -> Mapping[Side, Extra]:
-        """Return nothing: all that is known comes from rows."""
-        return {}
+        """Return the further variances."""
+        return self.variances
 
 
 @dataclass(frozen=True, eq=False)

@@ -148,13 +148,20 @@ def test_a_miniature_run_prints_every_table_and_is_not_done_twice(script, items,
     monkeypatch.setattr(script, "WIDTH", 16)
     monkeypatch.setattr(script, "BATCH", 16)
     monkeypatch.setattr(script, "SETTINGS", {key: value | {"steps": 3} for key, value in script.SETTINGS.items()})
-    out = tmp_path / "runs.jsonl"
+    out = tmp_path / "runs"
     arguments = [str(tmp_path), "--seeds", "2", "--out", str(out)]
     script.main(arguments)
     first = capsys.readouterr().out
+    kept = {path.name: path.stat().st_mtime_ns for path in out.glob("*.part.safetensors")}
     script.main(arguments)
     assert capsys.readouterr().out == first
-    assert len(out.read_text().splitlines()) == 2 * 3
+    assert {path.name: path.stat().st_mtime_ns for path in out.glob("*.part.safetensors")} == kept
+    assert len(kept) == 2 * 3
+    monkeypatch.setitem(script.SETTINGS, ("all", "wpse"), script.SETTINGS["all", "wpse"] | {"learning_rate": 2e-3})
+    script.main([*arguments[:2], "1", *arguments[3:]])
+    assert "5 of the runs in" not in first
+    assert capsys.readouterr().out.count("4 of the runs in") == 1  # of the second seed, and one of another rate
+    assert len(list(out.glob("*.part.safetensors"))) == 2 * 3 + 1
     assert first.count("| chance |") == 2 + 3
     assert first.count(" less ") == 1
     assert "| chance | | 0.333 | 0.033 | 0.167 | 0.333 |" in first  # of 30 stamps

@@ -15,17 +15,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pointwise.summaries.self_neighbors import SelfNeighbors
 from rich.cells import cell_len
 
+from pointwise._compare import compare
 from pointwise._evaluate import evaluate
 from pointwise.cli import main
 from pointwise.cli.bars import Bars
+from pointwise.comparison import Comparison
 from pointwise.encoding import encode
 from pointwise.evaluation import Evaluation
 from pointwise.metrics.registry import METRICS
-from pointwise.neighbors import Neighbors
+from pointwise.pmi.pmi import KmePmi
+from pointwise.reference.reference import Reference
+from pointwise.summaries.gaussian import GaussianPair
 from pointwise.tables.table import FeatureTable, load
+from pointwise.tables.tensors import load_arrays, save_arrays
 
 ALONE = [name for name, row in METRICS.items() if row.of != "pair"]  # that need no texts
 
@@ -123,9 +127,11 @@ def test_star_is_on_the_best_by_the_direction_of_each_metric(pointwise):
     assert starred["pce"] == ["tight"]  # lower
     assert starred["coverage"] == ["near"]  # higher
     assert starred["density"] == ["tight"]  # higher
-    assert starred["entropy_real"] == []  # a tie
+    assert starred["rce"] == starred["kl_real_fake"] == starred["kl_fake_real"] == ["near"]  # zero
+    assert len({table["entropy_fake"][i] for i in (2, 3, 4)}) == 3  # no tie
+    assert starred["entropy_real"] == starred["entropy_fake"] == []  # of one table: neither way is better
     for row in map(METRICS.get, ALONE):
-        assert table[row.name][0] == {"lower": "↓", "higher": "↑", "zero": "→0"}[row.better]
+        assert table[row.name][0] == {"lower": "↓", "higher": "↑", "zero": "→0", "none": ""}[row.better]
         assert table[row.name][1] == row.unit
 
 
@@ -267,10 +273,10 @@ def test_json_to_a_file_holds_everything(pointwise):
     code, out, err = pointwise("compare", "real.npz", "good.parquet", "bad.npz", "--json", "all.json")
     assert (code, err) == (0, "")
     assert out.endswith("Everything, down to the sample, is in all.json.\n")
-    for index, (name, fake) in enumerate(
-        (("good.parquet", rows(70, seed=1)), ("bad.npz", rows(60, seed=2, shift=3.0)))
-    ):
-        ev = Evaluation.from_json("all.json", index=index)
+    comparison = Comparison.from_json("all.json")
+    assert list(comparison) == ["good", "bad"]
+    for name, fake in (("good.parquet", rows(70, seed=1)), ("bad.npz", rows(60, seed=2, shift=3.0))):
+        ev = comparison[Path(name).stem]
         assert ev.provenance["generator"] == Path(name).stem
         assert (ev.provenance["real_source"], ev.provenance["generated_source"]) == ("real.npz", name)
         expected = evaluate(rows(), fake, duplicates="floor")
@@ -278,6 +284,10 @@ def test_json_to_a_file_holds_everything(pointwise):
         np.testing.assert_array_equal(ev["rce"].per_sample, expected["rce"].per_sample)
         assert list(ev["rce"].by_mode()) == ["cat", "dog"]
         assert ev["rce"].ids.tolist() == list(range(80))
+    expected = compare(rows(), {"good": rows(70, seed=1), "bad": rows(60, seed=2, shift=3.0)}, duplicates="floor")
+    for name in ALONE:
+        made, read = (each.difference("good", "bad")[name] for each in (expected, comparison))
+        assert (read.value, read.standard_error) == (made.value, made.standard_error)
 
 
 def test_json_to_stdout_is_nothing_but_json(folder):
@@ -296,7 +306,7 @@ def test_json_where_it_cannot_be_written_is_refused_before_anything_is_read(refu
     assert "cannot write nowhere/all.json: the folder" in sentence
     assert "does not exist; create it first." in sentence
     assert "it is a folder" in refused("compare", "absent.npz", "absent too.npz", "--json", ".")
-    assert "cannot write nowhere/half" in refused("compare", "absent.npz", "x.npz", "--real-neighbors", "nowhere/half")
+    assert "cannot write nowhere/half" in refused("compare", "absent.npz", "x.npz", "--reference", "nowhere/half")
 
 
 def test_json_is_not_written_when_a_later_generator_is_bad(refused):
@@ -532,13 +542,19 @@ def test_real_tables_that_cannot_be_used(refused, case):
         (["--k", "30"], "the real table has 80 rows, which is too few for cover * k = 3 * 30"),
         (["--cover", "0"], "Invalid value for '--cover': 0 is not in the range x>=1"),
         (["--cover", "much"], "Invalid value for '--cover': 'much' is not a valid integer"),
-        (["--dimension", "-2"], "--dimension is '-2'; give ambient, intrinsic or a positive number."),
-        (["--dimension", "nan"], "--dimension is 'nan'"),
-        (["--dimension", "flat"], "--dimension is 'flat'"),
+        (["--dimension", "-2"], "dimension is -2.0; it must be 'ambient', 'intrinsic' or a positive number."),
+        (["--dimension", "nan"], "dimension is nan; it must be 'ambient', 'intrinsic' or a positive number."),
+        (["--dimension", "flat"], "dimension is 'flat'; it must be"),
         (["--duplicates", "drop"], "'drop' is not one of 'raise', 'floor', 'keep'"),
         (["--device", "banana"], "device 'banana' cannot be used"),
         (["--seed", "-1"], "Invalid value for '--seed': -1 is not in the range x>=0"),
-        (["--real-neighbors", "real.npz"], "real.npz cannot be read as the neighbours of a table"),
+        (["--reference", "real.npz"], "real.npz cannot be read as a reference"),
+        (["--mid", "reduce=x"], "--mid has 'reduce=x'; give reduce=32, ridge=0.001 or debias, several with commas."),
+        (["--mid", "shrink=3"], "--mid has 'shrink=3'; give reduce=32"),
+        (["--mid", "reduce"], "--mid has 'reduce'; give reduce=32"),
+        (["--mid", "debias=1"], "--mid has 'debias=1'; give reduce=32"),
+        (["--mid", "reduce=0"], "reduce is 0; it must be a whole number of at least 1"),
+        (["--mid", "ridge=nan"], "ridge is nan; it must be a number of at least 0"),
         (["--nonsense"], "No such option '--nonsense'."),
         (["bad.npz"], "bad.npz is given 2 times; give each generator once."),
         (["x" * 5000], "does not exist; give a table file"),
@@ -584,43 +600,71 @@ def test_help(pointwise, arguments):
     assert out.startswith(f"Usage: pointwise {arguments[0] if len(arguments) > 1 else '[OPTIONS] COMMAND'}")
 
 
-# ---- the real half in a file
+# ---- the reference in a file
 
 
-def test_real_neighbors_are_written_once_and_then_used(pointwise, refused, folder):
-    arguments = ("compare", "real.npz", "bad.npz", "--real-neighbors", "half.safetensors", "--json", "all.json")
+def kept(folder) -> dict[str, tuple[int, bytes]]:
+    """When and what was written to the file of the reference."""
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.glob("real.reference*")}
+
+
+def test_a_reference_is_written_once_and_then_used(pointwise, folder):
+    arguments = ("compare", "real.npz", "bad.npz", "--reference", "real.reference", "--json", "all.json")
     assert pointwise(*arguments)[0] == 0
-    first, written = Evaluation.from_json("all.json"), (folder / "half.safetensors").stat().st_mtime_ns
+    first, written = Evaluation.from_json("all.json"), kept(folder)
+    assert list(written) == ["real.reference"]
     assert pointwise(*arguments)[0] == 0
     assert (
         Evaluation.from_json("all.json").to_dict()
         == first.to_dict()
         == evaluate(rows(), rows(60, seed=2, shift=3.0)).to_dict()
     )
-    assert (folder / "half.safetensors").stat().st_mtime_ns == written
+    assert kept(folder) == written
 
-    half = SelfNeighbors.load("half.safetensors")
-    doubled = Neighbors(2 * half.neighbors.distances, half.neighbors.indices)
-    SelfNeighbors(half.fingerprint, doubled).save("half.safetensors")
-    pointwise(*arguments)
+    arrays, words = load_arrays("real.reference", kind="reference", called="a reference")
+    arrays["neighborhoods.distances"] *= 2
+    save_arrays("real.reference", arrays, kind="reference", words={k: v for k, v in words.items() if k != "format"})
+    assert pointwise(*arguments)[0] == 0
     difference = Evaluation.from_json("all.json")["entropy_real"].value - first["entropy_real"].value
     assert difference == pytest.approx(3 * np.log(2))
 
 
-def test_real_neighbors_of_another_table_are_refused(pointwise, refused, folder):
-    pointwise("compare", "real.npz", "bad.npz", "--real-neighbors", "half.safetensors")
-    sentence = refused("compare", "good.parquet", "bad.npz", "--real-neighbors", "half.safetensors")
-    assert "--real-neighbors half.safetensors: these neighbours were made from another table (80 rows" in sentence
-    assert sentence.endswith("Or remove the file: then it is written anew.\n")
-    sentence = refused("compare", "real.npz", "bad.npz", "--k", "6", "--real-neighbors", "half.safetensors")
-    assert "these neighbours reach k = 16 but 19 are needed (cover times the largest k, and one more" in sentence
+def test_a_reference_of_another_table_is_refused(pointwise, refused, folder):
+    pointwise("compare", "real.npz", "bad.npz", "--reference", "real.reference")
+    sentence = refused("compare", "good.parquet", "bad.npz", "--reference", "real.reference")
+    assert "real.reference was worked out of another table: the features of this one (70 rows, fingerprint " in sentence
+    assert "are not those of the file (fingerprint" in sentence
+    assert sentence.endswith("Give that table, or another path, where it is worked out anew.\n")
 
 
-def test_damaged_real_neighbors_are_refused(pointwise, refused, folder):
-    pointwise("compare", "real.npz", "bad.npz", "--real-neighbors", "half.safetensors")
-    (folder / "half.safetensors").write_bytes((folder / "half.safetensors").read_bytes()[:200])
-    sentence = refused("compare", "real.npz", "bad.npz", "--real-neighbors", "half.safetensors")
-    assert "half.safetensors cannot be read as the neighbours of a table" in sentence
+def test_a_reference_that_is_too_shallow_is_made_deeper_and_written_again(pointwise, folder):
+    arguments = ("compare", "real.npz", "bad.npz", "--reference", "real.reference", "--json", "all.json")
+    pointwise(*arguments, "--k", 3)
+    before = kept(folder)
+    assert pointwise(*arguments, "--k", 6)[0] == 0
+    assert Evaluation.from_json("all.json").to_dict() == evaluate(rows(), rows(60, seed=2, shift=3.0), k=6).to_dict()
+    deeper = kept(folder)
+    assert deeper != before
+    pointwise(*arguments, "--k", 3)  # it serves the smaller k too
+    assert Evaluation.from_json("all.json").to_dict() == evaluate(rows(), rows(60, seed=2, shift=3.0), k=3).to_dict()
+    assert kept(folder) == deeper
+
+
+def test_a_damaged_reference_is_refused(pointwise, refused, folder):
+    pointwise("compare", "real.npz", "bad.npz", "--reference", "real.reference")
+    (folder / "real.reference").write_bytes((folder / "real.reference").read_bytes()[:200])
+    sentence = refused("compare", "real.npz", "bad.npz", "--reference", "real.reference")
+    assert "real.reference cannot be read as a reference" in sentence
+
+
+def test_a_reference_is_not_written_when_a_later_generator_is_bad(refused):
+    np.savez("narrow.npz", features=rows(60, 2))
+    refused("compare", "real.npz", "good.parquet", "narrow.npz", "--reference", "real.reference")
+
+
+@pytest.mark.parametrize("flag", ["--real-neighbors", "--reference-pairs", "--learned", "--reduce", "--ridge"])
+def test_flags_that_the_reference_replaced_are_gone(refused, flag):
+    assert f"No such option '{flag}'" in refused("compare", "real.npz", "bad.npz", flag, "x")
 
 
 # ---- as a program
@@ -655,7 +699,7 @@ from pointwise.cli import main
 from pointwise.cli.bars import Bars
 def broken(*args, **options):
     raise AssertionError("a bug")
-sys.modules["pointwise.cli.compare"].evaluate = broken
+sys.modules["pointwise.cli.compare"].compared = broken
 main(["compare", "real.npz", "bad.npz", "--json", "all.json"])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
@@ -668,7 +712,7 @@ def test_stopped_from_the_keyboard(pointwise, monkeypatch):
     def interrupted(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["pointwise.cli.compare"], "evaluate", interrupted)
+    monkeypatch.setattr(sys.modules["pointwise.cli.compare"], "compared", interrupted)
     code, out, err = pointwise("compare", "real.npz", "bad.npz")
     assert (code, out, err.strip()) == (130, "", "pointwise: stopped.")
 
@@ -709,15 +753,23 @@ def test_quick_work_draws_no_bar(capsys, monkeypatch):
 # ---- pairs
 
 
-@pytest.fixture
-def paired(folder):
+def paired_tables() -> dict[str, FeatureTable]:
     """A reference with texts, and two generators of which the second ignores them."""
     texts = {name: rows(150, 4, seed=seed) for seed, name in enumerate(("real", "heeds", "ignores"), 10)}
     samples = {name: text + rows(150, 4, seed=20 + len(name)) for name, text in texts.items()}
     samples["ignores"] = rows(150, 4, seed=30, scale=1.4)
-    for name, text in texts.items():
-        captions = [f"{name} {i} " + "very " * 20 + "long" for i in range(150)]
-        FeatureTable(samples[name], text=text, captions=captions, ids=np.arange(150)).save(f"{name}.npz")
+    captions = {name: [f"{name} {i} " + "very " * 20 + "long" for i in range(150)] for name in texts}
+    return {
+        name: FeatureTable(samples[name], text=text, captions=captions[name], ids=np.arange(150))
+        for name, text in texts.items()
+    }
+
+
+@pytest.fixture
+def paired(folder):
+    """The same as files."""
+    for name, table in paired_tables().items():
+        table.save(f"{name}.npz")
 
 
 @pytest.mark.usefixtures("paired")
@@ -728,7 +780,7 @@ def test_alignment_of_tables_with_texts(pointwise):
     for name in ("mid", "clip_score", "r_precision", "info_nce"):
         assert "*" in table[name][2], name
         assert "*" not in table[name][3], name
-    scores = Evaluation.from_json("all.json", index=1)["mid"]
+    scores = Comparison.from_json("all.json")["ignores"]["mid"]
     assert "Pairs that fit least by mid" in out
     worst = [line for line in out.splitlines() if "│ ignores " in line]
     assert len(worst) == 5
@@ -744,41 +796,55 @@ def test_options_of_mid(pointwise):
     def mid(*options):
         code, out, err = pointwise("compare", "real.npz", "heeds.npz", "--metrics", "mid", "--json", "-", *options)
         assert (code, err) == (0, "")
-        return json.loads(out)["evaluations"][0]["scores"][0]["value"]
-
-    from pointwise.summaries.gaussian import GaussianPair
-    from pointwise.tables.table import load
+        return json.loads(out)["evaluations"]["heeds"]["scores"][0]["value"]
 
     real, fake = load("real.npz"), load("heeds.npz")
-    for options, made in (
-        (("--ridge", 0.3), GaussianPair(ridge=0.3)),
-        (("--reduce", 2), GaussianPair(reduce=2)),
-        (("--debias",), GaussianPair()),
+    for text, made in (
+        ("ridge=0.3", GaussianPair(ridge=0.3)),
+        ("reduce=2", GaussianPair(reduce=2)),
+        ("reduce=2, ridge=0.3", GaussianPair(reduce=2, ridge=0.3)),
+        ("debias", GaussianPair()),
     ):
         made.update(real.features, real.text)
-        assert mid(*options) == made.pmi(fake.features, fake.text, debias="--debias" in options).value
-    made.save("pairs.safetensors")
-    assert mid("--reference-pairs", "pairs.safetensors") == mid()
+        assert mid("--mid", text) == made.pmi(fake.features, fake.text, debias=text == "debias").value
+    Reference(real, pairs=made).save("pairs.safetensors")
+    assert mid("--reference", "pairs.safetensors") == mid()
+
+
+@pytest.mark.usefixtures("paired")
+def test_a_gaussian_of_other_pairs_keeps_its_own_options_in_the_file(pointwise):
+    """As --reference-pairs did: the pairs that it is fitted on may be more than the real table has."""
+    real, fake, more = load("real.npz"), load("heeds.npz"), load("ignores.npz")
+    pair = GaussianPair(reduce=3, ridge=0.2)
+    for table in (real, more):
+        pair.update(table.features, table.text)
+    Reference(real, pairs=pair).save("pairs.safetensors")
+    code, *_ = pointwise("compare", "real.npz", "heeds.npz", "--reference", "pairs.safetensors", "--json", "all.json")
+    assert code == 0
+    ev = Evaluation.from_json("all.json")
+    assert ev["mid"].value == pair.pmi(fake.features, fake.text).value
+    about = ev.provenance["reference_pairs"]
+    assert (about["pairs"], about["reduce"], about["ridge"]) == (300, 3, 0.2)
 
 
 @pytest.mark.usefixtures("paired")
 def test_options_of_mid_that_do_not_go_together(refused):
-    from pointwise.summaries.gaussian import GaussianPair
-
-    GaussianPair().save("pairs.safetensors")
-    err = refused("compare", "real.npz", "heeds.npz", "--reference-pairs", "pairs.safetensors", "--ridge", 0.1)
-    assert "--reference-pairs has its own ridge and reduce" in err
-    assert "ridge is -1.0" in refused("compare", "real.npz", "heeds.npz", "--ridge", -1)
-    err = refused("compare", "real.npz", "heeds.npz", "--metrics", "mid", "--debias", "--ridge", 0.1)
+    assert "ridge is -1.0" in refused("compare", "real.npz", "heeds.npz", "--mid", "ridge=-1")
+    err = refused("compare", "real.npz", "heeds.npz", "--metrics", "mid", "--mid", "debias,ridge=0.1")
     assert "debias=True is exact for plain covariances alone" in err
+    pair = GaussianPair(ridge=0.1)
+    pair.update(load("real.npz").features, load("real.npz").text)
+    Reference(load("real.npz"), pairs=pair).save("pairs.safetensors")
+    arguments = ("compare", "real.npz", "heeds.npz", "--metrics", "mid", "--reference", "pairs.safetensors")
+    assert "debias=True is exact for plain covariances alone" in refused(*arguments, "--mid", "debias")
 
 
 @pytest.mark.usefixtures("paired")
 def test_the_variance_that_principal_axes_keep_is_printed(pointwise):
     arguments = ("compare", "real.npz", "heeds.npz", "ignores.npz", "--metrics", "mid")
     assert "principal axes" not in pointwise(*arguments)[1]
-    out = pointwise(*arguments, "--reduce", 3, "--json", "all.json")[1]
-    kept = Evaluation.from_json("all.json", index=0).provenance["reference_pairs"]["kept_variance"]
+    out = pointwise(*arguments, "--mid", "reduce=3", "--json", "all.json")[1]
+    kept = Comparison.from_json("all.json")["heeds"].provenance["reference_pairs"]["kept_variance"]
     assert out.count("principal axes") == 1
     assert (
         f"mid is of 3 + 3 principal axes of 150 reference pairs; they keep {100 * kept[0]:.1f}% of the samples' and "
@@ -787,45 +853,68 @@ def test_the_variance_that_principal_axes_keep_is_printed(pointwise):
     assert 0.5 < kept[0] < 1
 
 
-@pytest.mark.usefixtures("paired")
-def test_what_is_learned_from_pairs_is_learned_once_where_it_is_named(pointwise, refused):
-    from pointwise.pmi.pmi import KmePmi
+@pytest.fixture(scope="module")
+def learned():
+    """What is learned from the reference, which takes long, made once for all tests."""
+    real = paired_tables()["real"]
+    return KmePmi.fit(real.features, real.text, seed=3)
 
+
+@pytest.fixture
+def seeds(paired, learned, monkeypatch):
+    """The seeds with which it is asked for."""
+    seeds = []
+
+    def fit(x, y, *, seed, progress):
+        assert (len(x), len(y), progress is not None) == (150, 150, True)
+        seeds.append(seed)
+        return learned
+
+    monkeypatch.setattr(KmePmi, "fit", fit)
+    return seeds
+
+
+def test_what_is_learned_from_pairs_is_learned_once_where_it_is_named(pointwise, learned, seeds):
     arguments = ("compare", "real.npz", "heeds.npz", "ignores.npz", "--metrics", "kme_pmi", "--json", "all.json")
     code, out, err = pointwise(*arguments, "--seed", 3)
     assert (code, err) == (0, "")
-    real, *fakes = (load(f"{name}.npz") for name in ("real", "heeds", "ignores"))
-    learned = KmePmi.fit(real.features, real.text, seed=3)
-    for index, fake in enumerate(fakes):
-        ev = Evaluation.from_json("all.json", index=index)
+    assert seeds == [3]
+    for name, ev in Comparison.from_json("all.json").items():
+        fake = load(f"{name}.npz")
         np.testing.assert_array_equal(ev["kme_pmi"].per_sample, learned.pmi(fake.features, fake.text).per_sample)
-    said = learned.calibration
+    calibration = learned.calibration
     assert (
-        f"kme_pmi of {len(said.rows)} real pairs that were not learned from is {said.mutual_information.value:.3g} "
-        f"nats; its constant has the standard error {said.constant_error:.2g}, which moves all generators alike."
+        f"kme_pmi of {len(calibration.rows)} real pairs that were not learned from is "
+        f"{calibration.mutual_information.value:.3g} nats; its constant has the standard error "
+        f"{calibration.constant_error:.2g}, which moves all generators alike."
     ) in out
     assert "Pairs that fit least by kme_pmi" in out
-    learned.save("learned.safetensors")
-    pointwise("compare", "real.npz", "heeds.npz", "--learned", "learned.safetensors", "--json", "kept.json")
-    kept = Evaluation.from_json("kept.json")  # it is at hand, so it is computed without being named
-    assert kept["kme_pmi"].value == learned.pmi(fakes[0].features, fakes[0].text).value
-    assert "mid" in kept
-    learned.model.save("model.safetensors")
-    err = refused("compare", "real.npz", "heeds.npz", "--learned", "model.safetensors")
-    assert "model.safetensors holds a model without its constant" in err
+
+
+@pytest.mark.skipif(not hasattr(KmePmi, "stored"), reason="what is learned cannot be written to a reference yet")
+def test_what_is_learned_is_kept_in_the_file_of_the_reference(pointwise, folder, seeds):
+    arguments = ("compare", "real.npz", "heeds.npz", "--reference", "real.reference", "--json", "all.json")
+    assert pointwise(*arguments, "--metrics", "kme_pmi,mid")[0] == 0
+    first, written = Evaluation.from_json("all.json"), kept(folder)
+    code, _, err = pointwise(*arguments)  # it is at hand, so it is computed without being named
+    assert (code, err) == (0, "")
+    again = Evaluation.from_json("all.json")
+    assert seeds == [0]
+    assert again["kme_pmi"].value == first["kme_pmi"].value
+    assert (again["mid"].value, again["mid"].standard_error) == (first["mid"].value, first["mid"].standard_error)
+    assert again.provenance["learned"] == first.provenance["learned"]
+    assert kept(folder) != written  # with neighbours too
 
 
 def test_contradictory_options_of_mid_are_refused_before_anything_is_read(refused):
-    err = refused("compare", "absent.npz", "absent too.npz", "--debias", "--ridge", 0.1)
+    err = refused("compare", "absent.npz", "absent too.npz", "--mid", "debias,ridge=0.1")
     assert "ridge must be 0, it is 0.1" in err
 
 
 @pytest.mark.usefixtures("paired")
 def test_a_reference_of_no_pairs_is_not_replaced_by_the_real_table(pointwise):
-    from pointwise.summaries.gaussian import GaussianPair
-
-    GaussianPair().save("none.safetensors")
-    arguments = ("compare", "real.npz", "heeds.npz", "--reference-pairs", "none.safetensors")
+    Reference(load("real.npz"), pairs=GaussianPair()).save("none.safetensors")
+    arguments = ("compare", "real.npz", "heeds.npz", "--reference", "none.safetensors")
     code, out, err = pointwise(*arguments, "--metrics", "mid,frechet")
     assert (code, out) == (2, "")
     assert "0 pairs are too few" in err
@@ -863,7 +952,7 @@ def test_mid_by_mode_of_generators_with_modes_of_their_own(pointwise):
     assert (table["cat"][0], table["dog"][0], table["owl"][0]) == ("50-75", "50", "75")
     assert [cell == "-" for cell in table["cat"][1:]] == [True, False, False]
     assert [cell == "-" for cell in table["fox"][1:]] == [True, False, True]
-    by_mode = Evaluation.from_json("all.json", index=2)["mid"].by_mode()
+    by_mode = Comparison.from_json("all.json")["second"]["mid"].by_mode()
     assert float(table["owl"][3].split(" ±")[0]) == pytest.approx(by_mode["owl"].value, abs=6e-3)
 
 

@@ -359,6 +359,8 @@ def test_a_model_of_other_features_is_refused(refused):
     assert "pairs.npz holds features of texts already; leave --captions out" in refused(
         "pairs.npz", "--model", "frozen.safetensors", "--captions", "c.csv"
     )
+    save_tokens("tokens.safetensors", token_pairs(), ids=list(map(str, range(N))), captions=["text"] * N, meta={})
+    assert "tokens.safetensors holds tokens; give the model that was trained on such" in refused("tokens.safetensors")
     missing = "gone does not exist; give a table with text features, or images."
     assert missing in refused("gone", "--model", "frozen.safetensors")
 

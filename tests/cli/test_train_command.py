@@ -334,12 +334,15 @@ def test_held_out_pairs_of_another_kind_are_refused(refused, pictures, table, tm
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--held-out", "1.5"), "--held-out is 1.5; a share must be above 0 and below 1, such as 0.1"),
-        (("--held-out", "0"), "--held-out is 0; a share must be above 0"),
-        (("--held-out", "nan"), "--held-out is nan; a share must be above 0"),
+        (("--held-out", "1.5"), "--held-out is 1.5; it must be a number above 0 and below 1"),
+        (("--held-out", "0"), "--held-out is 0.0; it must be a number above 0"),
+        (("--held-out", "nan"), "--held-out is nan; it must be a number above 0"),
         (("--held-out", "10%"), "--held-out is '10%', which is neither a path that exists nor a share of the pairs"),
-        (("--held-out-every", 5), "--held-out-every has no meaning without --held-out; give that too, or leave it out"),
-        (("--held-out", 0.1, "--held-out-captions", "x"), "--held-out-captions are of the images at a path, but"),
+        (("--held-out-every", 5), "--held-out-every has no meaning without --held-out; leave it out or give that too"),
+        (
+            ("--held-out", 0.1, "--held-out-captions", "x"),
+            "--held-out-captions has no meaning where --held-out is a share of SOURCE; leave it out",
+        ),
         (
             ("--held-out", 0.1, "--batch-size", 77),
             "batch_size is 77; it must be from 2 to 72, the number of pairs to train on",
@@ -389,7 +392,9 @@ def test_options_that_make_no_sense_are_refused(refused, pictures, options, mess
 
 def test_features_of_pairs_need_no_encoder(refused, table):
     sentence = refused(table, "-o", "run", "--encoder", "bundled", "--captions", "captions.csv")
-    assert "pairs.npz holds features of pairs already; leave out --captions, --encoder." in sentence
+    assert (
+        "--captions, --encoder have no meaning where pairs.npz holds features of pairs already; leave them" in sentence
+    )
 
 
 def test_a_checkpoint_is_not_overwritten(pointwise, refused, table):

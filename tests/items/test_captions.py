@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pointwise.errors import InputError
@@ -142,36 +142,44 @@ def strings(**limits):
 PAIRS = st.lists(st.tuples(strings(min_size=1, max_size=3), strings(min_size=1, max_size=6)), min_size=1, max_size=5)
 
 
-@pytest.mark.parametrize("name", TABLES)
+# The folder is the same for every example: each file is written anew.
+same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
 @given(pairs=PAIRS)
-def test_awkward_strings_come_back_from_tables(tmp_path_factory, name, pairs):
-    path = tmp_path_factory.mktemp("tables") / name
+@same_folder
+def test_awkward_strings_come_back_from_tables(tmp_path, pairs):
     ids, texts = zip(*pairs, strict=True)
-    if name == "coco.json":
-        texts = texts * 2  # several captions of an image
-        path.write_text(json.dumps(coco(ids, texts) | {"annotations": [
-            {"image_id": 10 + i % len(ids), "id": i, "caption": text} for i, text in enumerate(texts)
-        ]}))  # fmt: skip
-        ids = ids * 2
-    else:
-        TABLES[name](path, ids, texts)
-    captions = read_captions(path)
-    assert captions.ids.tolist() == list(ids)
-    assert captions.texts == texts
+    for name, write in TABLES.items():
+        write(tmp_path / name, ids, texts)
+        captions = read_captions(tmp_path / name)
+        assert captions.ids.tolist() == list(ids), name
+        assert captions.texts == texts, name
+
+
+@given(pairs=PAIRS)
+@same_folder
+def test_several_captions_of_an_image_come_back_from_coco(tmp_path, pairs):
+    ids, texts = zip(*pairs, strict=True)
+    annotations = [{"image_id": 10 + i % len(ids), "id": i, "caption": text} for i, text in enumerate(texts * 2)]
+    (tmp_path / "coco.json").write_text(json.dumps(coco(ids, texts) | {"annotations": annotations}))
+    captions = read_captions(tmp_path / "coco.json")
+    assert captions.ids.tolist() == list(ids * 2)
+    assert captions.texts == texts * 2
 
 
 @given(texts=st.lists(strings(min_size=1, max_size=6), min_size=1, max_size=5))
-def test_awkward_strings_come_back_from_texts_beside_images(tmp_path_factory, texts):
-    path = tmp_path_factory.mktemp("zips") / "a.zip"
-    write_zip(path, {f"{i}.txt": codecs.BOM_UTF8 + text.encode() for i, text in enumerate(texts)})
-    assert read_captions(path).texts == tuple(text.strip() for text in texts)
+@same_folder
+def test_awkward_strings_come_back_from_texts_beside_images(tmp_path, texts):
+    files = {f"{i}.txt": codecs.BOM_UTF8 + text.encode() for i, text in enumerate(texts)}
+    assert read_captions(write_zip(tmp_path / "a.zip", files)).texts == tuple(text.strip() for text in texts)
 
 
 @given(lines=st.lists(strings(min_size=1, max_size=6).map(lambda text: " ".join(text.splitlines())), min_size=1))
-def test_awkward_lines_come_back_from_a_text_file(tmp_path_factory, lines):
+@same_folder
+def test_awkward_lines_come_back_from_a_text_file(tmp_path, lines):
     lines = [line for line in lines if line.strip()] or ["one"]
-    path = text_file(tmp_path_factory.mktemp("lines") / "a.txt", "\r\n".join(["first", *lines]) + "\n\n")
-    captions = read_captions(path)
+    captions = read_captions(text_file(tmp_path / "a.txt", "\r\n".join(["first", *lines]) + "\n\n"))
     assert captions.ids is None
     assert captions.texts == ("first", *lines)
 
@@ -465,6 +473,24 @@ def test_parquet_that_cannot_be_used_is_refused(tmp_path):
     refused(path, r"1 of 3 captions are missing \(first: the 2nd row, of cat/a\.jpg\)")
     pq.write_table(pa.table({"id": [1, 2], "caption": [3, 4]}), path)
     refused(path, r"the 1st row has the caption 3 of type int; captions must be strings")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_damaged_table_is_read_or_refused_but_never_crashes(tmp_path, name):
+    TABLES[name](tmp_path / name, IDS, TEXTS)
+    whole = (tmp_path / name).read_bytes()
+    rng = np.random.default_rng(0)
+    messages = []
+    for place in rng.choice(len(whole), size=min(200, len(whole)), replace=False):
+        damaged = bytearray(whole)
+        damaged[place] ^= int(rng.integers(1, 256))
+        (tmp_path / name).write_bytes(damaged)
+        try:
+            read_captions(tmp_path / name)
+        except InputError as error:
+            messages.append(str(error))
+    assert messages
+    assert not any("\n" in message for message in messages)
 
 
 # ---- texts beside images

@@ -242,6 +242,24 @@ def test_a_perfect_metric_is_right_wherever_people_are_not_tied(tmp_path):
     assert rows["accuracy HI"] == 100
 
 
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"resamples": 1}, r"resamples is 1; it must be a whole number of at least 2"),
+        ({"seed": -1}, r"seed is -1; it must be a whole number of at least 0"),
+    ],
+)
+def test_options_of_the_bootstrap_are_checked(tmp_path, options, match):
+    for write, name in ((write_foil, "foil"), (write_mid_amt, "mid-amt")):
+        write(tmp_path / name)
+        judged = load_judgments(name, tmp_path / name)
+        found = score(judged, features_of(judged), metrics=["clip_score"])
+        with pytest.raises(InputError, match=match):
+            results(judged, found, **options)
+    with pytest.raises(InputError, match=r"seed is -1; it must be a whole number"):
+        load_judgments("foil", tmp_path / "foil", seed=-1)
+
+
 def test_functions_get_the_features_of_the_judged_pairs(tmp_path):
     write_flickr8k(tmp_path)
     judged = load_judgments("flickr8k-expert", tmp_path)
@@ -314,7 +332,7 @@ def test_intervals_resample_images_and_metrics_share_the_resamples(tmp_path):
     share, n = right.mean(), len(right)
     assert estimate.value == pytest.approx(100 * share)
     assert estimate.standard_error == pytest.approx(100 * np.sqrt(share * (1 - share) / n), rel=0.05)
-    assert (estimate.level, estimate.null) == (0.95, 50)
+    assert estimate.null == 50
     between = differences(rows)
     assert {(one, other) for _, one, other, _ in between} == {("one", "same")}
     assert [statistic for statistic, *_ in between] == ["accuracy, 1 reference", "accuracy, 4 references"]
@@ -331,7 +349,7 @@ def test_choices_of_one_image_are_resampled_together(tmp_path):
     values = np.where(chosen, 1, -1) * np.where(np.arange(len(judged)) % 2, -1, 1)
     judged.verdict.first_chosen[:] = 1
     rows = results(judged, score(judged, features_of(judged), metrics=[], functions={"v": lambda x, y: values}))
-    assert set(np.round(rows[-1].estimate.resampled, 9)) == {0, 50, 100}
+    assert set(np.round(rows[-1].estimate.draws, 9)) == {0, 50, 100}
 
 
 def test_each_image_and_text_is_encoded_once_with_the_prefix(tmp_path):

@@ -24,6 +24,8 @@ def write(path):
     names, rows = list(COLUMNS), list(zip(*COLUMNS.values(), strict=True))
     if path.suffix == ".parquet":
         pq.write_table(pa.table(COLUMNS), path)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
     elif path.suffix == ".jsonl":
         lines = (json.dumps(dict(zip(names, row, strict=True))) for row in rows)
         path.write_text("\n".join([*lines, "", ""]), encoding="utf-8")
@@ -38,7 +40,7 @@ def write(path):
     return path
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".json", ".parquet"])
 def test_all_formats_hold_the_same(tmp_path, suffix):
     table = read_own_table(write(tmp_path / f"table{suffix}"), human=["ann", "bob"], group="image")
     np.testing.assert_array_equal(table.human, [[1, 2], [2, np.nan], [4, 4], [3, 5]])
@@ -47,6 +49,27 @@ def test_all_formats_hold_the_same(tmp_path, suffix):
         "length": COLUMNS["length"],
     }
     assert table.groups == COLUMNS["image"]
+
+
+def test_blank_lines_are_no_rows_and_semicolons_may_separate(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("\nx; mid\n\n1;2\n\n2;4\n\n")
+    table = read_own_table(path, human=["x"])
+    assert (table.human.tolist(), table.scores["mid"].tolist()) == ([[1], [2]], [2, 4])
+
+
+def test_shards_of_parquet_are_one_table(tmp_path):
+    (tmp_path / "a.parquet").mkdir()
+    for i in range(2):
+        pq.write_table(pa.table({"x": [i], "mid": [0.5 - i]}), tmp_path / "a.parquet" / f"part-{i}.parquet")
+    assert read_own_table(tmp_path / "a.parquet", human=["x"]).scores["mid"].tolist() == [0.5, -0.5]
+
+
+def test_numbers_beyond_floats_are_none(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"x": 1, "mid": 1' + "0" * 400 + '}\n{"x": 2, "mid": 2}')
+    with pytest.raises(InputError, match=r"no column of numbers beside x.* 1 of its 2 rows hold no number"):
+        read_own_table(path, human=["x"])
 
 
 def test_columns_that_are_asked_for(tmp_path):

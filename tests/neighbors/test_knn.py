@@ -3,33 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from all_pairs import assert_same, brute_force, closeness_and_bounds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pointwise as pw
-from pointwise.neighbors.passes import across, nearest, prepare, within
+from pointwise.neighbors.passes import Prepared, across, nearest, within
 from pointwise.neighbors.sweep_torch import TorchSweep
-
-
-def brute_force(queries, reference, k, *, exclude_self=False):
-    """Distances by subtraction, row by row; ties go to the smaller index."""
-    x, y = np.asarray(queries, np.float64), np.asarray(reference, np.float64)
-    distances = np.stack([np.sqrt(((row - y) ** 2).sum(axis=1)) for row in x])
-    if exclude_self:
-        np.fill_diagonal(distances, np.inf)
-    indices = np.argsort(distances, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(distances, indices, axis=1), indices
 
 
 def tiled(x, width):
     """A table to be searched in tiles of this width."""
-    return prepare(torch.as_tensor(x), sweep=TorchSweep(width=width))
-
-
-def assert_same(found, expected):
-    distances, indices = expected
-    np.testing.assert_array_equal(found.indices, indices)
-    np.testing.assert_allclose(found.distances, distances, rtol=1e-12, atol=0)
+    return Prepared(torch.as_tensor(x), sweep=TorchSweep(width=width))
 
 
 def clusters(n, d, *, spread, offset, count=1, seed=0):
@@ -127,7 +112,7 @@ def test_balls_that_hold_everything_and_nothing():
     x, y = torch.from_numpy(rng.normal(size=(90, 3))), torch.from_numpy(rng.normal(size=(80, 3)))
     wide = torch.full((90, 1), 100.0, dtype=torch.float64)
     none = torch.zeros(80, 1, dtype=torch.float64)
-    crossing = across(prepare(x), prepare(y), 1, radii_x=wide, radii_y=none)
+    crossing = across(Prepared(x), Prepared(y), 1, radii_x=wide, radii_y=none)
     assert crossing.y_in_balls_of_x.unique().tolist() == [90]
     assert crossing.x_in_balls_of_y.unique().tolist() == [0]
 
@@ -136,9 +121,9 @@ def test_points_on_the_edge_of_a_ball_are_inside():
     """Copies of rows lie at exactly the radius that the row's own neighbour set: a closed ball holds them."""
     rng = np.random.default_rng(5)
     x = torch.from_numpy(rng.normal(size=(100, 90)).astype(np.float32))
-    prepared = prepare(x)
+    prepared = Prepared(x)
     distances, _ = within(prepared, 3)
-    crossing = across(prepared, prepare(x.clone(), like=prepared), 3, radii_x=distances, radii_y=distances)
+    crossing = across(prepared, Prepared(x.clone(), like=prepared), 3, radii_x=distances, radii_y=distances)
     # each ball holds its own centre and its k neighbours, the k-th on its edge
     assert crossing.x_in_balls_of_y.sum(dim=0).tolist() == [100 * 2, 100 * 3, 100 * 4]
     assert crossing.y_in_balls_of_x.sum(dim=0).tolist() == [100 * 2, 100 * 3, 100 * 4]
@@ -186,7 +171,7 @@ def test_low_precision_products_of_the_user_do_not_reach_ours(setting, fused, mo
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert_same(pw.knn(x, x, 5, exclude_self=True), expected)
             assert torch.is_autocast_enabled("cpu")
-        close, lowest, highest = closeness_and_bounds(x)
+        close, lowest, highest = closeness_and_bounds(TorchSweep(), x)
         assert ((lowest <= close) & (close <= highest)).all()
         if setting == "legacy medium":
             assert torch.get_float32_matmul_precision() == "medium"
@@ -196,19 +181,10 @@ def test_low_precision_products_of_the_user_do_not_reach_ours(setting, fused, mo
         undo()
 
 
-def closeness_and_bounds(x):
-    """The closeness of all pairs of rows, and what bounds it."""
-    prepared = prepare(torch.from_numpy(x))
-    tiles = prepared.placed(prepared.frame)
-    exact, order = map(torch.from_numpy, brute_force(x, x, len(x)))
-    exact = torch.empty_like(exact).scatter_(1, order, exact)
-    close = prepared.sweep.closeness(tiles, 0, tiles, 0)[: len(x), : len(x)].double()
-    return close, tiles.lowest(exact), tiles.highest(exact)
-
-
 def test_error_of_closeness_stays_within_its_margin():
     """The certificate rests on this bound."""
-    close, lowest, highest = closeness_and_bounds((np.random.default_rng(8).normal(size=(300, 700)) + 3).astype("f4"))
+    x = (np.random.default_rng(8).normal(size=(300, 700)) + 3).astype(np.float32)
+    close, lowest, highest = closeness_and_bounds(TorchSweep(), x)
     assert (lowest <= close).all()
     assert (close <= highest).all()
     error = (close - (lowest + highest) / 2).abs()

@@ -30,7 +30,7 @@ from pointwise.training.loop import fit
 from pointwise.training.model import DualEncoder, FrozenTokens
 from pointwise.training.options import Options
 
-COUNT, ROWS = 10, 4
+COUNT, ROWS = 7, 4  # two parts
 KIND = "pointwise.test/1"
 
 
@@ -69,7 +69,7 @@ def nothing(*_):
 
 
 def make(path, number=0):
-    """Make tokens or a table, of pictures of levels 0 to 9; kills itself as it does its n-th operation on a file."""
+    """Make tokens or a table, of pictures of levels 0 to 6; kills itself as it does its n-th operation on a file."""
     encoder = Levels(os.open("log", os.O_WRONLY | os.O_TRUNC | os.O_APPEND | os.O_CREAT))
     kill_at(number)
     if path == "tokens":

@@ -21,6 +21,7 @@ ARRAYS = {
     "none": np.zeros((0, 4), dtype=np.float32),
     "bytes": np.frombuffer(b"abc", dtype=np.uint8),
     "counts": np.array([1, 2**40]),
+    "ranks": np.array([[-1], [7]], dtype=np.int32),
     "checks": np.array([2**32 - 1], dtype=np.uint32),
 }
 META = {"n": 3, "words": ["a", "ü"], "nested": {"1": None}}
@@ -99,30 +100,54 @@ def test_what_is_no_part_or_another_kind_of_part_is_one_sentence(folder):
 # ---- a folder
 
 
-def test_parts_are_found_again_by_their_keys_and_the_missing_ones_are_known(folder):
-    with hold(folder) as parts:
-        for key in KEYS[:2]:
-            parts.save(key, {"x": np.ones(3)}, {"of": key[0]})
-    asked = []
+def test_what_is_there_is_used_and_what_is_missing_is_made_and_nothing_is_looked_at_for_nothing(folder):
+    """Each part is of a letter; the second run wants other letters too."""
 
-    def used(number, key):
-        asked.append(key[0])
-        return parts.load(key) is not None
+    def complete(parts, letters):
+        calls = []
+
+        def make(i):
+            calls.append(f"make {letters[i]}")
+            return letters[i] * 64, ({"x": np.full(3, i)}, {"of": letters[i]})
+
+        result = parts.complete(
+            len(letters),
+            key=lambda i: calls.append(f"look {letters[i]}") or letters[i] * 64,
+            make=make,
+            done=lambda i, meta: calls.append(f"done {i} {meta['of']}"),
+            unused=lambda number: calls.append(f"unused {number}"),
+        )
+        return *result, calls
 
     with hold(folder) as parts:
-        wanted = [KEYS[1], KEYS[2], KEYS[0], "d" * 64]
-        assert parts.find(4, key=wanted.__getitem__, use=used) == ({0: KEYS[1], 2: KEYS[0]}, 0)
-        assert asked == ["b", "c", "a"]  # and no more, as all that is there is known
-        assert parts.find(1, key=wanted.__getitem__, use=used) == ({0: KEYS[1]}, 1)
+        keys, found, calls = complete(parts, "ab")
+        assert (keys, found) == (KEYS[:2], 0)
+        assert calls == ["make a", "done 0 a", "make b", "done 1 b"]
+    with hold(folder) as parts:
+        keys, found, calls = complete(parts, "bcad")
+        assert (keys, found) == ([KEYS[1], KEYS[2], KEYS[0], "d" * 64], 2)
+        assert calls == [
+            "look b",
+            "done 0 b",
+            "look c",
+            "look a",
+            "done 2 a",
+            "make c",
+            "done 1 c",
+            "make d",
+            "done 3 d",
+        ]
+        assert parts.load(KEYS[0])[1] == {"of": "a"}
+        assert parts.load("d" * 64)[0]["x"].tolist() == [3, 3, 3]
+        assert complete(parts, "be")[2] == ["look b", "done 0 b", "look e", "unused 3", "make e", "done 1 e"]
         parts.remove(keep=[KEYS[0]])
         assert parts.keys() == {KEYS[0]}
-        assert parts.load(KEYS[0])[1] == {"of": "a"}
     assert sorted(os.listdir(folder)) == [f"{KEYS[0]}.part.safetensors", LOCK]
 
 
 def test_a_damaged_part_and_one_of_another_kind_count_as_not_there(folder):
     with hold(folder) as parts:
-        parts.save(KEYS[0], {"x": np.ones(3)}, {})
+        parts.save(KEYS[0], ({"x": np.ones(3)}, {}))
         assert Parts(folder, kind="pointwise.other/1").load(KEYS[0]) is None
         content = bytearray(parts.path(KEYS[0]).read_bytes())
         content[-1] ^= 1
@@ -141,7 +166,7 @@ def test_without_parts_nothing_is_left_and_what_killed_runs_have_left_goes(folde
     assert not folder.exists()
     folder.mkdir()  # a run that was killed before it had the lock
     with hold(folder) as parts:
-        parts.save(KEYS[0], {}, {})
+        parts.save(KEYS[0], ({}, {}))
     (folder / ".pointwise-0123456789abcdef.tmp").write_text("half")
     with hold(folder):
         pass
@@ -161,7 +186,7 @@ def test_a_folder_of_others_is_left_alone(folder, name):
 
 def test_what_is_put_into_a_folder_of_ours_is_not_removed(folder):
     with hold(folder) as parts:
-        parts.save(KEYS[0], {}, {})
+        parts.save(KEYS[0], ({}, {}))
     (folder / "thesis.txt").write_text("all of it")
     with pytest.raises(InputError, match=r"but thesis\.txt is in it; move that away, or give another name"):
         hold(folder).__enter__()
@@ -179,7 +204,7 @@ def test_a_file_of_the_name_and_a_place_that_cannot_be_written_are_one_sentence(
 
 def test_who_comes_second_is_told_and_may_come_again(folder):
     with hold(folder) as parts:
-        parts.save(KEYS[0], {}, {})
+        parts.save(KEYS[0], ({}, {}))
         with pytest.raises(InputError, match="another process is writing it right now; wait for it, or give another"):
             hold(folder).__enter__()
     with hold(folder) as parts:

@@ -143,3 +143,8 @@ TABLE = blobs(9)
 def test_what_cannot_be_probed_is_refused(train, test, message):
     with pytest.raises(InputError, match=message):
         linear_probe(train, test)
+
+
+def test_a_seed_that_is_none_is_refused():
+    with pytest.raises(InputError, match=r"seed is -1; it must be a whole number of at least 0"):
+        linear_probe(TABLE, TABLE, seed=-1)

@@ -221,6 +221,7 @@ def test_chances_are_hypergeometric(tied, right, ahead):
         (np.zeros((2, 3, 4)), {}, r"similarity has shape \[2, 3, 4\]; it must have two dimensions \[n, b\]"),
         (np.zeros(3), {}, r"similarity has shape \[1\] in rows 0 to 0; it must be \[1, b\] there"),
         (np.zeros((0, 3)), {}, r"similarity has 0 rows; it must have at least one"),
+        (lambda rows: np.eye(3)[rows], {"n": 2.5}, r"n is 2.5; it must be a whole number of at least 1"),
         (np.zeros((3, 0)), {}, r"similarity has shape \[3, 0\]: there is nothing that its rows are similar to"),
         (5, {}, r"similarity has no length \(its type is int\); give an array"),
         (np.zeros((3, 3)), {"n": 4}, r"similarity has 3 rows, but n is 4; leave n out"),

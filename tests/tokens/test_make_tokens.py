@@ -184,6 +184,19 @@ def test_what_has_changed_since_is_encoded_again_and_what_is_damaged(folder):
     assert ROWS < len(third.seen) <= 2 * ROWS
 
 
+def test_a_run_that_goes_on_makes_again_what_is_not_what_was_written(folder):
+    run("tokens")
+    before = contents(folder / "tokens")
+    os.remove("tokens/tokens.json")
+    part = next((folder / "tokens").glob("*.part.safetensors"))
+    content = part.read_bytes()
+    part.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    encoder = Levels()
+    run("tokens", encoder)
+    assert 0 < len(encoder.seen) <= ROWS
+    assert contents(folder / "tokens") == before
+
+
 def test_batches_are_halved_where_memory_runs_out(folder):
     said = []
     encoder = Levels(room=2)

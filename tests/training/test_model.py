@@ -93,7 +93,9 @@ def test_a_file_that_holds_no_model_is_refused(tmp_path):
     from safetensors.torch import save_file
 
     path = tmp_path / "model.safetensors"
-    with pytest.raises(InputError, match=r"model.safetensors cannot be read as a model \(.*\); train it again"):
+    with pytest.raises(
+        InputError, match=r"model.safetensors cannot be read as a model of pairs \(.*\); make and save it again"
+    ):
         DualEncoder.load(path)
     path.write_bytes(b"nothing")
     with pytest.raises(InputError, match="cannot be read as a model"):

@@ -1,7 +1,8 @@
-"""train: it learns, goes on to the last bit, splits batches exactly, and stops before it spoils anything."""
+"""fit and run: it learns, goes on to the last bit, splits batches exactly, and stops before it spoils anything."""
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -13,8 +14,9 @@ from pointwise.kernels.losses import info_nce
 from pointwise.training.augment import boxes, cropped
 from pointwise.training.gradients import backward
 from pointwise.training.inputs import Inputs, Pairs
-from pointwise.training.loop import Diverged, order_of, schedule
+from pointwise.training.loop import Diverged, State, fit, order_of, schedule
 from pointwise.training.model import DualEncoder
+from pointwise.training.options import Options
 from pointwise.training.towers import TextTransformer, VisionTransformer
 
 OPTIONS = {"steps": 20, "batch_size": 16, "learning_rate": 1e-2, "warmup": 4, "checkpoint_every": 10, "seed": 3}
@@ -68,6 +70,42 @@ def test_a_run_that_was_stopped_goes_on_to_the_last_bit(killed_at, points, tmp_p
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
     untimed = [[{**line, "pairs_per_second": 0} for line in lines(tmp_path / run)] for run in ("whole", "parts")]
     assert untimed[0] == untimed[1]
+
+
+@pytest.mark.parametrize("stop", [1, 13, 20])
+@pytest.mark.parametrize("held_out", [False, True])
+def test_fit_goes_on_from_a_state_to_the_last_bit_and_touches_no_disk(stop, held_out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pairs, out = correlated().some(torch.arange(48)), correlated().some(torch.arange(48, 64)) if held_out else None
+    options = Options(**OPTIONS, held_out_every=3)
+    whole = model()
+    wanted = list(fit(whole, pairs, options, held_out=out))
+    stopped, state, lines = model(), State(), []
+    for line in fit(stopped, pairs, options, held_out=out, state=state):
+        lines.append(line)
+        if line["step"] == stop:
+            break
+    assert state.step == stop
+    later, kept = model(seed=99), copy.deepcopy(state)
+    later.load_state_dict(stopped.state_dict())
+    lines += fit(later, pairs, options, held_out=out, state=kept)
+    untimed = [[{**line, "pairs_per_second": 0} for line in some] for some in (wanted, lines)]
+    assert untimed[0] == untimed[1]
+    assert all(torch.equal(x, later.state_dict()[name]) for name, x in whole.state_dict().items())
+    assert whole.meta == later.meta
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fit_says_what_is_wrong_when_it_is_called_or_when_it_diverges():
+    with pytest.raises(InputError, match="batch_size is 16; it must be from 2 to 8"):
+        fit(model(), correlated(8), Options(**OPTIONS))
+    spoilt = model()
+    lines = fit(spoilt, correlated(), Options(**OPTIONS))
+    for _ in range(5):
+        next(lines)
+    spoilt.image_head.projection.data.fill_(math.nan)
+    with pytest.raises(Diverged, match=r"^training diverged at step 6: its loss is nan, .* nan\. Give a lower learn"):
+        next(lines)
 
 
 def test_what_is_done_is_not_done_again(tmp_path):

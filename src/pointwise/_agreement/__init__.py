@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pointwise._agreement.agreement import agreement as agreement
+from pointwise._agreement.bootstrap import agreement as agreement
 from pointwise._agreement.rank_statistics import STATISTICS as STATISTICS
 from pointwise._agreement.result import Agreement as Agreement

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pointwise._arrays import as_column, as_numbers
+from pointwise._options import whole_number
 from pointwise._types import Array, Column
 from pointwise.errors import InputError
 
@@ -38,14 +39,14 @@ class Blocks:
         if callable(similarity):
             if n is None:
                 raise InputError("similarity is a function, so how many rows it has must be said: give n=.")
-            self._of = similarity
+            n, self._of = whole_number(n, "n"), similarity
         else:
             rows = length_of(similarity, "similarity")
             if n is not None and n != rows:
                 raise InputError(f"similarity has {rows} rows, but n is {n}; leave n out.")
             n, self._of = rows, lambda some: similarity[some]
         if n < 1:
-            raise InputError(f"similarity has {n} rows; it must have at least one.")
+            raise InputError("similarity has 0 rows; it must have at least one.")
         self.n = n
         self.shape: tuple[int, ...] = ()
         self.shape = tuple(self._block(slice(0, 1)).shape[1:])

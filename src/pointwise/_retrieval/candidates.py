@@ -17,8 +17,8 @@ from pointwise.encoding.items import Items, open_items
 from pointwise.errors import InputError
 from pointwise.items.images import is_images
 from pointwise.summaries.pairs import require_one_space
-from pointwise.tables.table import load
-from pointwise.tokens.sources import open_pictures
+from pointwise.tables.table import FeatureTable, load
+from pointwise.tokens.sources import Source, open_pictures, stored_pairs
 from pointwise.tokens.token_file import is_tokens, load_tokens
 from pointwise.tokens.tokens import image_inputs, text_inputs
 from pointwise.training.inputs import Inputs, PointSet, joined
@@ -70,18 +70,21 @@ def open_candidates(
     """
     if not os.path.exists(source):
         raise InputError(f"{source} does not exist; give a table with text features{', or images' * bool(model)}.")
-    tokens = model is not None and is_tokens(source)
-    if model is not None and not tokens and is_images(source):
+    stored = stored_pairs(source)
+    if stored is not None:
+        if captions is not None:
+            raise InputError(f"{source} holds features of texts already; leave --captions out.")
+        candidates = _by_id(_stored(stored, model), source)
+    elif model is not None:
         items = open_pictures(source, captions, say=say)
         images, texts = _read(model, items, "images", progress), list(items.captions or ())
         one_each, words = np.arange(len(items)), np.array(texts)
         candidates = Candidates(images, text_inputs(model, texts), one_each, items.ids, words, model.meta)
     else:
-        if captions is not None:
-            raise InputError(f"{source} holds features of texts already; leave --captions out.")
-        candidates = _by_id(_of_tokens(source) if tokens else _of_table(source, one_space=model is None), source)
-        if model is not None:
-            _require_fitting(model, candidates, source)
+        raise InputError(
+            f"{source} holds images. Make a table of them first: pointwise encode {source} -o TABLE --encoder NAME "
+            "--captions FILE, with an encoder of images and texts; or give --model FOLDER."
+        )
     if distractors is not None:
         more = _distractors(distractors, candidates, model, say=say, progress=progress)
         candidates = candidates._replace(distractors=more)
@@ -134,28 +137,19 @@ def held(block: Block, candidates: Candidates, *, most: int = 1 << 26) -> Block:
     return lambda rows: whole[rows]
 
 
-def _of_tokens(source: str) -> Candidates:
-    tokens = load_tokens(source)
-    ids, captions = np.array(tokens.ids), np.array(tokens.captions)
-    return Candidates(*tokens.pairs, np.arange(len(ids)), ids, captions, tokens.meta)
-
-
-def _of_table(source: str, *, one_space: bool) -> Candidates:
-    if is_images(source):
-        raise InputError(
-            f"{source} holds images. Make a table of them first: pointwise encode {source} -o TABLE --encoder NAME "
-            "--captions FILE, with an encoder of images and texts; or give --model FOLDER."
-        )
-    table = load(source)
-    if table.text is None:
-        raise InputError(f"the table {source} has no text features; make one of pairs by pointwise encode --captions.")
-    if len(table) == 0:
-        raise InputError(f"the table {source} has no rows, and so nothing to find.")
-    if one_space:
-        require_one_space(table)
-    names = {"image_encoder": table.meta.get("encoder"), "text_encoder": table.meta.get("text_encoder")}
-    images, texts = Inputs(table.features[:, None]), Inputs(table.text[:, None])
-    return Candidates(images, texts, np.arange(len(table)), table.ids, table.captions, names)
+def _stored(source: Source, model: DualEncoder | None) -> Candidates:
+    """The features of a table, or of stored tokens, once it is known that their similarity has a meaning."""
+    pairs, made_of = source.pairs, source.made_of
+    if pairs.n == 0:
+        raise InputError(f"the table {source.path} has no rows, and so nothing to find.")
+    if model is not None:
+        _require_fitting(model, source)
+    elif isinstance(made_of, FeatureTable):
+        require_one_space(made_of)
+    else:
+        raise InputError(f"{source.path} holds tokens; give the model that was trained on such: --model FOLDER.")
+    ids, captions = (None if column is None else np.asarray(column) for column in (made_of.ids, made_of.captions))
+    return Candidates(*pairs, np.arange(pairs.n), ids, captions, source.meta)
 
 
 def _by_id(candidates: Candidates, source: str) -> Candidates:
@@ -177,15 +171,18 @@ def _by_id(candidates: Candidates, source: str) -> Candidates:
     return candidates._replace(images=images, image_of=image_of, ids=names)
 
 
-def _require_fitting(model: DualEncoder, candidates: Candidates, source: str) -> None:
-    for side, tower, inputs in (("image", model.image, candidates.images), ("text", model.text, candidates.texts)):
-        encoder, trained = (meta.get(f"{side}_encoder") for meta in (candidates.meta, model.meta))
+def _require_fitting(model: DualEncoder, source: Source) -> None:
+    for side, tower, inputs in zip(("image", "text"), (model.image, model.text), source.pairs, strict=True):
+        encoder, trained = (meta.get(f"{side}_encoder") for meta in (source.meta, model.meta))
         if not isinstance(tower, FrozenTokens):
-            raise InputError(f"the model makes its own features of {side}s; give images with captions, not {source}.")
+            raise InputError(
+                f"the model makes its own features of {side}s; give images with captions, not {source.path}."
+            )
         if inputs.x.shape[2] != tower.width or (None not in (encoder, trained) and encoder != trained):
             raise InputError(
-                f"the {side} features of {source} are {inputs.x.shape[2]} columns of {encoder or 'an unnamed encoder'};"
-                f" the model was trained on {tower.width} of {trained or 'an unnamed encoder'}: encode by that."
+                f"the {side} features of {source.path} are {inputs.x.shape[2]} columns of "
+                f"{encoder or 'an unnamed encoder'}; the model was trained on {tower.width} of "
+                f"{trained or 'an unnamed encoder'}: encode by that."
             )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pointwise._arrays import require_same_width
+from pointwise._options import whole_number
 from pointwise._types import Column
 from pointwise.errors import InputError, MissingExtra
 from pointwise.score import Score, mean_score
@@ -76,7 +77,7 @@ def linear_probe(train: FeatureTable, test: FeatureTable, *, seed: int = 0) -> L
     except ImportError:
         raise MissingExtra("scikit-learn, which fits the linear probe,", extra="demo") from None
     labels, truth = _checked(train, test)
-    aside = _set_aside(labels, np.random.default_rng(seed))
+    aside = _set_aside(labels, np.random.default_rng(whole_number(seed, "seed", least=0)))
     x, x_test = (table.features.detach().cpu().double().numpy() for table in (train, test))
 
     def fit(rows: Column, strengths: tuple[float, ...], x_new: Any) -> tuple[list[Column], bool]:

@@ -7,13 +7,7 @@ import sys
 
 import click
 
-from pointwise.cli.agreement import agreement
-from pointwise.cli.compare import compare
-from pointwise.cli.demo import demo
-from pointwise.cli.encode import encode
-from pointwise.cli.metrics import metrics
-from pointwise.cli.retrieve import retrieve
-from pointwise.cli.train import train_command
+from pointwise.cli import agreement, compare, demo, encode, metrics, retrieve, train
 from pointwise.errors import InputError, MissingExtra
 
 
@@ -23,7 +17,15 @@ def commands() -> None:
     """Measure generative models in nats, down to the single sample."""
 
 
-for command in (agreement, compare, demo, encode, metrics, retrieve, train_command):
+for command in (
+    agreement.agreement,
+    compare.compare,
+    demo.demo,
+    encode.encode,
+    metrics.metrics,
+    retrieve.retrieve,
+    train.train_command,
+):
     commands.add_command(command)
 
 

@@ -18,7 +18,7 @@ from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
 from pointwise.judgments import SETS, Judgments, Result, differences, encode_judgments, load_judgments, results, score
 from pointwise.judgments.own_table import read_own_table
-from pointwise.judgments.results import own_results
+from pointwise.judgments.result import own_results
 from pointwise.judgments.scoring import applicable, by_pair
 from pointwise.score import Score
 
@@ -71,8 +71,8 @@ def agreement(
     the files that it is published as, at any depth. Each image and text is encoded once, and our numbers stand beside
     the published ones.
 
-    For a table of your own: own FILE --human COLUMN, where FILE is .csv, .tsv, .jsonl or .parquet with a column of
-    ratings and one for each metric.
+    For a table of your own: own FILE --human COLUMN, where FILE is .csv, .tsv, .jsonl, .json or .parquet with a column
+    of ratings and one for each metric.
     """
     metrics = None if metrics_text is None else _names(metrics_text, "--metrics")
     own = judgments == _OWN

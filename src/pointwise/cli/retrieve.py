@@ -74,7 +74,7 @@ def retrieve(
     report["captions"] = None if some.captions is None else some.captions.tolist()
     if calibration is not None:
         information, pmi = calibration.mutual_information, calibration.mutual_information.per_sample
-        more = {"mutual_information": _score(information), "pmi": None if pmi is None else pmi.tolist()}
+        more = {"mutual_information": information.to_dict(), "pmi": None if pmi is None else pmi.tolist()}
         report["calibration"] = calibration.to_dict() | more
     content = json.dumps(report, indent=1, allow_nan=False)
     if json_path == "-":
@@ -100,17 +100,11 @@ def _load(folder: str, device: str | None) -> DualEncoder:
 def _way(way: Direction) -> dict[str, Any]:
     low, high = way.median_rank_interval()
     return {
-        **{f"recall@{k}": _score(score) for k, score in way.recall.items()},
-        "reciprocal_rank": _score(way.reciprocal_rank),
+        **{f"recall@{k}": score.to_dict() for k, score in way.recall.items()},
+        "reciprocal_rank": way.reciprocal_rank.to_dict(),
         "median_rank": {"value": way.median_rank, "low": low, "high": high},
         "ranks": way.ranks.tolist(),
     }
-
-
-def _score(score: Score) -> dict[str, float | None]:
-    """A value with its 95 % interval; null where that is not known."""
-    low, high = (None if math.isnan(end) else end for end in score.interval())
-    return {"value": score.value, "low": low, "high": high}
 
 
 def _print(found: Retrieval, calibration: Calibration | None, about: str) -> None:

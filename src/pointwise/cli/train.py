@@ -6,8 +6,7 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -20,13 +19,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pointwise._files import atomic_write
-from pointwise._options import usable_device
+from pointwise._options import number, usable_device
+from pointwise._types import Say
 from pointwise.cli.bars import Bars
 from pointwise.cli.sources import warn
 from pointwise.encoders.load import load_encoder, load_text_encoder
 from pointwise.encoding.items import Items
 from pointwise.errors import InputError
-from pointwise.tokens.holding_out import Parts, hold_out_others, hold_out_share, require_same_kind
+from pointwise.tokens.holding_out import Parts, parts_of
 from pointwise.tokens.sources import Source, open_pairs, pixel_pairs, token_pairs
 from pointwise.tokens.tokenizer import TOKENIZERS, Tokenizer
 from pointwise.training.checkpoint import MODEL, make_folder, require_folder
@@ -42,16 +42,21 @@ from pointwise.training.towers import FrozenTokens, TextTransformer, Tower, Visi
 HELD_OUT = "held_out.json"
 _LAST = 50  # steps whose mean is shown at the end
 _CROP = 0.9  # smallest share of the area of a picture, from scratch
+_OF_PICTURES = ("captions", "held_out_captions", "from_scratch")
 _OF_ENCODERS = ("encoder", "text_encoder")
 _OF_SCRATCH = ("image_size", "patch", "width", "depth", "tokenizer", "context", "crop")
 _OF_HELD_OUT = ("held_out_captions", "held_out_every")
 _TYPES = {"int": int, "float": float, "bool": bool}
 
 
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for each of `Options`, which checks them."""
     for one in reversed(fields(Options)):
-        names = [f"--{one.name.replace('_', '-')}", *(["--lr"] if one.name == "learning_rate" else []), one.name]
+        names = [_flag(one.name), *(["--lr"] if one.name == "learning_rate" else []), one.name]
         kind, crop = _TYPES[str(one.type).split(" ")[0]], one.name == "crop"  # crop: what is left out depends
         command = click.option(
             *names,
@@ -116,9 +121,15 @@ def train_command(
     FOLDER/tokens. With --held-out the model is that of the step with the lowest loss on pairs that are not trained on.
     Under torchrun several processes share each batch.
     """
-    _refuse_mixed("--from-scratch is given" if from_scratch else "encoders are frozen", from_scratch=from_scratch)
+    if from_scratch:
+        _refuse(_OF_ENCODERS, "where --from-scratch is given")
+    else:
+        _refuse(_OF_SCRATCH, "where encoders are frozen", " or give --from-scratch")
     share = _share_of(held_out)
-    _refuse_of_held_out(held_out, share)
+    if held_out is None:
+        _refuse(_OF_HELD_OUT, "without --held-out", " or give that too")
+    elif share is not None:
+        _refuse(["held_out_captions"], "where --held-out is a share of SOURCE")
     options = Options(**steps, crop=crop if crop is not None else _CROP if from_scratch else 1.0)
     of_item: int | str = int(points) if points.isascii() and points.isdigit() else points
     require_points(of_item)
@@ -135,54 +146,53 @@ def train_command(
     chosen = usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with processes(chosen or torch.device("cpu")) as place:
         rank, world = rank_and_world()
-        say = warn if rank == 0 else _nothing
+        say: Say = warn if rank == 0 else lambda sentence: None
         encoders = cache(lambda: (load_encoder(encoder, device=place), load_text_encoder(text_encoder, device=place)))
         with first_alone(), Bars(f"{source}: ") as bars:
 
-            def made(opened: Items | Source, name: str) -> Source:
-                if isinstance(opened, Source):
-                    return opened
+            def make(items: Items, name: str) -> Source:
                 if words is not None:
-                    return pixel_pairs(opened, image_size=image_size, tokenizer=words, say=say, progress=bars)
+                    return pixel_pairs(items, image_size=image_size, tokenizer=words, say=say, progress=bars)
                 loaded = encoders()
                 make_folder(folder)
-                return token_pairs(opened, Path(folder) / name, *loaded, resume=resume, say=say, progress=bars)
+                return token_pairs(items, Path(folder) / name, *loaded, resume=resume, say=say, progress=bars)
 
             opened = open_pairs(source, captions, say=say)
             if isinstance(opened, Source):
-                _refuse_for_features(source)
+                _refuse([*_OF_PICTURES, *_OF_ENCODERS], f"where {source} holds features of pairs already")
             n = opened.pairs.n if isinstance(opened, Source) else len(opened)
-            others = None
+            out: Items | Source | float | None = share
             if held_out is not None and share is None:
-                others = open_pairs(held_out, held_out_captions, say=say)
+                out = open_pairs(held_out, held_out_captions, say=say)
             require_batch(options.batch_size, n - room_for(share or 0, n), processes=world)  # before long work
-            if held_out is not None and others is not None:
-                require_same_kind(source, opened, held_out, others)
-            whole = made(opened, "tokens")
-            parts = Parts(whole.pairs)
-            if share is not None:
-                parts = hold_out_share(whole, share, seed=options.seed)
-            elif others is not None:
-                parts = hold_out_others(whole, made(others, "held_out_tokens"), say=say)
+            parts = parts_of(opened, out, make, seed=options.seed, say=say)
         if towers is None:
-            widths = [side.x.shape[2] for side in parts.training]
-            towers = FrozenTokens(width=widths[0]), FrozenTokens(width=widths[1])
+            images, texts = (FrozenTokens(width=side.x.shape[2]) for side in parts.training)
+            towers = images, texts
         shape: dict[str, Any] = {"similarity": similarity, "points": of_item, "dim": dim, "seed": options.seed}
-        model = DualEncoder(*towers, **shape, meta=whole.meta).to(place)
+        model = DualEncoder(*towers, **shape, meta=parts.meta).to(place)
         return _run(folder, model, parts, options, resume=resume, shown=rank == 0)
 
 
 def _run(folder: str, model: DualEncoder, parts: Parts, options: Options, *, resume: bool, shown: bool) -> int:
-    """Train a model, show how it went, and return the exit status."""
-    started = time.monotonic()
-    losses: deque[float] = deque(maxlen=_LAST)
+    """Train a model, show how it goes on a bar and how it went at the end, and return the exit status."""
+    started, losses, held_out = time.monotonic(), deque[float](maxlen=_LAST), ""
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal))
+    task = bar.add_task("", total=options.steps)
+
+    def progress(line: Line) -> None:
+        nonlocal held_out
+        losses.append(line["loss"])
+        if "held_out_loss" in line:
+            held_out = f"held out {line['held_out_loss']:.3f} (best at step {line['best_step']})"
+        known = held_out or f"mutual information {line['mutual_information']:.3f} nats"
+        description = f"loss {line['loss']:.3f}  {known}  {line['pairs_per_second']:,.0f} pairs/s"
+        bar.update(task, completed=line["step"], description=description)
+
     try:
-        with _bar(options.steps, shown=shown) as draw:
-
-            def progress(line: Line) -> None:
-                losses.append(line["loss"])
-                draw(line)
-
+        with bar:
             run(folder, model, parts.training, options, held_out=parts.held_out, resume=resume, progress=progress)
     except Diverged as error:
         click.echo(f"pointwise: {error}", err=True)
@@ -226,26 +236,6 @@ def _best(held_out: Mapping[str, float]) -> str:
     )
 
 
-@contextmanager
-def _bar(steps: int, *, shown: bool) -> Iterator[Callable[[Line], object]]:
-    """A bar on a terminal: the loss, that of held-out pairs or else the estimate of information, and the throughput."""
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
-        task = bar.add_task("", total=steps)
-        held_out = ""
-
-        def draw(line: Line) -> None:
-            nonlocal held_out
-            if "held_out_loss" in line:
-                held_out = f"held out {line['held_out_loss']:.3f} (best at step {line['best_step']})"
-            known = held_out or f"mutual information {line['mutual_information']:.3f} nats"
-            description = f"loss {line['loss']:.3f}  {known}  {line['pairs_per_second']:,.0f} pairs/s"
-            bar.update(task, completed=line["step"], description=description)
-
-        yield draw
-
-
 def _share_of(held_out: str | None) -> float | None:
     """The share that --held-out is, None where it is a path or left out."""
     if held_out is None:
@@ -258,44 +248,13 @@ def _share_of(held_out: str | None) -> float | None:
         raise InputError(
             f"--held-out is {held_out!r}, which is neither a path that exists nor a share of the pairs, such as 0.1."
         ) from None
-    if not 0 < share < 1:
-        raise InputError(f"--held-out is {held_out}; a share must be above 0 and below 1, such as 0.1.")
-    return share
+    return number(share, "--held-out", above=0, below=1)
 
 
-def _refuse_mixed(why: str, *, from_scratch: bool) -> None:
-    wrong = [name for name in (_OF_ENCODERS if from_scratch else _OF_SCRATCH) if _given(name)]
+def _refuse(names: Sequence[str], where: str, advice: str = "") -> None:
+    """Raise an InputError if any of these options is given."""
+    context = click.get_current_context()
+    wrong = [_flag(name) for name in names if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
     if wrong:
-        advice = "" if from_scratch else " or give --from-scratch"
-        raise InputError(
-            f"{', '.join(map(_flag, wrong))} {'has' if len(wrong) == 1 else 'have'} no meaning where {why}; leave "
-            f"{'it' if len(wrong) == 1 else 'them'} out{advice}."
-        )
-
-
-def _refuse_of_held_out(held_out: str | None, share: float | None) -> None:
-    wrong = [name for name in _OF_HELD_OUT if _given(name)] if held_out is None else []
-    if wrong:
-        raise InputError(f"{_flag(wrong[0])} has no meaning without --held-out; give that too, or leave it out.")
-    if share is not None and _given("held_out_captions"):
-        raise InputError(
-            "--held-out-captions are of the images at a path, but --held-out is a share of SOURCE; leave it out."
-        )
-
-
-def _refuse_for_features(source: str) -> None:
-    wrong = [name for name in ("captions", "held_out_captions", "from_scratch", *_OF_ENCODERS) if _given(name)]
-    if wrong:
-        raise InputError(f"{source} holds features of pairs already; leave out {', '.join(map(_flag, wrong))}.")
-
-
-def _given(name: str) -> bool:
-    return click.get_current_context().get_parameter_source(name) == ParameterSource.COMMANDLINE
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _nothing(*_: object) -> None:
-    """What the processes after the first say."""
+        has, them = ("has", "it") if len(wrong) == 1 else ("have", "them")
+        raise InputError(f"{', '.join(wrong)} {has} no meaning {where}; leave {them} out{advice}.")

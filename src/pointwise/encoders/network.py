@@ -34,8 +34,7 @@ class Tower:
         network: on the CPU, in float32.
         pool: takes what the network takes, and returns features [b, d].
         example: what the network takes for one item.
-        name: of the model; it and the package with its version are for messages.
-        package: that the network is from.
+        name: of the model, for messages.
         device: of torch.
         dtype: that is computed in.
         unit_length: scale the features to Euclidean length 1, in float32.
@@ -49,15 +48,16 @@ class Tower:
         example: Inputs,
         *,
         name: str,
-        package: str,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         unit_length: bool = False,
         prune: bool = True,
     ) -> None:
         self.network, self.name, self.device, self.dtype, self.unit_length = network, name, device, dtype, unit_length
-        self._pool, self._failure = pool, f"{name} cannot be used by {package}"
-        with quiet(), refusing(self._failure):
+        package = sys.modules[type(network).__module__.partition(".")[0]]
+        version = getattr(package, "__version__", "of no version")
+        self._pool, self._failure = pool, f"{name} cannot be used by {package.__name__} {version}"
+        with quiet(), loading(self._failure):
             with inference(_CPU):
                 features, called, largest = watched(network, lambda: pool(example))
                 for part, module in list(network.named_children()) if prune else ():
@@ -70,9 +70,8 @@ class Tower:
             raise InputError(
                 f"{name} gives features of shape {list(features.shape)} for one item, where a row is needed."
             )
-        if not torch.allclose(
-            features, again, rtol=1e-3, atol=1e-5, equal_nan=True
-        ):  # those of damaged weights are nan
+        # Those of damaged weights are no numbers, which is said where they are met.
+        if not torch.allclose(features, again, rtol=1e-3, atol=1e-5, equal_nan=True):
             raise InputError(
                 f"{name} gives other features each time for the same item, as models do that mask at random; choose "
                 "one that does not."
@@ -172,16 +171,12 @@ def watched(network: nn.Module, run: Callable[[], Tensor]) -> tuple[Tensor, set[
 
 @contextmanager
 def refusing(failure: str, advice: str = _ADVICE) -> Iterator[None]:
-    """Run a package: what it raises is one sentence, "failure (the reason); advice", and nothing global moves.
+    """Turn whatever a package raises into one sentence, "failure (the reason); advice".
 
-    Memory that runs out stays what it is: it is no fault of the model. Networks are filled with random weights first,
-    and without a handler the log of open_clip would set up one, for the whole program.
+    Memory that runs out stays what it is: it is no fault of the model.
     """
-    silent = logging.NullHandler()
-    logging.getLogger().addHandler(silent)
     try:
-        with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False):  # parameters may have gradients
-            yield
+        yield
     except (InputError, MemoryError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:  # damaged and unknown files have a package raise whatever comes
@@ -189,6 +184,16 @@ def refusing(failure: str, advice: str = _ADVICE) -> Iterator[None]:
             raise
         advice = "install what it asks for." if isinstance(error, ImportError) else advice
         raise InputError(f"{failure} ({reason_of(error)}); {advice}") from error
+
+
+@contextmanager
+def loading(failure: str, advice: str = _ADVICE) -> Iterator[None]:
+    """Make a network, `refusing`: its first random weights move no global generator, and it may have gradients."""
+    silent = logging.NullHandler()  # without a handler the log of open_clip would set up one, for the whole program
+    logging.getLogger().addHandler(silent)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False), refusing(failure, advice):
+            yield
     finally:
         logging.getLogger().removeHandler(silent)
 

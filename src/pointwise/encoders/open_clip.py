@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pointwise.encoders.network import Inputs, Pooling, Tower, in_batches, refusing
+from pointwise.encoders.network import Inputs, Pooling, Tower, in_batches, loading
 from pointwise.encoders.packages import import_package, listed, perhaps, sha256_of_weights
 from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing
 from pointwise.errors import InputError
@@ -44,7 +44,7 @@ class OpenClipTextEncoder:
 
     def __init__(self, name: str, *, device: torch.device) -> None:
         model = _Model(name)
-        with refusing(
+        with loading(
             f"the tokenizer of {model.name} cannot be loaded", "check the connection to the model hub, or its cache."
         ):
             self._tokenizer = model.open_clip.get_tokenizer(model.architecture)
@@ -93,7 +93,7 @@ class _Model:
         known = self.open_clip.get_pretrained_cfg(self.architecture, tag) if tag else {}
         # What the weights were trained with; by itself open_clip only warns that the features are wrong.
         quick_gelu = bool(known.get("quick_gelu"))
-        with refusing(
+        with loading(
             f"open_clip's {self.architecture} with the weights {file or tag!r} cannot be loaded",
             f"the file must hold the weights of {self.architecture} as open_clip saves them (.pt or .safetensors), "
             "nothing else."
@@ -118,8 +118,7 @@ class _Model:
         }
 
     def tower(self, pool: Pooling, example: Inputs, device: torch.device) -> Tower:
-        package = f"open_clip {self.open_clip.__version__}"
-        return Tower(self.network, pool, example, name=self.name, package=package, device=device, unit_length=True)
+        return Tower(self.network, pool, example, name=self.name, device=device, unit_length=True)
 
 
 def _parse(open_clip: Any, name: str) -> tuple[str, str, str]:

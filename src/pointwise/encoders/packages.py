@@ -1,4 +1,4 @@
-"""What open_clip and timm share: their import, the names that they list, and the hash of weights that they fetch."""
+"""Packages that are not always there: those of weights, and open_clip and timm with the names that they list."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import importlib
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,6 +43,18 @@ def import_package(name: str) -> Any:
             f"{name} is installed but cannot be imported ({reason_of(error)}); install it and what it needs anew: "
             f"pip install --upgrade --force-reinstall 'pointwise[{name}]'"
         ) from error
+
+
+def installed(package: str, *others: str, what: str, extra: str) -> Path:
+    """Return the folder of a package of weights.
+
+    Raises:
+        MissingExtra: it is not installed, or one of the other packages that it takes to use them is not.
+    """
+    spec = find_spec(package)
+    if spec is None or spec.origin is None or not all(map(find_spec, others)):
+        raise MissingExtra(what, extra=extra)
+    return Path(spec.origin).parent
 
 
 def listed(names: Sequence[str]) -> str:

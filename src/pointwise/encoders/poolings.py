@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointwise.encoders.network import Inputs, Pooling, refusing
+from pointwise.encoders.network import Inputs, loading
 from pointwise.errors import InputError
+
+Features = Callable[[Inputs], dict[str, Tensor]]  # features [b, d] by the way they are pooled, the best first
 
 _MEAN, _FIRST = "mean over tokens", "first token"
 _SENTENCE_POOLINGS = {  # the words of sentence-transformers, since its release 5 and before
@@ -22,81 +24,61 @@ _SENTENCE_POOLINGS = {  # the words of sentence-transformers, since its release 
 }
 
 
-class NoSuchOutput(Exception):
-    """The network has not the output that a pooling takes."""
-
-
-def projected(network: nn.Module, of: str) -> Pooling:
-    """Return the features of a model of pictures and texts, ``of`` "image" or "text", in the space that both share."""
+def projected(network: nn.Module, of: str) -> Features:
+    """The features of a model of pictures and texts, ``of`` "image" or "text", in the space that both share."""
     method: Callable[..., Any] = getattr(network, f"get_{of}_features")
 
-    def pool(inputs: Inputs) -> Tensor:
+    def features(inputs: Inputs) -> dict[str, Tensor]:
         output = method(**inputs)
-        features: Tensor = output if isinstance(output, Tensor) else output.pooler_output  # since transformers 5
-        return features
+        return {"projection": output if isinstance(output, Tensor) else output.pooler_output}  # since transformers 5
 
-    return pool
+    return features
 
 
-def vision_poolings(network: Any) -> dict[str, Pooling]:
-    """Return the ways to the features of a vision model, the best first."""
+def of_vision(network: Any) -> Features:
+    """The features of a vision model: what it has of its pooled output, its class token, the mean of its patches."""
     patch = getattr(network.config, "patch_size", None)
 
-    def pooled(inputs: Inputs) -> Tensor:
-        output: Tensor | None = getattr(network(**inputs), "pooler_output", None)
-        if output is None:
-            raise NoSuchOutput("there is no pooled output")
-        return output.flatten(1)
-
-    def class_token(inputs: Inputs) -> Tensor:
-        tokens: Tensor = network(**inputs).last_hidden_state
+    def features(inputs: Inputs) -> dict[str, Tensor]:
+        output = network(**inputs)
+        tokens: Tensor = output.last_hidden_state  # [b, tokens, d] or [b, d, height, width]
+        pooled: Tensor | None = getattr(output, "pooler_output", None)
+        made = {} if pooled is None else {"pooled output": pooled.flatten(1)}
         height, width = inputs["pixel_values"].shape[2:]
-        if tokens.ndim != 3 or not isinstance(patch, int) or tokens.shape[1] <= (height // patch) * (width // patch):
-            raise NoSuchOutput("there are no tokens beside the patches")
-        return tokens[:, 0]
+        if tokens.ndim == 3 and isinstance(patch, int) and tokens.shape[1] > (height // patch) * (width // patch):
+            made["class token"] = tokens[:, 0]
+        return {**made, "mean over patches": tokens.mean(1) if tokens.ndim == 3 else tokens.mean((2, 3))}
 
-    def mean(inputs: Inputs) -> Tensor:
-        output: Tensor = network(**inputs).last_hidden_state  # [b, patches, d] or [b, d, height, width]
-        return output.mean(1) if output.ndim == 3 else output.mean((2, 3))
-
-    return {"pooled output": pooled, "class token": class_token, "mean over patches": mean}
+    return features
 
 
-def text_pooling(network: nn.Module, name: str) -> Pooling:
-    """Return the features of a text model by the name of the pooling, as `sentence_steps` says it."""
+def of_text(network: nn.Module, pooling: str) -> Features:
+    """The features of a text model by the name of a pooling that `sentence_steps` returns."""
 
-    def token_mean(inputs: Inputs) -> Tensor:
+    def features(inputs: Inputs) -> dict[str, Tensor]:
         states: Tensor = network(**inputs).last_hidden_state
+        if pooling == _FIRST:
+            return {pooling: states[:, 0]}
         weight = inputs["attention_mask"][:, :, None].float()
-        return (states.float() * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return {pooling: (states.float() * weight).sum(1) / weight.sum(1).clamp(min=1)}
 
-    def first_token(inputs: Inputs) -> Tensor:
-        states: Tensor = network(**inputs).last_hidden_state
-        return states[:, 0]
-
-    return {_MEAN: token_mean, _FIRST: first_token}[name]
+    return features
 
 
-def trained(
-    poolings: Mapping[str, Pooling], untrained: Mapping[str, Tensor], example: Inputs, *, name: str, failure: str
-) -> str:
-    """Return the first pooling whose features no weight reaches that the model's files lack, by the graph of autograd.
+def trained(features: Features, untrained: Mapping[str, Tensor], example: Inputs, *, name: str, failure: str) -> str:
+    """Return the name of the first features that no weight reaches which the model's files lack, by autograd's graph.
 
     Raises:
         InputError: the network does not take the example, or all features need weights that are not there.
     """
     needed: list[str] = []
-    with refusing(failure), torch.set_grad_enabled(bool(untrained)):
+    with loading(failure), torch.set_grad_enabled(bool(untrained)):
         example = {key: x.clone() for key, x in example.items()}  # may have come out of inference mode
-        for pooling, pool in poolings.items():
-            try:
-                total = pool(example).sum()
-            except NoSuchOutput:
-                continue
-            if not untrained:
-                return pooling
-            gradients = torch.autograd.grad(total, list(untrained.values()), allow_unused=True)
-            needed = [weight for weight, gradient in zip(untrained, gradients, strict=True) if gradient is not None]
+        for pooling, made in features(example).items():
+            if untrained:
+                weights = list(untrained.values())
+                gradients = torch.autograd.grad(made.sum(), weights, allow_unused=True, retain_graph=True)
+                needed = [weight for weight, gradient in zip(untrained, gradients, strict=True) if gradient is not None]
             if not needed:
                 return pooling
     raise InputError(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pointwise.encoders.network import Inputs, Tower, in_batches, refusing
+from pointwise.encoders.network import Inputs, Tower, in_batches, loading
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
 
@@ -40,7 +40,7 @@ class Preprocessing:
         self.meta = {"preprocessing": dict(settings)}
         noise = np.random.default_rng(0)
         advice = f"choose another model, or mend its settings, {dict(settings)}."
-        with refusing(f"the preprocessing of {name} cannot be used", advice):
+        with loading(f"the preprocessing of {name} cannot be used", advice):
             high, wide = (steps(noise.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in ((64, 40), (48, 72)))
         if high.shape != wide.shape or high.ndim != 3 or len(high) != 3 or not high.numel():
             raise InputError(

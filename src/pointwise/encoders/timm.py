@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from pointwise.encoders.network import Tower, refusing
+from pointwise.encoders.network import Tower, loading
 from pointwise.encoders.packages import import_package, listed, perhaps, sha256_of_weights
 from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing
 from pointwise.errors import InputError
@@ -49,7 +49,6 @@ class TimmEncoder(ImageEncoder):
             lambda inputs: network(inputs["pixel_values"]),
             preprocess.example,
             name=name,
-            package=f"timm {timm.__version__}",
             device=device,
             prune=False,  # there is no other tower, and networks of timm use parts that they do not call
         )
@@ -85,7 +84,7 @@ def _load(timm: Any, model: str, file: str | None) -> Any:
     path = None if file is None else Path(file).expanduser()
     if path is not None and not path.is_file():
         raise InputError(f"{file!r} is no file; write the path of the weights of timm:{model} behind the @.")
-    with refusing(
+    with loading(
         f"timm's {model}{f' with the weights {file!r}' if path else ''} cannot be loaded",
         f"the file must hold the weights of {model} as timm saves them (.pth or .safetensors), nothing else."
         if path

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from pointwise.encoders.folder import model_folder, sha256, tokenizer_files, weight_files
-from pointwise.encoders.network import Inputs, Pooling, Tower, quiet, refusing
-from pointwise.encoders.poolings import projected, sentence_steps, text_pooling, trained, vision_poolings
+from pointwise.encoders.network import Inputs, Tower, loading, quiet, refusing
+from pointwise.encoders.poolings import Features, of_text, of_vision, projected, sentence_steps, trained
 from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing
 from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError, MissingExtra
@@ -47,8 +47,8 @@ class TransformersEncoder(ImageEncoder):
                 "DINOv2, or a model of pictures and texts such as CLIP."
             )
         preprocess = preprocessing(model.folder, model.place, model.package)
-        poolings = {"projection": projected(model.network, "image")} if dual else vision_poolings(model.network)
-        tower, meta = model.tower(poolings, preprocess.example, unit_length=dual, device=device)
+        features = projected(model.network, "image") if dual else of_vision(model.network)
+        tower, meta = model.tower(features, preprocess.example, unit_length=dual, device=device)
         super().__init__(model.name, tower, preprocess, meta)
 
     def encode_tokens(self, images: Sequence[Pixels]) -> tuple[Tensor, None]:
@@ -81,11 +81,11 @@ class TransformersTextEncoder:
             self._inputs.add("token_type_ids")
         self._failure = f"{model.place} cannot be used by {model.package}"
         self._tokenizer = _tokenizer(model, keep_side=self._siglip)
-        pooling, unit_length, longest = ("projection", True, None) if dual else sentence_steps(model.folder)
+        pooling, unit_length, longest = ("", True, None) if dual else sentence_steps(model.folder)
         self.max_tokens = _max_tokens(self._tokenizer, network, longest)
-        pool = {pooling: projected(network, "text") if dual else text_pooling(network, pooling)}
+        features = projected(network, "text") if dual else of_text(network, pooling)
         example = self._tokens(["a " * _EXAMPLE_TOKENS], at_most=_EXAMPLE_TOKENS)
-        self.tower, meta = model.tower(pool, example, unit_length=unit_length, device=device)
+        self.tower, meta = model.tower(features, example, unit_length=unit_length, device=device)
         self._tokens_at_once = self.tower.items_at_once * example["input_ids"].shape[1]
         self.name, self.dim = name or model.name, self.tower.dim
         self.meta: Mapping[str, Any] = {
@@ -97,9 +97,7 @@ class TransformersTextEncoder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has, special ones counted, before it is cut to ``max_tokens``."""
-        with quiet(), refusing(self._failure):
-            tokens = self._tokenizer(self._written(texts), truncation=False)["input_ids"] if texts else []
-            return [len(ids) for ids in tokens]
+        return [len(ids) for ids in self._tokenized(texts, truncation=False)["input_ids"]] if texts else []
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Return the features of b texts: float32 [b, e], on the CPU; 0 where a text has no token."""
@@ -124,27 +122,27 @@ class TransformersTextEncoder:
         return states, torch.ones(states.shape[:2], dtype=torch.bool) if mask is None else mask.bool()
 
     def _tokens(self, texts: Sequence[str], *, at_most: int) -> dict[str, Tensor]:
-        with quiet(), refusing(self._failure):
-            tokens = self._tokenizer(
-                self._written(texts),
-                padding="max_length" if self._siglip else "longest",
-                truncation=True,
-                max_length=self.max_tokens if self._siglip else min(at_most, self.max_tokens),
-                return_attention_mask=True,
-                return_tensors="pt",
-            )
+        tokens = self._tokenized(
+            texts,
+            padding="max_length" if self._siglip else "longest",
+            truncation=True,
+            max_length=self.max_tokens if self._siglip else min(at_most, self.max_tokens),
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
         return {name: x for name, x in tokens.items() if name in self._inputs}
 
-    def _written(self, texts: Sequence[str]) -> list[str]:
-        """The texts as the model was trained to read them; not all tokenizers of SigLIP see to it."""
-        return [text.lower() for text in texts] if self._siglip else list(texts)
+    def _tokenized(self, texts: Sequence[str], **options: Any) -> Any:
+        written = [text.lower() for text in texts] if self._siglip else list(texts)  # not all its tokenizers see to it
+        with quiet(), refusing(self._failure):
+            return self._tokenizer(written, **options)
 
 
 def preprocessing(folder: Path, name: str, package: str) -> Preprocessing:
     """Return the preprocessing of a model folder of transformers, by its image processor that works with Pillow.
 
     Raises:
-        InputError: the folder has none, or one that makes more of a picture than one smaller picture.
+        InputError: the folder has none, or one that makes more of a picture than its pixels at the network's size.
     """
     if not any((folder / file).is_file() for file in ("preprocessor_config.json", "processor_config.json")):
         raise InputError(
@@ -173,7 +171,7 @@ def preprocessing(folder: Path, name: str, package: str) -> Preprocessing:
 
 
 class _Model:
-    """A model in float32 on the CPU, both its towers still there; no code from its folder is run, no pickle opened."""
+    """A model in float32 on the CPU, both its towers still there; no code from its folder is run."""
 
     def __init__(self, place: str) -> None:
         base, at, precision = place.rpartition("@")
@@ -194,7 +192,7 @@ class _Model:
         with quiet():
             self.folder = model_folder(base)
         self._weights = weight_files(self.folder)
-        with quiet(), refusing(f"{base} cannot be loaded by {self.package}"):
+        with quiet(), loading(f"{base} cannot be loaded by {self.package}"):
             self.network, report = transformers.AutoModel.from_pretrained(
                 self.folder,
                 local_files_only=True,
@@ -212,18 +210,17 @@ class _Model:
                 self.network = self.network.get_encoder()
 
     def tower(
-        self, poolings: Mapping[str, Pooling], example: Inputs, *, unit_length: bool, device: torch.device
+        self, features: Features, example: Inputs, *, unit_length: bool, device: torch.device
     ) -> tuple[Tower, dict[str, Any]]:
-        """Return the part that makes the features of the first pooling that was trained, and what ``meta`` says."""
+        """Return the part that makes the first features that were trained, and what ``meta`` says of them."""
         failure = f"{self.place} cannot be used by {self.package}"
         with quiet():
-            pooling = trained(poolings, self._untrained, example, name=self.place, failure=failure)
+            pooling = trained(features, self._untrained, example, name=self.place, failure=failure)
         tower = Tower(
             self.network,
-            poolings[pooling],
+            lambda inputs: features(inputs)[pooling],
             example,
             name=self.place,
-            package=self.package,
             device=device,
             dtype=self._dtype,
             unit_length=unit_length,

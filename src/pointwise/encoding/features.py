@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise._options import whole_number
-from pointwise._types import Say, Steps
+from pointwise._types import Column, Say, Steps
 from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
 from pointwise.encoding.items import Encoders, Items, open_source
-from pointwise.encoding.run import Notes, Run
+from pointwise.encoding.run import Batch, Places, Run
 from pointwise.errors import InputError
 from pointwise.items.images import Images
 from pointwise.tables.table import FeatureTable
 
 SHARD_ROWS = 1024  # items of a part: what a killed run loses at most
-_BATCH = 64  # items that are encoded together
-_COLUMNS = ("features", "text")  # of a table, in the order of the encoders that make them
 
-Columns = Mapping[str, torch.Tensor]  # "features" and, where there is a second encoder, "text", float32 [n, d] each
+Columns = Mapping[str, Column]  # by name, float32 [n, d]
 
 
 def encode(
@@ -75,113 +72,78 @@ def encode(
     >>> table.features.shape, table.meta["encoder"]
     (torch.Size([5, 192]), 'pixels:8')
     """
-    run = open_run(
-        source,
-        encoder=encoder,
-        text_encoder=text_encoder,
-        captions=captions,
-        only_matching=only_matching,
-        skip_bad=skip_bad,
-        batch_size=batch_size,
-        device=device,
-        say=say,
-        progress=progress,
-    )
+    opened = open_source(source, encoder, text_encoder, captions, only_matching=only_matching, device=device, say=say)
+    run = Run(*opened, batch_size=batch_size, skip_bad=skip_bad, say=say, progress=progress)
 
-    def encoded() -> Iterable[tuple[Sequence[int], Columns, Notes]]:
+    def parts() -> Iterator[tuple[Places, Columns]]:
         for places in run.parts(SHARD_ROWS):
-            columns, notes = encode_part(run, places)
-            run.add(places, notes)
-            yield places, columns, notes
+            columns, meta = run.encode(places, partial(columns_of, run))
+            run.add(places, meta)
+            yield places, columns
+        run.finish()
 
-    table = table_of(run, encoded())
-    run.say_truncated()
-    return table
-
-
-def open_run(
-    source: str | Path | Pixels | Images,
-    *,
-    skip_bad: bool,
-    batch_size: int | None,
-    say: Say | None,
-    progress: Steps | None,
-    **options: Any,
-) -> Run:
-    """Open the source, load the encoders and check the options; see ``encode`` for what they mean."""
-    batch = _BATCH if batch_size is None else whole_number(batch_size, "batch_size")
-    items, encoders = open_source(source, say=say or _nothing, **options)
-    return Run(items, encoders, batch=batch, skip_bad=skip_bad, say=say or _nothing, progress=progress or _nothing)
+    return table_of(run, parts())
 
 
-def widths(encoders: Encoders) -> dict[str, int]:
-    """Return the columns of the table that these encoders make, and how many numbers each has."""
-    return {name: encoder.dim for name, encoder in zip(_COLUMNS, encoders.used, strict=False)}
+def columns_of(run: Run, batches: Iterable[Batch]) -> Columns:
+    """Return the columns of the table that the encoders make of items."""
+    columns = {name: [np.empty((0, encoder.dim), np.float32)] for name, encoder in named(run.encoders)}
+    for batch in batches:
+        ids = [run.items.ids[place] for place in batch.places]
+        inputs: list[Any] = [some for encoder, some in zip(run.encoders, batch[:2], strict=True) if encoder is not None]
+        for (name, encoder), some in zip(named(run.encoders), inputs, strict=True):
+            columns[name].append(_checked(encoder.encode(some), encoder, ids))
+    return {name: np.concatenate(rows) for name, rows in columns.items()}
 
 
-def encode_part(run: Run, places: Sequence[int]) -> tuple[Columns, Notes]:
-    """Return the features of those items at these places that can be read."""
-    made, notes = run.encode(places, partial(_encode_batch, run.items, run.encoders))
-    columns = {
-        name: torch.cat([torch.empty(0, width), *(batch[i] for batch in made)])
-        for i, (name, width) in enumerate(widths(run.encoders).items())
-    }
-    return columns, notes
+def _checked(encoded: torch.Tensor, encoder: Encoder | TextEncoder, ids: Sequence[object]) -> Column:
+    """The rows as float32 on the CPU, once they are as many, as wide and as finite as an encoder's must be."""
+    if tuple(encoded.shape) != (len(ids), encoder.dim):
+        raise InputError(
+            f"encoder {encoder.name!r} returned an array of shape {tuple(encoded.shape)} for {len(ids)} items; "
+            f"it must be ({len(ids)}, {encoder.dim}), a row of {encoder.dim} features for each."
+        )
+    rows = encoded.detach().to("cpu", torch.float32, copy=True).numpy()
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            f"encoder {encoder.name!r} returned NaN or inf for {int((~finite).sum())} of {len(ids)} items, the first "
+            f"is {ids[int(finite.argmin())]}; leave these out, or take another encoder or precision."
+        )
+    return rows
 
 
-def table_of(run: Run, parts: Iterable[tuple[Sequence[int], Columns, Notes]]) -> FeatureTable:
+def table_of(run: Run, parts: Iterable[tuple[Places, Columns]]) -> FeatureTable:
     """Return the table of all parts, its rows in the order of the items."""
-    whole = {name: torch.empty(len(run.items), width) for name, width in widths(run.encoders).items()}
-    for places, columns, notes in parts:
-        bad = dict(notes.bad)
-        good = torch.tensor([place for i, place in enumerate(places) if i not in bad], dtype=torch.int64)
+    n = len(run.items)
+    whole = {name: np.empty((n, encoder.dim), np.float32) for name, encoder in named(run.encoders)}
+    for places, columns in parts:
         for name, rows in columns.items():
-            whole[name][good] = rows
-    run.require_some()
-    places = [place for place in range(len(run.items)) if place not in run.bad]
+            whole[name][readable(run, places)] = rows
+    good = readable(run, range(n))
     if run.bad:
-        whole = {name: rows[places] for name, rows in whole.items()}
-    return with_items(run.items, places, whole, run.meta())
+        whole = {name: rows[good] for name, rows in whole.items()}
+    return with_items(run.items, good, whole, run.meta())
 
 
-def with_items(items: Items, places: Sequence[int], columns: Columns, meta: Mapping[str, Any]) -> FeatureTable:
+def named(encoders: Encoders) -> list[tuple[str, Encoder | TextEncoder]]:
+    """Return the column of the table that each encoder makes, and the encoder."""
+    return list(zip(("features", "text"), encoders.used, strict=False))
+
+
+def readable(run: Run, places: Places) -> list[int]:
+    """Return the places of those items that could be read."""
+    return [place for place in places if place not in run.bad]
+
+
+def with_items(items: Items, places: Places, columns: Columns, meta: Mapping[str, Any]) -> FeatureTable:
     """Return the table with these columns and the ids, modes and captions of the items at these places."""
+    tensors: dict[str, Any] = {name: torch.from_numpy(rows) for name, rows in columns.items()}
     chosen = np.asarray(places, dtype=np.int64)
     return FeatureTable(
-        **columns,
+        **tensors,
         ids=items.ids[chosen],
         modes=None if items.modes is None else items.modes[chosen],
         captions=None if items.captions is None else np.array(items.captions_at(places), dtype=str),
         meta=meta,
     )
-
-
-def _encode_batch(
-    items: Items, encoders: Encoders, pictures: list[Pixels], captions: list[str], places: list[int]
-) -> list[torch.Tensor]:
-    """The rows of each encoder as float32 on the CPU, once they are as many, as wide and as finite as they must be."""
-    made = []
-    for encoder, inputs in ((encoders.image, pictures), (encoders.text, captions)):
-        if encoder is None:
-            continue
-        encoded: torch.Tensor = encoder.encode(inputs)  # type: ignore[arg-type]
-        if tuple(encoded.shape) != (len(places), encoder.dim):
-            raise InputError(
-                f"encoder {encoder.name!r} returned an array of shape {tuple(encoded.shape)} for {len(places)} items; "
-                f"it must be ({len(places)}, {encoder.dim}), a row of {encoder.dim} features for each."
-            )
-        rows = torch.empty(encoded.shape)
-        rows.copy_(encoded.detach())
-        finite = rows.isfinite().all(dim=1)
-        if not finite.all():
-            first = items.ids[places[int(np.flatnonzero(~finite.numpy())[0])]]
-            raise InputError(
-                f"encoder {encoder.name!r} returned NaN or inf for {int((~finite).sum())} of {len(places)} items, the "
-                f"first is {first}; leave these out, or take another encoder or precision."
-            )
-        made.append(rows)
-    return made
-
-
-def _nothing(*_: object) -> None:
-    """Where nobody listens."""

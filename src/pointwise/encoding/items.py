@@ -102,13 +102,13 @@ def is_captions(source: object) -> bool:
 
 def open_source(
     source: str | Path | Pixels | Images,
-    *,
     encoder: str | Encoder,
     text_encoder: str | TextEncoder | None,
     captions: str | Path | None,
+    *,
     only_matching: bool,
     device: str | torch.device | None,
-    say: Say,
+    say: Say | None,
 ) -> tuple[Items, Encoders]:
     """Open the source with its captions and load the encoders, so that what can be refused is so before any work.
 
@@ -123,8 +123,9 @@ def open_source(
         image = load_encoder(encoder, device=device) if isinstance(encoder, str) else encoder
     text = load_text_encoder(text_encoder, device=device) if isinstance(text_encoder, str) else text_encoder
     items = open_items(source, captions=captions, beside=text is not None, only_matching=only_matching)
-    for note in items.notes:
-        say(note)
+    if say is not None:
+        for note in items.notes:
+            say(note)
     if text is None and items.captions is not None:
         if alone:
             name = encoder if isinstance(encoder, str) else encoder.name
@@ -145,21 +146,22 @@ def open_items(
     Raises:
         InputError: the source or the captions cannot be read or do not match, or there is nothing to match.
     """
-    if isinstance(source, str | Path) and is_captions(source):
-        if captions is not None:
-            raise InputError(
-                f"{source} is a file of captions, and {captions} are captions too; give images as the source, "
-                "or leave the second file out."
-            )
+    alone = is_captions(source)
+    if alone and captions is not None:
+        raise InputError(
+            f"{source} is a file of captions, and {captions} are captions too; give images as the source, "
+            "or leave the second file out."
+        )
+    if alone and not isinstance(source, Images | np.ndarray):
         read = read_captions(source)
-        ids, texts = np.arange(len(read)) if read.ids is None else read.ids, read.texts
+        ids = np.arange(len(read)) if read.ids is None else read.ids
         return Items(
             read.source,
             ids=ids,
-            captions=texts,
+            captions=read.texts,
             captions_source=read.source,
             order=range(len(read)),
-            notes=_width_notes(ids, texts),
+            notes=_width_notes(ids, read.texts),
         )
     if only_matching and captions is None and not beside:
         raise InputError(
@@ -174,29 +176,22 @@ def open_items(
                 "(--captions FILE)."
             )
         captions = images.source
+    ids, modes, order = images.ids, images.modes, images.reading_order
     if captions is None:
-        return Items(
-            images.source,
-            ids=images.ids,
-            modes=images.modes,
-            images=images,
-            rows=range(len(images)),
-            order=images.reading_order,
-        )
+        return Items(images.source, ids=ids, modes=modes, images=images, rows=range(len(images)), order=order)
     read = read_captions(captions)
-    matched = match_captions(images.ids, read, source=images.source, only_matching=only_matching)
+    matched = match_captions(ids, read, source=images.source, only_matching=only_matching)
     place_of = {row: place for place, row in enumerate(matched.rows.tolist())}
-    ids = images.ids[matched.rows]
     return Items(
         images.source,
-        ids=ids,
-        modes=None if images.modes is None else images.modes[matched.rows],
+        ids=ids[matched.rows],
+        modes=None if modes is None else modes[matched.rows],
         images=images,
         rows=matched.rows.tolist(),
         captions=matched.texts,
         captions_source=read.source,
-        order=[place_of[row] for row in images.reading_order if row in place_of],
-        notes=(*matched.notes, *_width_notes(ids, matched.texts)),
+        order=[place_of[row] for row in order if row in place_of],
+        notes=(*matched.notes, *_width_notes(ids[matched.rows], matched.texts)),
     )
 
 

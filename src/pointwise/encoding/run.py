@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from pointwise._types import Say, Steps
+from pointwise._options import whole_number
+from pointwise._types import Column, Say, Steps
 from pointwise.encoders.protocol import Pixels
 from pointwise.encoding.items import Encoders, Items
 from pointwise.errors import InputError
+from pointwise.resumable.parts import Content, Parts
 from pointwise.tables.digest import sha256_of
 
-T = TypeVar("T")
+Places = Sequence[int]  # of items among all
 
 _FORM = "pointwise.encode/1"  # another number where the same encoder and items would make another table
-_BATCH_BYTES = 1 << 28  # of pictures that are encoded together, where they are large
+_BATCH = 64  # items that are encoded together,
+_BATCH_BYTES = 1 << 28  # or fewer, where their pictures are large
 _NO_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")  # Metal, cuBLAS, CPU
 _NAMED = 10  # skipped files that are named in the table's meta
 
 
-class Notes(NamedTuple):
-    """What is known of a part besides what its items were encoded to; its meta on disk.
+class Batch(NamedTuple):
+    """Items that are encoded together: their pictures, and captions, if there are any, and their places."""
 
-    bad: those of its items that could not be read: place in the part, and why.
-    truncated: captions that are longer than the text encoder reads.
-    batch, asked: items encoded at once, and how many were asked for.
-    """
+    pictures: list[Pixels]
+    captions: list[str]
+    places: list[int]
 
-    bad: Sequence[tuple[int, str]]
-    truncated: int
-    batch: int
-    asked: int
+
+Make = Callable[[Iterable[Batch]], Mapping[str, Column]]  # encodes the items of a part to the arrays that are kept
 
 
 class Run:
@@ -44,15 +44,10 @@ class Run:
     Args:
         items: n of them.
         encoders: of the pictures and of the captions.
-        batch: items that are encoded together, or fewer where they are large.
-        skip_bad: go on without pictures that cannot be read.
-        say: told of memory that does not suffice.
+        batch_size: items that are encoded together; fewer where their pictures have more than ``batch_bytes``.
+        skip_bad: go on without pictures that cannot be read; ``bad`` says which, and why.
+        say: called with a sentence for each thing to know.
         progress: called with the numbers of items done and in all.
-        batch_bytes: of pictures that are encoded together.
-
-    Attributes:
-        settings: names and meta of the encoders, on which a key depends besides the items.
-        bad: places of the items that could not be read, and why.
     """
 
     def __init__(
@@ -60,38 +55,36 @@ class Run:
         items: Items,
         encoders: Encoders,
         *,
-        batch: int,
-        skip_bad: bool,
+        batch_size: int | None = None,
+        skip_bad: bool = False,
         say: Say | None = None,
         progress: Steps | None = None,
         batch_bytes: int = _BATCH_BYTES,
     ) -> None:
         self.items, self.encoders, self.settings = items, encoders, _settings_of(encoders)
         self.bad: dict[int, str] = {}
-        self.truncated = self.done = 0
-        self._batch = self._asked = batch
+        self.truncated = self._done = 0
+        self._batch = self._asked = _BATCH if batch_size is None else whole_number(batch_size, "batch_size")
         self._batch_bytes, self._skip_bad = batch_bytes, skip_bad
-        self.say, self._progress = say or _nothing, progress or _nothing
+        self._say, self._progress = say or _nothing, progress or _nothing
         self._digests = np.zeros((len(items), 32), dtype=np.uint8)
 
-    def parts(self, rows: int) -> list[Sequence[int]]:
-        """Return the places of the items of each part, in the order in which they are quick to read."""
+    def parts(self, rows: int) -> list[Places]:
+        """Return the places of the items of each part, in an order in which they are quick to read."""
         return [self.items.order[start : start + rows] for start in range(0, len(self.items), rows)]
 
-    def look(self, places: Sequence[int]) -> str:
+    def look(self, places: Places) -> str:
         """Return the key of the part with the items at these places, as they are now."""
         for place in places:
             self._look(place)
-        return self.key(places)
+        return self._key_of_part(places)
 
-    def key(self, places: Sequence[int]) -> str:
-        """Return the key of the part with the items at these places, as they were when they were looked at or read."""
-        return self._key(self._digests[list(places)].tobytes())
+    def key(self) -> str:
+        """Return the key of the table of all items, once all are looked at or read."""
+        return sha256_of(_FORM, self.settings, _sha256(self._digests))
 
-    def encode(
-        self, places: Sequence[int], encode: Callable[[list[Pixels], list[str], list[int]], T]
-    ) -> tuple[list[T], Notes]:
-        """Read the items at these places; return what ``encode`` makes of pictures, captions and places of each batch.
+    def encode(self, places: Places, make: Make) -> Content:
+        """Return what is made of the items at these places, and what became of them.
 
         All batches have one size, halved until the memory of the device suffices, so that a part is the same to the
         last bit when it is encoded again.
@@ -100,8 +93,9 @@ class Run:
             InputError: an item cannot be read, or the memory does not suffice for one.
         """
         while True:
+            meta = {"bad": [], "truncated": 0, "batch": self._batch, "asked": self._asked}
             try:
-                return self._encode(places, encode)
+                return make(self._batches(places, meta)), meta
             except RuntimeError as error:
                 if not isinstance(error, torch.cuda.OutOfMemoryError) and not any(w in str(error) for w in _NO_MEMORY):
                     raise
@@ -112,40 +106,58 @@ class Run:
                     "free some of it, take a smaller encoder or input size, or device='cpu' (--device cpu)."
                 )
             half = self._batch // 2
-            self.say(f"the device ran out of memory with {self._batch} items at a time; going on with {half}.")
+            self._say(f"the device ran out of memory with {self._batch} items at a time; going on with {half}.")
             self._batch = half
-            if torch.cuda.is_available():  # out of the except block, where the error still holds what did not fit
+            if torch.cuda.is_available():  # here, where the error no longer holds what did not fit
                 torch.cuda.empty_cache()
 
-    def add(self, places: Sequence[int], notes: Notes) -> None:
-        """Count the items at these places, which this run or an earlier one has encoded."""
-        if any(notes.bad) and not self._skip_bad:
-            raise InputError(notes.bad[0][1])
-        self.bad |= {places[i]: message for i, message in notes.bad}
-        self.truncated += notes.truncated
-        if notes.asked == self._asked:  # no later part is encoded in larger batches
-            self._batch = min(self._batch, notes.batch)
+    def complete(self, parts: Parts, places: Sequence[Places], make: Make) -> tuple[list[str], int]:
+        """See that the parts with the items at these places are in a folder; return their keys, and how many were."""
+
+        def encode(i: int) -> tuple[str, Content]:
+            content = self.encode(places[i], make)
+            return self._key_of_part(places[i]), content
+
+        def say_unused(number: int) -> None:
+            self._say(
+                f"{number} of the shards that an earlier run left in {parts.folder} are of another encoder, other "
+                "items or another number of rows: they are not used, and removed once all is done."
+            )
+
+        return parts.complete(
+            len(places),
+            key=lambda i: self.look(places[i]),
+            make=encode,
+            done=lambda i, meta: self.add(places[i], meta),
+            unused=say_unused,
+        )
+
+    def add(self, places: Places, meta: Mapping[str, Any]) -> None:
+        """Count the part with the items at these places, which this run or an earlier one has encoded."""
+        if meta["bad"] and not self._skip_bad:
+            raise InputError(meta["bad"][0][1])
+        self.bad |= {places[i]: message for i, message in meta["bad"]}
+        self.truncated += meta["truncated"]
+        if meta["asked"] == self._asked:  # no later part is encoded in larger batches
+            self._batch = min(self._batch, meta["batch"])
         self.advance(len(places))
 
     def advance(self, count: int) -> None:
         """Count items as done."""
-        self.done += count
-        self._progress(self.done, len(self.items))
+        self._done += count
+        self._progress(self._done, len(self.items))
 
-    def require_some(self) -> None:
-        """Raise an InputError where none of the items could be read."""
-        if len(self.bad) == len(self.items):
+    def finish(self) -> None:
+        """Say how many captions were cut, if any; raise an InputError where none of the items could be read."""
+        n, text = len(self.items), self.encoders.text
+        if len(self.bad) == n:
             raise InputError(
-                f"none of the {len(self.items)} images of {self.items.source} can be read; the first: "
-                f"{self.bad[min(self.bad)]}"
+                f"none of the {n} images of {self.items.source} can be read; the first: {self.bad[min(self.bad)]}"
             )
-
-    def say_truncated(self) -> None:
-        """Say how many captions were cut, if any."""
-        if self.truncated and self.encoders.text is not None:
-            self.say(
-                f"{self.truncated} of {len(self.items) - len(self.bad)} captions are longer than the "
-                f"{self.encoders.text.max_tokens} tokens that {self.encoders.text.name} reads, and were cut to these."
+        if self.truncated and text is not None:
+            self._say(
+                f"{self.truncated} of {n - len(self.bad)} captions are longer than the {text.max_tokens} tokens that "
+                f"{text.name} reads, and were cut to these."
             )
 
     def meta(self) -> dict[str, Any]:
@@ -159,58 +171,42 @@ class Run:
         meta |= {"skipped": len(self.bad), "skipped_first": [self.bad[i] for i in sorted(self.bad)[:_NAMED]]}
         if text is not None:
             meta |= {"captions_truncated": self.truncated, "max_tokens": int(text.max_tokens)}
-        return meta | {"batch_size": self._batch, "items_sha256": self._identity(), "key": self.table_key()}
-
-    def table_key(self) -> str:
-        """Return the key of the table of all items, once all are looked at or read."""
-        return self._key(self._digests.tobytes())
+        return meta | {"batch_size": self._batch, "items_sha256": _sha256(self._digests), "key": self.key()}
 
     def differences(self, meta: Mapping[str, Any]) -> list[str]:
         """Say in what the table with this meta differs from the one of these encoders and items, a phrase for each."""
         if "items_sha256" not in meta:
             return ["it does not say what it was made from"]
-        found = [
-            f"{name} is {meta[name]!r} there and {value!r} here"
-            for name, value in self.settings.items()
-            if name in meta and meta[name] != value
-        ]
-        found += [
-            f"it has no {name}, which is {value!r} here" for name, value in self.settings.items() if name not in meta
-        ]
-        if "text_encoder" in meta and "text_encoder" not in self.settings:
+        here = self.settings
+        common = [name for name in here if name in meta and meta[name] != here[name]]
+        found = [f"{name} is {meta[name]!r} there and {here[name]!r} here" for name in common]
+        found += [f"it has no {name}, which is {here[name]!r} here" for name in here if name not in meta]
+        if "text_encoder" in meta and "text_encoder" not in here:
             found.append(f"text_encoder is {meta['text_encoder']!r} there and there is none here")
-        if meta["items_sha256"] != self._identity():
+        if meta["items_sha256"] != _sha256(self._digests):
             found.append("the items (their content, names, modes, captions or order) are others")
         return found or ["it was made by another version of pointwise"]
 
-    def _key(self, digests: bytes) -> str:
-        return sha256_of(_FORM, self.settings, hashlib.sha256(digests).hexdigest())
-
-    def _identity(self) -> str:
-        return hashlib.sha256(self._digests.tobytes()).hexdigest()
+    def _key_of_part(self, places: Places) -> str:
+        """The key of the part with these items, as they were when they were last looked at or read."""
+        widths = [encoder.dim for encoder in self.encoders.used]
+        return sha256_of(_FORM, self.settings, _sha256(self._digests[list(places)]), widths)
 
     def _look(self, place: int) -> None:
         self._digests[place] = np.frombuffer(self.items.digest(place, skip_bad=self._skip_bad), dtype=np.uint8)
 
-    def _encode(
-        self, places: Sequence[int], encode: Callable[[list[Pixels], list[str], list[int]], T]
-    ) -> tuple[list[T], Notes]:
-        made: list[T] = []
-        bad: list[tuple[int, str]] = []
-        done = truncated = 0
-        text = self.encoders.text
-        for batch, pictures in self._batches(places, bad):
-            captions = self.items.captions_at(batch)
-            made.append(encode(pictures, captions, batch))
+    def _batches(self, places: Places, meta: dict[str, Any]) -> Iterator[Batch]:
+        """Yield the items at these places by batches, and note in their meta what became of them."""
+        done, text = 0, self.encoders.text
+        for batch in self._read(places, meta["bad"]):
+            yield batch
             if text is not None:
-                truncated += sum(int(n) > text.max_tokens for n in text.count_tokens(captions))
-            done += len(batch)
-            self._progress(self.done + done + len(bad), len(self.items))
-        return made, Notes(bad, truncated, self._batch, self._asked)
+                meta["truncated"] += sum(int(n) > text.max_tokens for n in text.count_tokens(batch.captions))
+            done += len(batch.places)
+            self._progress(self._done + done + len(meta["bad"]), len(self.items))
 
-    def _batches(self, places: Sequence[int], bad: list[tuple[int, str]]) -> Iterator[tuple[list[int], list[Pixels]]]:
-        """Yield places and their pictures, if any, by batches; what cannot be read goes into ``bad``."""
-        batch: list[int] = []
+    def _read(self, places: Places, bad: list[tuple[int, str]]) -> Iterator[Batch]:
+        some: list[int] = []
         pictures: list[Pixels] = []
         waiting = 0
         for i, place in enumerate(places):
@@ -224,12 +220,16 @@ class Run:
                     bad.append((i, str(error)))
                     continue
                 waiting += pictures[-1].nbytes
-            batch.append(place)
-            if len(batch) == self._batch or waiting >= self._batch_bytes:
-                yield batch, pictures
-                batch, pictures, waiting = [], [], 0
-        if batch:
-            yield batch, pictures
+            some.append(place)
+            if len(some) == self._batch or waiting >= self._batch_bytes:
+                yield Batch(pictures, self.items.captions_at(some), some)
+                some, pictures, waiting = [], [], 0
+        if some:
+            yield Batch(pictures, self.items.captions_at(some), some)
+
+
+def _sha256(digests: Column) -> str:
+    return hashlib.sha256(digests.tobytes()).hexdigest()
 
 
 def _settings_of(encoders: Encoders) -> dict[str, Any]:

@@ -40,10 +40,10 @@ class Target:
                 f"cannot write {path}: the suffix {self.path.suffix!r} is not one of {', '.join(_FILES)}{why}; "
                 "without a suffix, or with / at the end, it is a folder of .parquet shards."
             )
-        if self.is_folder:
-            self._require_folder()
-        else:
+        if not self.is_folder:
             require_writable(path)
+        elif problem := self._problem_of_folder():
+            raise InputError(f"cannot write {path}: {problem}")
 
     def require_other_than(self, *sources: object) -> None:
         """Raise an InputError where the table would replace one of the files that it is made from."""
@@ -76,8 +76,8 @@ class Target:
 
     def refuse(self, differences: Iterable[str]) -> NoReturn:
         """Raise the InputError that says in what the table that is there differs from the one to be."""
-        said = "; ".join(differences)
-        raise InputError(f"{self.path} is already there and is another table: {said}. So {_OVERWRITE}")
+        words = "; ".join(differences)
+        raise InputError(f"{self.path} is already there and is another table: {words}. So {_OVERWRITE}")
 
     def put(self, table: FeatureTable) -> None:
         """Put a table in place, in one step."""
@@ -116,30 +116,25 @@ class Target:
                 "that and run the same again."
             ) from None
 
-    def _require_folder(self) -> None:
+    def _problem_of_folder(self) -> str | None:
         place = self._place
         if not os.path.isdir(place.parent):
-            raise InputError(f"cannot write {self.path}: the folder {place.parent} does not exist; create it first.")
+            return f"the folder {place.parent} does not exist; create it first."
         if os.path.exists(place) and not os.path.isdir(place):
-            raise InputError(
-                f"cannot write {self.path}: it is a file, and a name without suffix means a folder of .parquet shards; "
-                f"give another name, or one of the suffixes {', '.join(_FILES)}."
+            return (
+                "it is a file, and a name without suffix means a folder of .parquet shards; give another name, or one "
+                f"of the suffixes {', '.join(_FILES)}."
             )
         if os.path.ismount(place):
-            raise InputError(
-                f"cannot write {self.path}: it is a mount point, which cannot be replaced as a whole; give the name of "
-                "a folder in it."
-            )
+            return "it is a mount point, which cannot be replaced as a whole; give the name of a folder in it."
         try:
-            there = sorted(os.listdir(place)) if os.path.exists(place) else []
+            names = sorted(os.listdir(place)) if os.path.exists(place) else []
         except OSError as error:
-            raise InputError(
-                f"cannot write {self.path}: what is in it already cannot be listed ({error.strerror}); give another "
-                "name."
-            ) from None
-        others = [name for name in there if not name.endswith(_SHARD)]
-        if others:
-            raise InputError(
-                f"cannot write {self.path}: the folder holds other things than .parquet shards ({others[0]} is the "
-                "first); give the name of a new folder."
-            )
+            return f"what is in it already cannot be listed ({error.strerror}); give another name."
+        others = [name for name in names if not name.endswith(_SHARD)]
+        if not others:
+            return None
+        return (
+            f"the folder holds other things than .parquet shards ({others[0]} is the first); give the name of a new "
+            "folder."
+        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +12,13 @@ import torch
 from pointwise._options import whole_number
 from pointwise._types import Say, Steps
 from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
-from pointwise.encoding.features import SHARD_ROWS, Columns, encode_part, open_run, table_of, widths, with_items
-from pointwise.encoding.run import Notes, Run
+from pointwise.encoding.features import SHARD_ROWS, Columns, columns_of, readable, table_of, with_items
+from pointwise.encoding.items import open_source
+from pointwise.encoding.run import Places, Run
 from pointwise.encoding.target import Target
 from pointwise.errors import InputError
 from pointwise.items.images import Images
 from pointwise.resumable.parts import Parts, held
-from pointwise.tables.table import FeatureTable
 
 _KIND = "pointwise.encoded/1"
 
@@ -67,22 +68,11 @@ def encode_to(
 
     Where the table is there already and has the same key, nothing is encoded.
 
-    Args:
-        path: ends in .npz, .safetensors or .parquet; or in nothing, for a folder of .parquet shards, which ``load``
-            reads like one. Of the folder only one shard at a time is in memory; its rows come in the order in which the
-            source is quick to read: that of its paths, except in a .tar.
-        source: of images or captions; this and what follows as for ``encode``.
-        encoder: of images.
-        text_encoder: of captions.
-        captions: of the images.
-        only_matching: leave out images without a caption, and captions without an image.
-        skip_bad: go on without files that cannot be read as images; a run that was stopped may go on with it.
-        batch_size: items that are read and encoded together.
-        device: of torch.
-        overwrite: encode even if the table is there, and replace it.
-        shard_rows: items of a shard.
-        say: called with a sentence for each thing to know.
-        progress: called with the numbers of items done and in all.
+    ``path`` ends in .npz, .safetensors or .parquet; or in nothing, for a folder of .parquet shards, which ``load``
+    reads like one. Of the folder only one shard of ``shard_rows`` items at a time is in memory; its rows come in the
+    order in which the source is quick to read: that of its paths, except in a .tar. ``overwrite`` encodes even if
+    the table is there, and replaces it. What else there is, is as for ``encode``; a run that was stopped may go on
+    with ``skip_bad``.
 
     Raises:
         InputError: as ``encode``; or the path cannot be written, is that of the source, another process is writing it,
@@ -101,97 +91,43 @@ def encode_to(
     whole_number(shard_rows, "shard_rows")
     target = Target(path)
     target.require_other_than(source, captions)
-    run = open_run(
-        source,
-        encoder=encoder,
-        text_encoder=text_encoder,
-        captions=captions,
-        only_matching=only_matching,
-        skip_bad=skip_bad,
-        batch_size=batch_size,
-        device=device,
-        say=say,
-        progress=progress,
-    )
+    opened = open_source(source, encoder, text_encoder, captions, only_matching=only_matching, device=device, say=say)
+    run = Run(*opened, batch_size=batch_size, skip_bad=skip_bad, say=say, progress=progress)
     shards = run.parts(shard_rows)
     with held(target.work, kind=_KIND, purpose=f"the work on {path} is", path=target.path, also=target.names) as parts:
         was_there = target.is_there() and not overwrite
         if was_there:
-            found, meta = len(shards), _meta_there(target, run, shards)
+            found, meta = len(shards), target.meta()
+            for places in shards:
+                run.look(places)
+                run.advance(len(places))
+            if meta.get("key") != run.key():
+                target.refuse(run.differences(meta))
         else:
-            keys, found = _encode_missing(parts, run, shards)
+            keys, found = run.complete(parts, shards, partial(columns_of, run))
             if len(run.bad) == len(run.items):
                 parts.remove()  # nothing in it is worth keeping
-            run.require_some()
+            run.finish()
             meta = _put(target, parts, run, list(zip(keys, shards, strict=True)))
-            run.say_truncated()
         parts.remove()
-    columns = next(iter(widths(run.encoders).values()))
-    return Encoded(target.path, len(run.items) - meta["skipped"], columns, meta, len(shards), found, was_there)
+    rows = len(run.items) - meta["skipped"]
+    return Encoded(target.path, rows, run.encoders.used[0].dim, meta, len(shards), found, was_there)
 
 
-def _meta_there(target: Target, run: Run, shards: Sequence[Sequence[int]]) -> Mapping[str, Any]:
-    """The meta of the table that is there, if it is of these items and encoders."""
-    meta = target.meta()
-    for places in shards:
-        run.look(places)
-        run.advance(len(places))
-    if meta.get("key") != run.table_key():
-        target.refuse(run.differences(meta))
-    return meta
-
-
-def _encode_missing(parts: Parts, run: Run, shards: Sequence[Sequence[int]]) -> tuple[list[str], int]:
-    """See that every part is in the folder; return their keys, and how many were there already."""
-
-    def use(number: int, key: str) -> bool:
-        part = _load(parts, run, key)
-        if part is not None:
-            run.add(shards[number], part[1])
-        return part is not None
-
-    def make(number: int) -> str:
-        columns, notes = encode_part(run, shards[number])
-        key = run.key(shards[number])
-        parts.save(key, {name: rows.numpy() for name, rows in columns.items()}, notes._asdict())
-        run.add(shards[number], notes)
-        return key
-
-    found, others = parts.find(len(shards), key=lambda number: run.look(shards[number]), use=use)
-    if others:
-        run.say(
-            f"{others} of the shards that an earlier run left in {parts.folder} are of another encoder, other "
-            "items or another number of rows: they are not used, and removed once this table is done."
-        )
-    return [found.get(number) or make(number) for number in range(len(shards))], len(found)
-
-
-def _load(parts: Parts, run: Run, key: str) -> tuple[Columns, Notes] | None:
-    """The part of this key, where it is there and as wide as these encoders make it."""
-    part = parts.load(key)
-    if part is None or {name: rows.shape[1:] for name, rows in part[0].items()} != {
-        name: (width,) for name, width in widths(run.encoders).items()
-    }:
-        return None
-    return {name: torch.from_numpy(rows) for name, rows in part[0].items()}, Notes(**part[1])
-
-
-def _put(target: Target, parts: Parts, run: Run, shards: Sequence[tuple[str, Sequence[int]]]) -> Mapping[str, Any]:
+def _put(target: Target, parts: Parts, run: Run, shards: Sequence[tuple[str, Places]]) -> Mapping[str, Any]:
     """Put the parts together where they belong; return the meta of the table."""
 
-    def loaded(key: str) -> tuple[Columns, Notes]:
-        part = _load(parts, run, key)
+    def loaded(key: str) -> Columns:
+        part = parts.load(key)
         if part is None:
             raise InputError(f"{parts.folder} was changed while {target.path} was made from it; run the same again.")
-        return part
+        return part[0]
 
     if not target.is_folder:
-        table = table_of(run, ((places, *loaded(key)) for key, places in shards))
+        table = table_of(run, ((places, loaded(key)) for key, places in shards))
         target.put(table)
         return table.meta
-    good = [(key, [place for place in places if place not in run.bad]) for key, places in shards]
-    good = [(key, places) for key, places in good if places]
+    good = [(key, rows) for key, places in shards if (rows := readable(run, places))]
     meta = {**run.meta(), "shards": len(good)}
-    tables: Iterable[FeatureTable] = (with_items(run.items, places, loaded(key)[0], meta) for key, places in good)
-    target.put_shards(tables, count=len(good))
+    target.put_shards((with_items(run.items, rows, loaded(key), meta) for key, rows in good), count=len(good))
     return meta

@@ -32,7 +32,7 @@ def read_beside_images(path: Path) -> Unchecked:
     texts = {stem: name for suffix in reversed(_TEXT_SUFFIXES) for stem, name in _stems(files, suffix)}
     objects = dict(_stems(files, ".json"))
 
-    found: dict[str, str] = {}  # the image: the file that has its caption
+    file_of: dict[str, str] = {}  # the image: the file that has its caption
     for image in images:
         stems = [posixpath.splitext(image)[0]]
         if not path.is_dir():  # webdataset knows a sample by its path up to the first dot
@@ -40,19 +40,19 @@ def read_beside_images(path: Path) -> Unchecked:
             stems.append(f"{folder}{slash}{base.partition('.')[0]}")
         name = next((place[stem] for place in (texts, objects) for stem in stems if stem in place), None)
         if name is not None:
-            found[image] = name
-    taken = set(found.values())
-    found |= {stem: name for stem, name in texts.items() if name not in taken}
+            file_of[image] = name
+    taken = set(file_of.values())
+    file_of |= {stem: name for stem, name in texts.items() if name not in taken}
 
-    captions = _read_all(files, set(found.values()))
-    named = sorted(name for name in found if found[name] in captions)
+    captions = _read_all(files, set(file_of.values()))
+    named = sorted(name for name in file_of if file_of[name] in captions)
     if not named:
         raise InputError(
             f"it holds {len(images)} images and no captions; files that end in {' or '.join(_TEXT_SUFFIXES)} were "
             "looked for. A table of captions in it is given by its own path, such as folder/metadata.jsonl."
         )
     ids = files.ids(named, of=images or named)
-    return Unchecked(ids, [captions[found[name]] for name in named], lambda i: printable(found[named[i]]))
+    return Unchecked(ids, [captions[file_of[name]] for name in named], lambda i: printable(file_of[named[i]]))
 
 
 def _stems(files: Files, suffix: str) -> Iterator[tuple[str, str]]:

@@ -27,18 +27,11 @@ _FLICKR = re.compile(r"(?P<name>[^\t]+?\.(?:jpe?g|png))(?:#\d+)?\t", re.IGNORECA
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Captions:
-    """Texts in the order of their file, and the image that each names.
+    """Texts in the order of their file, and the image that each names; several may name one image."""
 
-    Args:
-        source: where they come from, for messages and provenance.
-        ids: [n], the path, file name or id of an image, as strings; None where the file names no images. Several rows
-            may name one image.
-        texts: the n captions.
-    """
-
-    source: str
+    source: str  # where they come from, for messages and provenance
     _: KW_ONLY
-    ids: Column | None
+    ids: Column | None  # [n], the path, file name or id of an image, as strings; None where the file names no images
     texts: tuple[str, ...]
 
     def __len__(self) -> int:

@@ -34,21 +34,15 @@ _BROKEN = (*DAMAGED, SyntaxError)  # Pillow, of a broken PNG
 class Images:
     """Pictures that are read when asked for: ``images[i]`` is uint8 [h, w, 3], RGB.
 
-    Args:
-        source: where they come from, for messages and provenance.
-        ids: [n], the path of each inside its source with "/" between folders, or its row number.
-        modes: [n], the top folder that each lies in, where there are folders.
-        reading_order: the positions 0..n-1 in the order in which reading all of them is quick.
-
     How a file becomes RGB: the first frame; EXIF orientation applied; palette and grey spread to RGB; transparent
     pixels laid over white; CMYK converted without a colour profile; of 16 bits the high 8 kept.
     """
 
-    source: str
+    source: str  # where they come from, for messages and provenance
     _: KW_ONLY
-    ids: Column
-    modes: Column | None = None
-    reading_order: Sequence[int]
+    ids: Column  # [n], the path of each inside its source with "/" between folders, or its row number
+    modes: Column | None = None  # [n], the top folder that each lies in, where there are folders
+    reading_order: Sequence[int]  # the positions 0..n-1 in the order in which reading all of them is quick
     _content: Callable[[int], bytes]  # of image i as it is kept, which its digest is of
     _decode: Callable[[bytes], Pixels]
     _hashed: dict[int, bytes] = field(default_factory=dict)  # the content that was hashed last, until it is decoded
@@ -233,15 +227,15 @@ def _from_npy(path: Path) -> Images:
 
 
 def _from_array(array: Any, source: str) -> Images:
-    found = f"{source} holds {array.dtype} {list(array.shape)}"
+    holds = f"{source} holds {array.dtype} {list(array.shape)}"
     if array.dtype != np.uint8:
-        raise InputError(f"{found}; images must be uint8 [n, h, w, 3], 0 black and 255 white: scale, round, convert.")
+        raise InputError(f"{holds}; images must be uint8 [n, h, w, 3], 0 black and 255 white: scale, round, convert.")
     if array.ndim == 4 and array.shape[1] == 3 and array.shape[3] not in (1, 3):
-        raise InputError(f"{found}; the colours must come last, [n, h, w, 3]: write x.transpose(0, 2, 3, 1).")
+        raise InputError(f"{holds}; the colours must come last, [n, h, w, 3]: write x.transpose(0, 2, 3, 1).")
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in (1, 3)):
-        raise InputError(f"{found}; images must be [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1].")
+        raise InputError(f"{holds}; images must be [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1].")
     if 0 in array.shape:
-        raise InputError(f"{found}: there are no pixels in it; give at least one image of at least one pixel.")
+        raise InputError(f"{holds}: there are no pixels in it; give at least one image of at least one pixel.")
     count, height, width = array.shape[:3]
     start = f"{array.shape[1:]} ".encode()
 

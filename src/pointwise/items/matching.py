@@ -17,27 +17,18 @@ _SHOWN = 3  # names of each side in a message
 
 
 class Matched(NamedTuple):
-    """Images with their captions.
+    """Images with their captions."""
 
-    rows: int64 [m], the positions of the images that are kept, in their order.
-    texts: the m captions.
-    notes: sentences on what was decided, to be said aloud.
-    """
-
-    rows: Integers
-    texts: tuple[str, ...]
-    notes: tuple[str, ...]
+    rows: Integers  # [m], the positions of the images that are kept, in their order
+    texts: tuple[str, ...]  # the m captions
+    notes: tuple[str, ...]  # sentences on what was decided
 
 
 class _Join:
-    """Images and captions by one form of their names.
+    """Images and captions by one form of their names, their keys.
 
-    Attributes:
-        image_keys, caption_keys: the names in this form.
-        shared: those on both sides.
-        complete: every caption names an image, or every image has a caption.
-        matched: images that have a caption.
-        clash: why it would be a guess, if it would.
+    It is ``complete`` if every caption names an image or every image has a caption; a ``clash`` says why it would be a
+    guess.
     """
 
     def __init__(self, form: str, images: Sequence[str], names: Sequence[str]) -> None:
@@ -88,10 +79,12 @@ def match_captions(
 
     lonely = [name for name, key in zip(images, join.image_keys, strict=True) if key not in join.shared]
     strays = [name for name, key in zip(names, join.caption_keys, strict=True) if key not in join.shared]
-    without = [f"{len(lonely)} of {len(images)} images of {source} have no caption ({_first(lonely)})"] * bool(lonely)
+    alone = []
+    if lonely:
+        alone.append(f"{len(lonely)} of {len(images)} images of {source} have no caption ({_first(lonely)})")
     if strays:
-        without += [f"{len(strays)} of {len(names)} captions of {captions.source} name no image ({_first(strays)})"]
-    counts = ", and ".join(without)
+        alone.append(f"{len(strays)} of {len(names)} captions of {captions.source} name no image ({_first(strays)})")
+    counts = ", and ".join(alone)
     if counts and not rows:
         raise InputError(f"{counts}; nothing matches, so give the captions of these images.")
     if counts and not only_matching:

@@ -9,7 +9,7 @@ from pointwise.judgments.protocol import Judgments as Judgments
 from pointwise.judgments.protocol import Ratings as Ratings
 from pointwise.judgments.published import SETS as SETS
 from pointwise.judgments.published import load_judgments as load_judgments
-from pointwise.judgments.results import Result as Result
-from pointwise.judgments.results import differences as differences
-from pointwise.judgments.results import results as results
+from pointwise.judgments.result import Result as Result
+from pointwise.judgments.result import differences as differences
+from pointwise.judgments.result import results as results
 from pointwise.judgments.scoring import score as score

@@ -18,35 +18,21 @@ from pointwise.tables.rows import KINDS, READERS, open_rows
 
 @dataclass(frozen=True, eq=False)
 class OwnTable:
-    """What people and metrics said of the same items.
+    """What people and metrics said of the same n items."""
 
-    Attributes:
-        human: float64 [n, r], a column for each rater, nan where one did not rate.
-        scores: metric -> float64 [n].
-        groups: [n], or None.
-        left_out: a sentence for each column that looks like one of scores and cannot be.
-    """
-
-    human: Floats
-    scores: dict[str, Floats]
-    groups: list[str] | None
-    left_out: tuple[str, ...] = ()
+    human: Floats  # [n, r], a column for each rater, nan where one did not rate
+    scores: dict[str, Floats]  # metric -> [n]
+    groups: list[str] | None  # [n]
+    left_out: tuple[str, ...] = ()  # a sentence for each column that looks like one of scores and cannot be
 
 
 def read_own_table(
     path: str | Path, *, human: Sequence[str], metrics: Sequence[str] | None = None, group: str | None = None
 ) -> OwnTable:
-    """Read the columns of ratings, of scores, and of groups.
+    """Read the columns of ratings, one for each rater, of scores, and of the groups of items that belong together.
 
-    Args:
-        path: .csv or .tsv with a header, .jsonl with an object a line, a .json list of them, or .parquet.
-        human: the columns of ratings, one for each rater.
-        metrics: the columns of scores; None for all other columns that hold numbers alone, and not one number alone.
-        group: the column that says which items belong together, such as the image.
-
-    Raises:
-        InputError: the file cannot be read, a column is not there or holds something else than numbers, a row belongs
-            to no group.
+    The file is a .csv or .tsv with a header, a .jsonl with an object a line, a .json list of them, or a .parquet. Where
+    no metrics are named they are all other columns that hold numbers alone, and not one number alone.
     """
     path = Path(path)
     if not human:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def _read(paths: Paths, rng: np.random.Generator) -> Annotations:
     Reference: Vedantam, Zitnick & Parikh (2015), https://arxiv.org/abs/1411.5726.
     """
     rows, categories = _read_pairs(paths[_PAIRS])
-    triplets = _structures(paths[_VOTES_FILE], "triplets", fields=4)
+    (triplets,) = _variables(paths[_VOTES_FILE], triplets=4)
     if len(triplets) != _VOTES * len(rows):
         raise InputError(
             f"{paths[_VOTES_FILE]} has {len(triplets)} triplets; for the {len(rows)} pairs of {_PAIRS} it must have "
@@ -60,8 +60,7 @@ def _read(paths: Paths, rng: np.random.Generator) -> Annotations:
 
 def _read_pairs(path: Path) -> tuple[list[list[str]], list[str]]:
     """Image and two sentences of each pair, and its category."""
-    rows = _structures(path, "new_input", fields=3)
-    numbers = np.ravel(_variable(path, "category"))
+    rows, numbers = _variables(path, new_input=3, category=0)
     if len(numbers) != len(rows) or not np.isin(numbers, range(1, len(_CATEGORIES) + 1)).all():
         raise InputError(
             f"{path}: category must hold 1, 2, 3 or 4 for each of the {len(rows)} pairs of new_input; "
@@ -71,7 +70,7 @@ def _read_pairs(path: Path) -> tuple[list[list[str]], list[str]]:
     return texts, [_CATEGORIES[int(number) - 1] for number in numbers]
 
 
-def _votes(triplets: Sequence[Sequence[Any]], first: str, second: str, where: str) -> tuple[int, list[str]]:
+def _votes(triplets: Iterable[Any], first: str, second: str, where: str) -> tuple[int, list[str]]:
     """How many more votes the first sentence has than the second, and the sentences that they were about."""
     votes, shown = 0, []
     for *cells, number in triplets:
@@ -91,16 +90,8 @@ def _votes(triplets: Sequence[Sequence[Any]], first: str, second: str, where: st
     return votes, shown
 
 
-def _structures(path: Path, name: str, *, fields: int) -> list[list[Any]]:
-    """The elements of a MATLAB structure array, each as the list of its fields in their order."""
-    array = np.ravel(_variable(path, name))
-    found = len(array.dtype.names or ())
-    if found != fields:
-        raise InputError(f"{path}: {name} must be a structure array of {fields} fields; it has {found}.")
-    return [list(element) for element in array]
-
-
-def _variable(path: Path, name: str) -> Any:
+def _variables(path: Path, **fields: int) -> list[Any]:
+    """Variables of a .mat file, each as one row; of a structure array with so many fields, which have an order."""
     from scipy.io import loadmat, matlab
 
     damaged = (  # what the reader of damaged bytes raises
@@ -108,13 +99,17 @@ def _variable(path: Path, name: str) -> Any:
         *(EOFError, AttributeError, struct.error, zlib.error, matlab.MatReadError),
     )
     try:
-        content = loadmat(path, variable_names=[name])
+        content = loadmat(path, variable_names=list(fields))
     except damaged as error:
         reason = str(error) or type(error).__name__
         raise InputError(f"{path} cannot be read as a .mat file ({reason}); fetch it again.") from None
-    if name not in content:
-        raise InputError(f"{path} has no variable {name}; take the published file.")
-    return content[name]
+    for name, count in fields.items():
+        if name not in content:
+            raise InputError(f"{path} has no variable {name}; take the published file.")
+        found = len(content[name].dtype.names or ())
+        if count and found != count:
+            raise InputError(f"{path}: {name} must be a structure array of {count} fields; it has {found}.")
+    return [np.ravel(content[name]) for name in fields]
 
 
 def _text(cell: Any, where: str) -> str:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from pointwise._options import whole_number
 from pointwise.errors import InputError
 from pointwise.judgments import flickr8k, foil, mid_amt, pascal50s
 from pointwise.judgments.protocol import Annotations, Judgments, Published
@@ -31,7 +32,7 @@ def load_judgments(name: str, folder: str | Path, *, seed: int = 0) -> Judgments
         raise InputError(f"there is no judgment set {name!r}{closest_names(name, SETS)}; there are {', '.join(SETS)}.")
     published = SETS[name]
     paths = find(folder, needed=published.files, name=name)
-    annotations = published.read(paths, np.random.default_rng(seed))
+    annotations = published.read(paths, np.random.default_rng(whole_number(seed, "seed", least=0)))
     _require_complete(name, annotations)
     images: dict[str, int] = {}
     texts: dict[str, int] = {}

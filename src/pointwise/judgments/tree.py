@@ -38,11 +38,7 @@ def find(folder: str | Path, *, needed: Sequence[str], name: str) -> Paths:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file.
-
-    Raises:
-        InputError: it cannot be read, or is not UTF-8.
-    """
+    """Return the text of a UTF-8 file."""
     try:
         return decoded(path.read_bytes())
     except OSError as error:
@@ -52,11 +48,7 @@ def read_text(path: Path) -> str:
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the columns of each line of a file of tab-separated values without a header.
-
-    Raises:
-        InputError: a line has another number of columns.
-    """
+    """Yield the number and the columns of each line of a file of tab-separated values without a header."""
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
@@ -70,11 +62,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[st
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds.
-
-    Raises:
-        InputError: it is not JSON.
-    """
+    """Return what a JSON file holds."""
     text = read_text(path)
     try:
         return parse_json(text)
@@ -83,11 +71,7 @@ def read_json(path: Path) -> Any:
 
 
 def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) -> Images:
-    """Return the images of these names, in this order, from where `find` found them.
-
-    Raises:
-        InputError: images are not there, with their number, the first names, and where in the source they belong.
-    """
+    """Return the images of these names, in this order, from where `find` found them."""
     missing = [name for name in names if name not in paths or not name.lower().endswith(SUFFIXES)]
     if missing:
         raise InputError(

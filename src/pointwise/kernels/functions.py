@@ -66,9 +66,10 @@ def kme_similarity(
     one_of(engine, "engine", ENGINES)
     f, g = _in_one_space(_as_points(x, "x", 3), _as_points(y, "y", 3))
     s = _as_scale(scale, "scale", f)
+    # -s/2 |f - g|^2 = s f.g - s/2 |f|^2 - s/2 |g|^2: a product, and an offset for each point that its log-weight joins.
     u = _log_weights(log_wx, "log_wx", f) - s / 2 * f.square().sum(dim=2)
     v = _log_weights(log_wy, "log_wy", g) - s / 2 * g.square().sum(dim=2)
-    if f.shape[1] == g.shape[1] == 1:
+    if f.shape[1] == g.shape[1] == 1:  # a sum of one term: PyTorch's own product and its gradients do
         with full_precision(f.device):
             return (s * f[:, 0]) @ g[:, 0].t() + u + v.t()
     return ENGINES[engine](f * (s * _LOG2_E), g, u * _LOG2_E, v * _LOG2_E) / _LOG2_E

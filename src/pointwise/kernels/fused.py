@@ -10,7 +10,7 @@ Another engine is a module with the same two functions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import torch
@@ -30,11 +30,7 @@ Gradients: TypeAlias = "tuple[torch.Tensor | None, ...]"
 def log_kernel_sum(x: torch.Tensor, y: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     r""":math:`\log_2 \sum_{ij} 2^{x_i \cdot y_j + u_i + v_j}` of each pair of samples, [n, b].
 
-    Args:
-        x: [n, m, d], float32 or float64, as all others are then.
-        y: [b, l, d].
-        u: [n, m]; -inf leaves a point out.
-        v: [b, l]; likewise.
+    x is [n, m, d], y [b, l, d], u [n, m] and v [b, l], all of one precision; u or v of -inf leaves a point out.
     """
     result: torch.Tensor = _LogKernelSum.apply(x, y, u, v)  # type: ignore[no-untyped-call]
     return result
@@ -45,13 +41,7 @@ def kernel_sum(
 ) -> torch.Tensor:
     r""":math:`\sum_{ij} w_i w'_j 2^{x_i \cdot y_j + u_i + v_j}` of each pair of samples, [n, b]; weights have any sign.
 
-    Args:
-        x: [n, m, d], float32 or float64, as all others are then.
-        y: [b, l, d].
-        u: [n, m], such that no exponent is above zero by more than rounding.
-        v: [b, l]; likewise.
-        wx: [n, m].
-        wy: [b, l].
+    Shapes are those of `log_kernel_sum`; u and v are such that no exponent is above zero by more than rounding.
     """
     result: torch.Tensor = _KernelSum.apply(x, y, u, v, wx, wy)  # type: ignore[no-untyped-call]
     return result
@@ -62,17 +52,17 @@ class _LogKernelSum(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         total = x.new_full((len(x), len(y)), -math.inf)
         with full_precision(x.device):
-            for columns in _columns(y):
-                points, offsets = _points_first(y[columns]), _points_first(v[columns])
-                for rows in _rows(x):
-                    block = _exponents(x[rows], points, offsets, len(y[columns]))
-                    above = u[rows].unsqueeze(2)
-                    peak = (_largest(block) + above).amax(dim=1, keepdim=True)
-                    peak.masked_fill_(peak == -math.inf, 0.0)  # all are left out: the sum is 0, its logarithm -inf
-                    block.sub_((peak - above).unsqueeze(2)).exp2_()
-                    partial = block.flatten(1, 2).sum(dim=1).log2_().add_(peak.squeeze(1))
-                    here = total[rows[0], columns[0]]
-                    here.copy_(torch.logaddexp2(here, partial))
+            for rows, columns, block, _ in _blocks(x, y, v):
+                above = u[rows].unsqueeze(2)
+                # The largest term of each pair is taken out before powers are, so that none overflows and not all
+                # underflow. u joins the small maxima and not the block: one pass over the block less.
+                peak = (_largest(block) + above).amax(dim=1, keepdim=True)
+                peak.masked_fill_(peak == -math.inf, 0.0)  # all are left out: the sum is 0, its logarithm -inf
+                block.sub_((peak - above).unsqueeze(2)).exp2_()
+                partial = block.flatten(1, 2).sum(dim=1).log2_().add_(peak.squeeze(1))
+                # A pair whose points are split over blocks meets its total again: logs are added, not set.
+                here = total[rows[0], columns[0]]
+                here.copy_(torch.logaddexp2(here, partial))
         ctx.save_for_backward(x, y, u, v, total)
         return total
 
@@ -80,9 +70,11 @@ class _LogKernelSum(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> Gradients:
         _refuse_second_derivatives()
         x, y, u, v, total = ctx.saved_tensors
-        total = total.masked_fill(total == -math.inf, 0.0)
+        total = total.masked_fill(total == -math.inf, 0.0)  # of a pair without mass all shares are then 2^-inf = 0
 
         def share(block: torch.Tensor, rows: Part, columns: Part) -> None:
+            # d S / d exponent is the share of that term in the sum: no weight of its own is needed, and no ln 2, as
+            # the log and the power are of one base.
             pairs = rows[0], columns[0]
             block.sub_((total[pairs].unsqueeze(1) - u[rows].unsqueeze(2)).unsqueeze(2)).exp2_()
             block.mul_(grad[pairs][:, None, None])
@@ -104,13 +96,12 @@ class _KernelSum(torch.autograd.Function):
     ) -> torch.Tensor:
         total = x.new_zeros(len(x), len(y))
         with full_precision(x.device):
-            for columns in _columns(y):
-                points, offsets, weights = (_points_first(table[columns]) for table in (y, v, wy))
-                for rows in _rows(x):
-                    block = _exponents(x[rows], points, offsets, len(y[columns]))
-                    block.add_(u[rows][:, :, None, None]).exp2_()
-                    over_x = (wx[rows].unsqueeze(1) @ block.flatten(2)).squeeze(1) * weights
-                    total[rows[0], columns[0]] += over_x.view(len(block), -1, block.shape[3]).sum(dim=1)
+            for rows, columns, block, (weights,) in _blocks(x, y, v, wy):
+                block.add_(u[rows][:, :, None, None]).exp2_()
+                # Over the points of x the sum is a product, of w with the block as [points of x, all of y]; over
+                # those of y it is left to a plain sum, as they lie in steps of the number of samples.
+                over_x = (wx[rows].unsqueeze(1) @ block.flatten(2)).squeeze(1) * weights
+                total[rows[0], columns[0]] += over_x.view(len(block), -1, block.shape[3]).sum(dim=1)
         ctx.save_for_backward(x, y, u, v, wx, wy)
         return total
 
@@ -124,6 +115,8 @@ class _KernelSum(torch.autograd.Function):
             block.mul_(grad[rows[0], columns[0]][:, None, None])
 
         of_x, of_y, of_u, of_v, of_wx, of_wy = ctx.needs_input_grad
+        # With the weight of the other side folded into the factors, one pass gives d/dw, and d/dx, d/du are that times
+        # the own weight and the ln 2 of the power.
         factors = x * wx.unsqueeze(2), y * wy.unsqueeze(2), wx, wy
         dx, dy, dwx, dwy = _gradients((x, y, v), factors, kernel, (of_x, of_y, of_u or of_wx, of_v or of_wy))
         return (
@@ -153,42 +146,48 @@ def _gradients(
 ) -> Gradients:
     """For each point of x, the sums of q p and of q w over all points of y; for each point of y, those over x.
 
-    Args:
-        made_of: x, y and v, which blocks of exponents are made of.
-        factors: p of x and of y, each [samples, points, d], and w of x and of y.
-        fill: turns a block of exponents, of these rows and columns, into q.
-        needed: which of the sums of q p_y, q p_x, q w_y, q w_x are wanted; the others are None.
+    Blocks of exponents are made of x, y and v; fill turns one into q. Factors are p of x and of y, [samples, points,
+    d], and w of both; needed says which of the sums of q p_y, q p_x, q w_y, q w_x are wanted: the others are None.
     """
     x, y, v = made_of
     p_x, p_y, w_x, w_y = factors
     sums = [torch.zeros_like(like) if need else None for like, need in zip(factors, needed, strict=True)]
     dx, dy, du, dv = sums
     with full_precision(x.device):
-        for columns in _columns(y):
-            count = len(y[columns])
-            points, offsets, p, w = (_points_first(table[columns]) for table in (y, v, p_y, w_y))
-            for rows in _rows(x):
-                block = _exponents(x[rows], points, offsets, count)
-                fill(block, rows, columns)
-                q = block.view(-1, len(points))
-                if dx is not None:
-                    dx[rows] += product(q, p.t()).view(dx[rows].shape)
-                if du is not None:
-                    du[rows] += (q @ w).view(du[rows].shape)
-                if dy is not None:
-                    dy[columns] += _samples_first(product(q.t(), p_x[rows].flatten(0, 1).t()), count)
-                if dv is not None:
-                    dv[columns] += _samples_first(w_x[rows].flatten() @ q, count)
+        for rows, columns, block, (p, w) in _blocks(x, y, v, p_y, w_y):
+            fill(block, rows, columns)
+            # All four sums are products with one matrix q [points of x, points of y], while it is in the cache.
+            count = block.shape[3]
+            q = block.view(-1, block.shape[2] * count)
+            if dx is not None:
+                dx[rows] += product(q, p.t()).view(dx[rows].shape)
+            if du is not None:
+                du[rows] += (q @ w).view(du[rows].shape)
+            if dy is not None:
+                dy[columns] += _samples_first(product(q.t(), p_x[rows].flatten(0, 1).t()), count)
+            if dv is not None:
+                dv[columns] += _samples_first(w_x[rows].flatten() @ q, count)
     return tuple(sums)
 
 
-def _exponents(some: torch.Tensor, points: torch.Tensor, offsets: torch.Tensor, count: int) -> torch.Tensor:
-    """The x . y + v of some samples of x and count of y: [samples of x, their points, points of y, samples of y]."""
-    return product(some.flatten(0, 1), points, offsets).view(*some.shape[:2], -1, count)
+def _blocks(
+    x: torch.Tensor, y: torch.Tensor, v: torch.Tensor, *of_y: torch.Tensor
+) -> Iterator[tuple[Part, Part, torch.Tensor, list[torch.Tensor]]]:
+    """Blocks of exponents x . y + v: [samples of x, their points, points of y, samples of y], with both parts and of_y.
+
+    What is of the points of y, v and of_y among it, is laid out once for all rows, each point as a row.
+    """
+    for columns in _columns(y):
+        points, offsets, *others = (_points_first(table[columns]) for table in (y, v, *of_y))
+        for rows in _rows(x):
+            some, count = x[rows], len(y[columns])
+            yield rows, columns, product(some.flatten(0, 1), points, offsets).view(*some.shape[:2], -1, count), others
 
 
 def _largest(block: torch.Tensor) -> torch.Tensor:
     """The maximum over the last dimension but one; halves are compared whole where the last one is short."""
+    # amax over a dimension that is not the last is quick where the last fills vectors, and slow below that; halves that
+    # overlap by one where the count is odd change no maximum.
     while block.shape[3] < _LANES and block.shape[2] > 1:
         half = (block.shape[2] + 1) // 2
         block = torch.maximum(block[:, :, :half], block[:, :, -half:])
@@ -216,6 +215,7 @@ def _columns(y: torch.Tensor) -> list[Part]:
 def _parts(table: torch.Tensor, size: int, *, side_by_side: int) -> list[Part]:
     """A table in parts of about so many points, but at least so many samples; points are split where they must."""
     n, m = table.shape[:2]
+    # Parts are even, so that no small one is left over: its product would be as slow as it is small.
     samples = _even(n, max(side_by_side, size // m))
     points = _even(m, max(1, size // max(samples, 1)))
     return [(slice(a, a + samples), slice(i, i + points)) for a in range(0, n, samples) for i in range(0, m, points)]

@@ -1,9 +1,4 @@
-"""Exact nearest neighbours: one method, whose engines all return the same indices and float64 distances.
-
-The policy that every engine keeps: centre; find candidates fast; measure the kept ones by exact subtraction in
-float64; search a row again where the candidates' error does not certify the choice. Self is excluded by index, ties
-go to the smaller index, and no N x M matrix is ever held.
-"""
+"""Exact nearest neighbours, the same by every engine: self is excluded by index, ties go to the smaller index."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -15,17 +15,15 @@ def measure(x: torch.Tensor, y: torch.Tensor, i: torch.Tensor, j: torch.Tensor) 
     All differences are summed as rows of one matrix, so that equal pairs get equal distances to the last bit. The
     room for them is kept from step to step: fresh memory costs more than the arithmetic.
     """
-    distances = torch.empty(len(i), dtype=torch.float64, device=x.device)
-    at_once = min(len(i), max(1, _BYTES_AT_ONCE // (8 * x.shape[1])))
-    left, right = (table.new_empty(at_once, table.shape[1]) for table in (x, y))
+    at_once = max(1, _BYTES_AT_ONCE // (8 * x.shape[1]))
+    left, right = (table.new_empty(min(len(i), at_once), table.shape[1]) for table in (x, y))
     differences = torch.empty_like(right, dtype=torch.float64)
-    for start in range(0, len(i), at_once or 1):
-        some = slice(start, start + at_once)
-        count = len(i[some])
-        torch.index_select(x, 0, i[some], out=left[:count])
-        torch.index_select(y, 0, j[some], out=right[:count])
-        differences[:count].copy_(right[:count]).sub_(left[:count])
-        torch.linalg.vector_norm(differences[:count], dim=1, out=distances[some])
+    distances = differences.new_empty(len(i))
+    for some_i, some_j, out in zip(i.split(at_once), j.split(at_once), distances.split(at_once), strict=True):
+        a, b, difference = (room[: len(out)] for room in (left, right, differences))
+        torch.index_select(x, 0, some_i, out=a)
+        torch.index_select(y, 0, some_j, out=b)
+        torch.linalg.vector_norm(difference.copy_(b).sub_(a), dim=1, out=out)
     return distances
 
 
@@ -41,11 +39,9 @@ class Balls:
     radii: torch.Tensor  # float64 [n, number of radii], as the two that follow
     outside: torch.Tensor  # whatever has less closeness lies outside
     inside: torch.Tensor  # whatever has more lies inside
-    counts: torch.Tensor = field(init=False)  # int64 [m, number of radii]
 
     def __post_init__(self) -> None:
-        shape = len(self.points), self.radii.shape[1]
-        self.counts = torch.zeros(shape, dtype=torch.int64, device=self.radii.device)
+        self.counts = self.radii.new_zeros(len(self.points), self.radii.shape[1], dtype=torch.int64)
 
     def count(self, centre: torch.Tensor, point: torch.Tensor, closeness: torch.Tensor) -> None:
         """Count these pairs, each shown once; one that neither edge decides is measured."""

@@ -6,20 +6,19 @@ import math
 
 import torch
 
-from pointwise.neighbors.sweep import Offers
+from pointwise.neighbors.sweep import Offers, Placed
 
 _GROUP = 8  # columns that are first looked at by their best member alone
 _MANY = 3  # times the depth: with more newcomers per row than this, sorting beats scattering
-_WORD = 8  # bytes of a mask that are looked at as one integer
 
 
 class Candidates:
-    """The `depth` closest partners seen so far of every row, in no order."""
+    """The `depth` closest partners seen so far of every row, in no order; of as many rows as `like` has values."""
 
-    def __init__(self, rows: int, depth: int, *, like: torch.Tensor) -> None:
+    def __init__(self, depth: int, *, like: torch.Tensor) -> None:
         self.depth = depth
-        self._closeness = torch.full((rows, depth), -math.inf, dtype=like.dtype, device=like.device)
-        self._partners = torch.full((rows, depth), -1, dtype=torch.int64, device=like.device)
+        self._closeness = like.new_full((len(like), depth), -math.inf)
+        self._partners = like.new_full((len(like), depth), -1, dtype=torch.int64)
 
     def see(self, rows: slice, closeness: torch.Tensor, first_partner: int) -> None:
         """Show these rows a tile [rows, columns], maybe a transposed view; its columns are partners from here on."""
@@ -29,10 +28,10 @@ class Candidates:
         self._closeness[rows], best = values.topk(self.depth, dim=1, sorted=False)
         self._partners[rows] = partners.gather(1, best)
 
-    def offers(self, count: int) -> Offers:
-        """The candidates of the first `count` rows; what was not kept was never closer than the last that was."""
-        closeness = self._closeness[:count]
-        return Offers(self._partners[:count], closeness, closeness.amin(dim=1))
+    def offers(self, placed: Placed) -> Offers:
+        """The candidates of the rows without padding; what was not kept was never closer than the last that was."""
+        closeness = self._closeness[: len(placed.norms)]
+        return Offers(placed, self._partners[: len(closeness)], closeness, closeness.amin(dim=1))
 
     def _newcomers(self, rows: slice, closeness: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What of a tile may be among the best: all that beats the worst kept, or where that is much, its best."""
@@ -55,7 +54,7 @@ def set_entries(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     words = mask.contiguous().view(torch.int64)
     row, word = words.nonzero(as_tuple=True)
     hit, byte = words[row, word][:, None].view(torch.bool).nonzero(as_tuple=True)
-    return row[hit], word[hit] * _WORD + byte
+    return row[hit], word[hit] * 8 + byte
 
 
 def _below_best(tile: torch.Tensor, depth: int) -> torch.Tensor:

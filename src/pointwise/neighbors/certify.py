@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
 from pointwise.neighbors.balls import measure
@@ -13,20 +15,26 @@ _UNIT = 2.0**-53  # of rounding
 _ROWS_AT_ONCE = 512  # converted to float64 at a time
 
 
-def certified_nearest(
-    x: torch.Tensor, y: torch.Tensor, placed: Placed, offers: Offers, k: int, *, exclude_self: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k nearest rows of y of each row of x, of which a sweep offers candidates: distances and indices [n, k].
+class Nearest(NamedTuple):
+    """The k nearest partners of n rows, nearest first; on the device of the tables."""
+
+    distances: torch.Tensor  # float64 [n, k]
+    indices: torch.Tensor  # int64 [n, k]
+
+
+def certified_nearest(x: torch.Tensor, y: torch.Tensor, offers: Offers, k: int, *, exclude_self: bool) -> Nearest:
+    """The k nearest rows of y of each row of x, of which a sweep offers candidates.
 
     A row is certain when no partner that was not measured has the closeness that every partner within the distance of
     the k-th would have. That is a proof whatever was measured; how much is, decides only how often it succeeds.
     """
+    placed = offers.placed
     close, order = offers.closeness.double().sort(dim=1, descending=True)
     partner = offers.partners.gather(1, order)
     # The k best candidates lie within about this distance, and what lies as near may have this much less closeness.
     kth = close[:, k - 1 : k]
     about = (-2 * kth).clamp_min_(0).sqrt_() / placed.frame.scale
-    measured = close >= kth - (placed.highest(about) - placed.lowest(about))
+    measured = (close >= kth - (placed.highest(about) - placed.lowest(about))) & (close > -torch.inf)
     row, column = measured.nonzero(as_tuple=True)
     distance = torch.full(close.shape, torch.inf, dtype=torch.float64, device=x.device)
     distance[row, column] = measure(x, y, row, partner[row, column])
@@ -34,30 +42,28 @@ def certified_nearest(
     partner, order = partner.sort(dim=1)  # of equal distances the smaller index comes first
     distance, order = distance.gather(1, order).sort(dim=1, stable=True)
     partner = partner.gather(1, order)
-    uncertain = (unmeasured >= placed.lowest(distance[:, k - 1 : k]).squeeze(1)).nonzero().squeeze(1)
+    certain = unmeasured < placed.lowest(distance[:, k - 1 : k]).squeeze(1)  # which nan is not
+    uncertain = (~certain).nonzero().squeeze(1)
     distance, partner = distance[:, :k], partner[:, :k]
     if len(uncertain):
-        again = _nearest_in_float64(x, y, uncertain, placed.frame, k, exclude_self=exclude_self)
-        distance[uncertain], partner[uncertain] = again
-    return distance, partner
+        surely = _nearest_in_float64(x, y, uncertain, placed.frame, k, exclude_self=exclude_self)
+        distance[uncertain], partner[uncertain] = surely
+    return Nearest(distance, partner)
 
 
 def _nearest_in_float64(
     x: torch.Tensor, y: torch.Tensor, rows: torch.Tensor, frame: Frame, k: int, *, exclude_self: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> Nearest:
     """The k nearest of these rows of x among all of y, whatever a sweep said of them.
 
     The k of most closeness in float64 are measured: no neighbour is farther than the farthest of them. Then all pairs
     that closeness allows to be as near are measured, so ties are seen in full and the smallest indices are kept.
     """
-    distances = torch.empty(len(rows), k, dtype=torch.float64, device=x.device)
-    indices = torch.empty(len(rows), k, dtype=torch.int64, device=x.device)
-    at_once = max(1, _PAIRS_AT_ONCE // len(y))
-    for start in range(0, len(rows), at_once):
-        some = rows[start : start + at_once]
+    nearest = []
+    for some in rows.split(max(1, _PAIRS_AT_ONCE // len(y))):
         a = frame.place(x[some])
         placed = Placed(frame, torch.linalg.vector_norm(a, dim=1, keepdim=True), x.shape[1], _UNIT, _UNIT)
-        close = torch.empty(len(some), len(y), dtype=torch.float64, device=x.device)
+        close = a.new_empty(len(some), len(y))
         for first in range(0, len(y), _ROWS_AT_ONCE):
             b = frame.place(y[first : first + _ROWS_AT_ONCE])
             torch.addmm(-b.square().sum(dim=1) / 2, a, b.t(), out=close[:, first : first + len(b)])
@@ -70,8 +76,7 @@ def _nearest_in_float64(
         distance = measure(x, y, some[row], partner)
         order = torch.argsort(distance, stable=True)  # within a row, partners come in ascending order already
         order = order[torch.argsort(row[order], stable=True)]
-        partner, distance = partner[order], distance[order]
         count = torch.bincount(row, minlength=len(some))
-        take = (count.cumsum(0) - count)[:, None] + torch.arange(k, device=x.device)
-        distances[start : start + len(some)], indices[start : start + len(some)] = distance[take], partner[take]
-    return distances, indices
+        best = order[(count.cumsum(0) - count)[:, None] + torch.arange(k, device=x.device)]
+        nearest.append((distance[best], partner[best]))
+    return Nearest(*map(torch.cat, zip(*nearest, strict=True)))

@@ -16,7 +16,7 @@ from pointwise.errors import InputError
 _SMALLEST, _LARGEST = 1e-140, 1e150  # distances whose squares float64 holds, with room for the sum
 _FARTHEST = 2.0**20  # where the farthest row is put: rows 2^-71 as far out still have squares in float32
 _NEARER, _BEYOND = 2.0**-40, 2.0**40  # how much narrower or wider another table may be in the same frame
-_SAMPLE = 512  # rows that tell where the middle is
+_SAMPLE = 128  # rows that tell where the middle is
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +29,8 @@ class Frame:
     def __post_init__(self) -> None:
         if not (self.reach == 0 or _SMALLEST < self.reach < _LARGEST):
             raise InputError(
-                f"the features lie up to {self.reach:.3g} from their middle, and squares of such distances do not fit "
-                f"into float64; between {_SMALLEST:g} and {_LARGEST:g} is allowed. Rescale them: PCE, RCE and RE do "
-                "not change."
+                f"the features lie up to {self.reach:.3g} from their middle, and such squares do not fit into float64; "
+                f"between {_SMALLEST:g} and {_LARGEST:g} is allowed. Rescale them: PCE, RCE and RE do not change."
             )
 
     @staticmethod
@@ -50,9 +49,7 @@ class Frame:
     def holding(self, other: Frame) -> Frame:
         """This frame if the table of the other has its place in it, else one of the same origin that holds both."""
         reach = float((other.centre - self.centre).abs().max()) + other.reach
-        if _NEARER * self.reach <= reach <= _BEYOND * self.reach:
-            return self
-        return Frame(self.centre, max(self.reach, reach))
+        return self if reach <= _BEYOND * self.reach else Frame(self.centre, reach)
 
     def place(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows in the frame, float64."""
@@ -64,7 +61,8 @@ class Frame:
         middle = away.mean(dim=0)
         width = (away - middle).square().sum(dim=1).mean()
         # Seen from twice the rows' width away, the error of a closeness is five times that from amid them.
-        return self.holding(own) is self and bool(middle.square().sum() <= 4 * width)
+        amid = bool(middle.square().sum() <= 4 * width)
+        return amid and own.reach >= _NEARER * self.reach and self.holding(own) is self
 
 
 def _sample(table: torch.Tensor) -> torch.Tensor:

@@ -10,16 +10,15 @@ from pointwise._arrays import as_features, on_device, require_same_width
 from pointwise._options import whole_number
 from pointwise._types import Array, Floats, Integers
 from pointwise.errors import InputError, ordinal
-from pointwise.neighbors.passes import Nearest, nearest, prepare, sweep_named, within
+from pointwise.neighbors.certify import Nearest
+from pointwise.neighbors.passes import Prepared, nearest, sweep_named, within
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbors:
     """The k nearest reference rows of each of n queries, nearest first; equal distances go by smaller index.
 
-    Args:
-        distances: float64 [n, k], Euclidean.
-        indices: int64 [n, k], rows of the reference.
+    Distances are Euclidean, float64 [n, k]; indices are rows of the reference, int64 [n, k].
 
     >>> found = knn([[0.0], [1.0]], [[5.0], [2.0]], 2)
     >>> found.depth, len(found), found.indices[0].tolist()
@@ -50,8 +49,7 @@ def knn(
     r"""Find the k nearest reference rows of every query row, exactly.
 
     Distances are :math:`\|q - r\|_2` by subtraction in float64, whatever the precision of the input, and do not depend
-    on the engine, the device or the size of blocks. Memory stays at one copy of the inputs and
-    a few tiles; masses of exact copies add some.
+    on the engine or the device. Memory stays at one copy of the inputs and a few tiles; masses of copies add some.
 
     Args:
         queries: [n, d]; NumPy, torch, or anything with ``__dlpack__``.
@@ -80,7 +78,7 @@ def knn(
         raise InputError("queries has 0 rows; there is nothing to find neighbours of. Give at least one row.")
     require_enough(len(y), k, name="reference", without_self=exclude_self)
     x, y = on_device(x, y, device=device)
-    prepared = prepare(y, sweep=sweep_named(engine))
+    prepared = Prepared(y, sweep=sweep_named(engine))
     if exclude_self:
         if not (x is y or torch.equal(x, y)):
             raise InputError(
@@ -89,7 +87,7 @@ def knn(
                 "Pass the same array twice, or exclude_self=False."
             )
         return as_neighbors(within(prepared, k))
-    return as_neighbors(nearest(prepare(x, like=prepared), prepared, k))
+    return as_neighbors(nearest(Prepared(x, like=prepared), prepared, k))
 
 
 def as_neighbors(nearest: Nearest) -> Neighbors:

@@ -16,8 +16,7 @@ s = (1 + 4 v) (2 N + D) is at least |a| + |b| and at least |a'| + |b'|. Closenes
    the half squares, the last difference, and an edge that is compared with it adds at most u s^2 / 2 each. In all, less
    than (d / 2 + 4) u s^2.
 3. Distances are measured in float64, by subtraction: of their squares, (d + 6) 2^-53 may be rounding.
-4. What is too small for the range may become zero: 2 d times float32's smallest number, of which bfloat16 has the same
-   and float64 a smaller one.
+4. What is too small for the range may become zero: 2 d times float32's smallest number, which is bfloat16's too.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from pointwise._types import Steps
 from pointwise.neighbors.balls import Balls
 from pointwise.neighbors.frame import Frame
 
+P = TypeVar("P", bound="Placed")
 _SMALLEST = 2.0**-126
 _SECOND_ORDER = 1 + 2.0**-10  # products of roundings, for rows of up to 2^-13 / u columns
 
@@ -80,12 +80,10 @@ class Placed:
 class Offers:
     """The candidates of every row of a table, in any order, each at most once and never the row itself."""
 
+    placed: Placed  # which says what their closeness means
     partners: torch.Tensor  # int64 [n, at least k]
     closeness: torch.Tensor  # of the same shape; -inf where there is no candidate
     beyond: torch.Tensor  # [n]; no partner that is not offered has more closeness
-
-
-P = TypeVar("P", bound=Placed)
 
 
 class Sweep(Protocol[P]):

@@ -1,8 +1,4 @@
-"""The sweep in plain torch: tiles of both tables are multiplied, and each product is used for all that it can tell.
-
-A tile is a block of rows in float32, or in float64 where there are few columns. What tiles are padded with is
-infinitely far from everything.
-"""
+"""The sweep in plain torch: tiles of both tables are multiplied, and each product is used for all that it can tell."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ _ROWS_AT_ONCE = 512  # converted to float64 at a time: 4 MB at 1024 columns
 
 @dataclass(frozen=True)
 class Tiles(Placed):
-    """A table's rows in a frame, cut into tiles of equal width."""
+    """A table's rows in a frame, cut into tiles of equal width; the padding is infinitely far from everything."""
 
     blocks: torch.Tensor  # [tiles, width, d]
     half_squares: torch.Tensor  # [tiles * width], |a|^2 / 2, inf in the padding
@@ -38,15 +34,10 @@ class Tiles(Placed):
         width = self.blocks.shape[1]
         return slice(tile * width, (tile + 1) * width)
 
-    def candidates(self, k: int) -> Candidates:
-        """Room for the nearest of each row, padding included."""
-        return Candidates(len(self.half_squares), k + _SPARE, like=self.half_squares)
-
     def edges(self, balls: Balls) -> torch.Tensor:
         """The closeness below which a pair is in no ball of its centre; balls around the padding hold nothing."""
-        edges = torch.full_like(self.half_squares, torch.inf)
-        edges[: len(self.norms)] = balls.outside.amin(dim=1).to(edges.dtype)
-        return edges
+        edges = balls.outside.amin(dim=1).to(self.half_squares.dtype)
+        return torch.nn.functional.pad(edges, (0, len(self.half_squares) - len(edges)), value=torch.inf)
 
 
 class TorchSweep:
@@ -60,16 +51,14 @@ class TorchSweep:
         count, dim = table.shape
         dtype = torch.float64 if dim <= _NARROW else torch.float32
         width = math.ceil(count / math.ceil(count / self._width) / _GROUP) * _GROUP
-        starts = range(0, count, width)
-        rows = torch.zeros(len(starts), width, dim, dtype=dtype, device=table.device)
-        squares = torch.full((len(starts) * width,), math.inf, dtype=torch.float64, device=table.device)
-        flat = rows.view(-1, dim)
+        rows = table.new_zeros(math.ceil(count / width) * width, dim, dtype=dtype)
+        squares = table.new_full((len(rows),), math.inf, dtype=torch.float64)
         for start in range(0, count, _ROWS_AT_ONCE):
             some = slice(start, min(start + _ROWS_AT_ONCE, count))
-            flat[some] = frame.place(table[some])
-            squares[some] = flat[some].double().square().sum(dim=1)
-        unit = torch.finfo(dtype).eps / 2
-        return Tiles(frame, squares[:count, None].sqrt(), dim, unit, unit, rows, (squares / 2).to(dtype))
+            rows[some] = frame.place(table[some])
+            squares[some] = rows[some].double().square().sum(dim=1)
+        norms, unit = squares[:count, None].sqrt(), torch.finfo(dtype).eps / 2
+        return Tiles(frame, norms, dim, unit, unit, rows.view(-1, width, dim), (squares / 2).to(dtype))
 
     def closeness(self, x: Tiles, i: int, y: Tiles, j: int) -> torch.Tensor:
         """-|a - b|^2 / 2 for each row a of one tile and b of another, [width, width], -inf in the padding."""
@@ -80,7 +69,7 @@ class TorchSweep:
 
     def within(self, x: Tiles, k: int, progress: Steps | None) -> Offers:
         """Each pair of tiles is multiplied once and read both ways."""
-        kept = x.candidates(k)
+        kept = Candidates(k + _SPARE, like=x.half_squares)
         pairs = list(itertools.combinations_with_replacement(range(len(x.blocks)), 2))
         for done, (i, j) in enumerate(pairs, start=1):
             close = self.closeness(x, i, x, j)
@@ -91,13 +80,13 @@ class TorchSweep:
                 kept.see(x.rows(j), close.t(), x.rows(i).start)
             if progress:
                 progress(done, len(pairs))
-        return kept.offers(len(x.norms))
+        return kept.offers(x)
 
     def across(
         self, x: Tiles, y: Tiles, k: int, balls: tuple[Balls, Balls] | None, progress: Steps | None
     ) -> tuple[Offers, Offers]:
         """Each tile of x is multiplied by each tile of y once, for both directions and all balls."""
-        of_x, of_y = x.candidates(k), y.candidates(k)
+        of_x, of_y = (Candidates(k + _SPARE, like=tiles.half_squares) for tiles in (x, y))
         if balls:
             edge_x, edge_y = x.edges(balls[0]), y.edges(balls[1])
         pairs = list(itertools.product(range(len(x.blocks)), range(len(y.blocks))))
@@ -113,4 +102,4 @@ class TorchSweep:
                 balls[1].count(column + columns.start, row + rows.start, close[row, column])
             if progress:
                 progress(done, len(pairs))
-        return of_x.offers(len(x.norms)), of_y.offers(len(y.norms))
+        return of_x.offers(x), of_y.offers(y)

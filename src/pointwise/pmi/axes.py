@@ -33,12 +33,8 @@ def canonical_axes(training: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tens
     They are those of canonical correlation analysis with :math:`\lambda \operatorname{tr}(\Sigma) / d` added to the
     diagonal of the covariance of each side. Where columns are many, training pairs say far too much of the
     correlations; so held-out pairs say them, and choose the :math:`\lambda` out of .01, .1, 1 and 10 that leaves most
-    information, :math:`-\frac12 \sum_i \ln(1 - c_i^2)`.
-
-    Args:
-        training: x [n, dx] and y [n, dy], float64; each varies.
-        held_out: x [h, dx] and y [h, dy], at least two.
-        most: r, less where a side has fewer axes that vary.
+    information, :math:`-\frac12 \sum_i \ln(1 - c_i^2)`. Pairs are x [n, dx] and y [n, dy], float64; there are at most
+    so many axes, fewer where a side has fewer that vary.
 
     Reference: Vinod (1976), doi:10.1016/0304-4076(76)90010-5, for the ridge.
     """

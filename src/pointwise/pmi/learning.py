@@ -31,22 +31,13 @@ _SMALLEST = 0.3  # size of an axis without correlation, for the noise
 def learn(
     pairs: Pairs, keys: Sequence[Integers], *, seed: int, progress: Progress | None
 ) -> tuple[DualEncoder, Tensor]:
-    """Return a model of pairs of rows, and the places of pairs that it has not seen.
-
-    Args:
-        pairs: of rows, each one token.
-        keys: pairs that have one in common are in the same part.
-        seed: of the parts, the first weights and the order of the pairs.
-        progress: called with (what is under way, steps done, steps in all).
-
-    Raises:
-        InputError: too few pairs, a side that does not vary, or pairs so connected that they cannot be parted.
-    """
+    """Return a model of pairs of rows, and the places of pairs that it has not seen; no key is on both sides."""
     for name, side in zip("xy", pairs, strict=True):
         _require_varied(side.x[:, 0], name)
     train_on, choose_by, unseen = three_parts(pairs.n, keys, seed=seed)
     training, choosing = pairs.rows(train_on), pairs.rows(choose_by)
-    axes = canonical_axes(_sides(training), _sides(choosing), most=_MOST_AXES)
+    sides = [(some.images.x[:, 0].double(), some.texts.x[:, 0].double()) for some in (training, choosing)]
+    axes = canonical_axes(*sides, most=_MOST_AXES)
     model = DualEncoder(axes.x, axes.y, points=_POINTS, dim=len(axes.correlations) + 1, seed=seed)
     model.to(pairs.images.x.device)
     _start(model, axes.correlations, seed)
@@ -59,11 +50,7 @@ def learn(
 
 
 def three_parts(n: int, keys: Sequence[Integers], *, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the places of pairs to train on, to choose by, and for the constant; no key is in two of these.
-
-    Raises:
-        InputError: the keys connect so many that no part is large enough.
-    """
+    """Return the places of pairs to train on, to choose by, and for the constant; no key is in two of these."""
     try:
         training, unseen, choosing = split(groups_of(keys) if keys else np.arange(n), _SHARE, _SHARE, seed=seed)
     except InputError:
@@ -99,10 +86,6 @@ def _require_varied(x: Tensor, name: str) -> None:
             f"rows of {name} differ by at most {largest:.3g}, whose square does not fit into float64: rescale the "
             "features to between 1e-140 and 1e140."
         )
-
-
-def _sides(pairs: Pairs) -> tuple[Tensor, Tensor]:
-    return pairs.images.x[:, 0].double(), pairs.texts.x[:, 0].double()
 
 
 @torch.no_grad()

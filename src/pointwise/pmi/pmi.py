@@ -6,7 +6,8 @@ import copy
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +15,18 @@ from torch import Tensor
 
 from pointwise._arrays import as_features
 from pointwise._options import whole_number
-from pointwise._types import Array, Integers, Progress
+from pointwise._types import Array, Column, Integers, Progress
 from pointwise.errors import InputError
 from pointwise.pmi.calibration import Calibration, pmi_calibration
 from pointwise.score import WHOLE, Score, mean_score
+from pointwise.terms import Extra, Side, Terms
 from pointwise.training.inputs import Inputs, Pairs
-from pointwise.training.model import DualEncoder, load_model
+from pointwise.training.model import DualEncoder, load_model, restored_model
 from pointwise.training.split import keys_of
-from pointwise.training.towers import CanonicalAxes, FrozenTokens
 
 _VALUES = 5  # places in which a row stands on average: beyond it is one of few values, and no copy
 _PICTURES = 50  # from which on rows of x are pictures, however often each stands
 _AT_ONCE = 32  # pairs, of which all similarities are computed to take the diagonal
-_ARRAYS = ("pmi", "rows", "columns")
 
 
 class KmePmi:
@@ -103,8 +103,8 @@ class KmePmi:
     def pmi(self, x: Array, y: Array) -> Score:
         """Return the pointwise mutual information of each pair, in nats; higher is better, below 0 less than chance.
 
-        The standard error is that of independent pairs; the error of the constant, ``calibration.constant_error``,
-        moves all pairs together and is not in it.
+        The standard error is that of independent pairs and of the constant, ``calibration.constant_error``, which moves
+        all pairs together, and cancels from the difference of two generators.
 
         Args:
             x: [m, dx].
@@ -120,7 +120,18 @@ class KmePmi:
             for start in range(0, pairs.n, _AT_ONCE)
             for some in [pairs.rows(torch.arange(start, min(start + _AT_ONCE, pairs.n)))]
         ]
-        return mean_score(torch.cat(parts).cpu().numpy() - self.calibration.constant, of="pair")
+        values = torch.cat(parts).cpu().numpy() - self.calibration.constant
+        constant: Mapping[Side, Extra] = {"real": Extra(self.calibration.constant_error**2)}
+        return mean_score(Terms("generated", values, variances=constant), of="pair")
+
+    def stored(self) -> tuple[dict[str, Column], dict[str, Any]]:
+        """Return model and calibration as arrays and what JSON can hold."""
+        return self.model.stored(**self._calibration())
+
+    @staticmethod
+    def restored(arrays: Mapping[str, Column], about: Mapping[str, Any]) -> KmePmi:
+        """Return what `stored` gave."""
+        return KmePmi._calibrated(*restored_model(arrays, about))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write model and calibration to one .safetensors file, whole or not at all; `DualEncoder.load` reads it too.
@@ -128,11 +139,7 @@ class KmePmi:
         Raises:
             InputError: the path cannot be written.
         """
-        facts = {field.name: getattr(self.calibration, field.name) for field in dataclasses.fields(Calibration)}
-        score = facts.pop("mutual_information")
-        arrays = {"pmi": score.per_sample, "rows": facts.pop("rows"), "columns": facts.pop("columns")}
-        more = {name: torch.from_numpy(arrays[name]) for name in _ARRAYS}
-        self.model.save(path, more=more, facts={"kme_pmi": {**facts, "standard_error": score.standard_error}})
+        self.model.save(path, **self._calibration())
 
     @staticmethod
     def load(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> KmePmi:
@@ -141,22 +148,33 @@ class KmePmi:
         Raises:
             InputError: the file cannot be read, or holds something else; a model alone has no constant.
         """
-        model, more, header = load_model(path, device=device)
-        if "kme_pmi" not in header:
+        model, more, facts = load_model(path, device=device)
+        if "kme_pmi" not in facts:
             raise InputError(
                 f"{path} holds a model without its constant; it comes from pairs that the model was not trained on, by "
                 "KmePmi.calibrated(DualEncoder.load(path), x, y)."
             )
-        facts = dict(header["kme_pmi"])
         try:
-            pmi, rows, columns = (more[name].cpu().numpy() for name in _ARRAYS)
-            score = Score(float(pmi.mean()), per_sample=pmi, of="pair", errors={WHOLE: facts.pop("standard_error")})
-            calibration = Calibration(mutual_information=score, rows=rows, columns=columns, **facts)
+            return KmePmi._calibrated(model, more, facts)
         except (KeyError, TypeError) as error:
             raise InputError(
                 f"{path} holds a constant that this version cannot read ({error}); learn it again."
             ) from None
-        return KmePmi(model.eval(), calibration)
+
+    def _calibration(self) -> dict[str, Any]:
+        """The calibration as tensors and facts that are kept with the model."""
+        facts = {field.name: getattr(self.calibration, field.name) for field in dataclasses.fields(Calibration)}
+        score = facts.pop("mutual_information")
+        arrays = {"pmi": score.per_sample, "rows": facts.pop("rows"), "columns": facts.pop("columns")}
+        more = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return {"more": more, "facts": {"kme_pmi": {**facts, "standard_error": score.standard_error}}}
+
+    @staticmethod
+    def _calibrated(model: DualEncoder, more: Mapping[str, Tensor], facts: Mapping[str, Any]) -> KmePmi:
+        about = dict(facts["kme_pmi"])
+        pmi, rows, columns = (more[name].cpu().numpy() for name in ("pmi", "rows", "columns"))
+        score = Score(float(pmi.mean()), per_sample=pmi, of="pair", errors={WHOLE: about.pop("standard_error")})
+        return KmePmi(model.eval(), Calibration(mutual_information=score, rows=rows, columns=columns, **about))
 
     def __repr__(self) -> str:
         dx, dy = _columns(self.model)
@@ -227,24 +245,21 @@ def _copies(keys: Sequence[Integers]) -> int:
     return sum(map(alike, keys)) - (alike(*keys) if len(keys) == 2 else 0)
 
 
-def _columns(model: DualEncoder) -> tuple[int, int]:
-    """How many columns the rows of each side have."""
-    dx, dy = (
-        tower.settings["columns"] if isinstance(tower, CanonicalAxes) else tower.width
-        for tower in (model.image, model.text)
-    )
-    return dx, dy
+def _columns(model: DualEncoder) -> tuple[int | None, int | None]:
+    """How many columns the rows of each side have; None where a tower does not take rows."""
+    image, text = (getattr(tower, "columns", None) for tower in (model.image, model.text))
+    return image, text
 
 
 def _require_rows(model: DualEncoder, pairs: Pairs) -> None:
-    if not all(isinstance(tower, FrozenTokens | CanonicalAxes) for tower in (model.image, model.text)):
+    given, wanted = (pairs.images.x.shape[2], pairs.texts.x.shape[2]), _columns(model)
+    if None in wanted:
         raise InputError(
             "this model takes pictures or token ids, and not rows of features; give one that pointwise train made of a "
             "table with text features."
         )
-    dx, dy, wanted = pairs.images.x.shape[2], pairs.texts.x.shape[2], _columns(model)
-    if (dx, dy) != wanted:
+    if given != wanted:
         raise InputError(
-            f"these pairs have {dx} + {dy} columns but those learned from have {wanted[0]} + {wanted[1]}; all must "
-            "come from the same two encoders."
+            f"these pairs have {given[0]} + {given[1]} columns but those learned from have {wanted[0]} + {wanted[1]}; "
+            "all must come from the same two encoders."
         )

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from pointwise._arrays import on_device
-from pointwise.neighbors.passes import Nearest
+from pointwise.neighbors.certify import Nearest
 from pointwise.pmi.pmi import KmePmi
 from pointwise.reference.options import Options
+from pointwise.score import as_json
 from pointwise.summaries.gaussian import GaussianPair
-from pointwise.summaries.kernels import Kernel, OwnSums, own_sums
+from pointwise.summaries.kernels import Kernel, OwnSums, kernel_rows, own_sums
 from pointwise.summaries.moments import SetMoments, set_moments
 from pointwise.summaries.neighborhoods import depth_within, neighbors_within_real
 from pointwise.summaries.pairs import text_of
@@ -57,12 +58,21 @@ def _neighbors_fit(half: Nearest, reference: Reference, options: Options) -> boo
 
 def _kernel(kernel: Kernel) -> Half:
     def store(half: OwnSums) -> tuple[Arrays, Words]:
-        arrays = {"rows": half.rows.cpu().numpy(), "drawn": half.drawn, "within": half.within}
-        return arrays, {"largest": half.largest, "interaction": half.interaction, "seed": half.seed}
+        words = {"largest": half.largest, "interaction": as_json(half.interaction), "seed": half.seed}
+        return {"drawn": half.drawn, "within": half.within}, words
 
     def restore(arrays: Arrays, words: Words, reference: Reference) -> OwnSums:
-        rows, size = torch.from_numpy(arrays["rows"]), len(reference.table)
-        return OwnSums(rows, arrays["drawn"], size, within=arrays["within"], **words)
+        features, drawn = reference.features("cpu"), arrays["drawn"]
+        interaction = float("nan" if words["interaction"] is None else words["interaction"])
+        return OwnSums(
+            kernel_rows(features, drawn, kernel),
+            drawn,
+            len(features),
+            words["largest"],
+            arrays["within"],
+            interaction,
+            words["seed"],
+        )
 
     return Half(
         make=lambda reference, options: own_sums(reference.features(options.device), kernel=kernel, seed=options.seed),

@@ -11,7 +11,7 @@ import torch
 from pointwise._arrays import on_device
 from pointwise._types import Array, Progress
 from pointwise.errors import InputError
-from pointwise.neighbors.passes import Prepared, prepare, sweep_named
+from pointwise.neighbors.passes import Prepared, sweep_named
 from pointwise.pmi.pmi import KmePmi
 from pointwise.reference.halves import HALVES
 from pointwise.reference.options import Options
@@ -114,7 +114,7 @@ class Reference:
         """Return the features as the search takes them, placed once for all generators."""
         key = f"{options.device} {options.engine}"
         if key not in self._prepared:
-            self._prepared[key] = prepare(self.features(options.device), sweep=sweep_named(options.engine))
+            self._prepared[key] = Prepared(self.features(options.device), sweep=sweep_named(options.engine))
         return self._prepared[key]
 
     def half(self, name: str, options: Options) -> Any:

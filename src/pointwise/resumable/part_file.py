@@ -16,7 +16,7 @@ from pointwise._types import Column
 from pointwise.errors import InputError
 from pointwise.tables.digest import sha256_of
 
-_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8", "U32": "<u4", "U8": "u1", "BOOL": "?"}
+_DTYPES = {f"{name}{8 * size}": f"<{name.lower()}{size}" for name in "FIU" for size in (1, 2, 4, 8)} | {"BOOL": "?"}
 _LONGEST_HEADER = 100_000_000  # bytes; that of safetensors
 
 
@@ -66,13 +66,8 @@ def save_part(
 def open_part(path: str | os.PathLike[str], *, kind: str, called: str) -> tuple[dict[str, ArrayOnDisk], dict[str, Any]]:
     """Return where a file that `save_part` wrote has its arrays, of which none is read, and its meta.
 
-    Args:
-        path: of the file.
-        kind: as it was written.
-        called: what a file of this kind is for the user.
-
     Raises:
-        InputError: the file cannot be read, is damaged, or is of another kind.
+        InputError: the file cannot be read, is damaged, or is of another kind than that which messages call so.
     """
     try:
         with open(path, "rb") as file:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pointwise._types import Column
 from pointwise.errors import InputError
@@ -23,6 +23,8 @@ LOCK = "pointwise.lock"
 SUFFIX = ".part.safetensors"
 _PART = re.compile(r"[0-9a-f]{64}" + re.escape(SUFFIX))
 _UNFINISHED = ".pointwise-"  # how the names of files begin that atomic_write leaves when it is killed
+
+Content: TypeAlias = tuple[Mapping[str, Column], Mapping[str, Any]]  # the arrays of a part, and its meta
 
 
 class Parts:
@@ -46,7 +48,7 @@ class Parts:
         """Return the file of the part of this key."""
         return self.folder / f"{key}{SUFFIX}"
 
-    def load(self, key: str) -> tuple[dict[str, Column], dict[str, Any]] | None:
+    def load(self, key: str) -> Content | None:
         """Return arrays and meta of the part of this key; None where it is not there, or damaged."""
         try:
             arrays, meta = open_part(self.path(key), kind=self.kind, called="a part")
@@ -54,34 +56,50 @@ class Parts:
         except InputError:
             return None
 
-    def save(self, key: str, arrays: Mapping[str, Column], meta: Mapping[str, Any]) -> None:
+    def save(self, key: str, content: Content) -> None:
         """Keep a part."""
-        save_part(self.path(key), arrays, meta, kind=self.kind)
+        save_part(self.path(key), *content, kind=self.kind)
 
-    def find(
-        self, number: int, *, key: Callable[[int], str], use: Callable[[int, str], bool]
-    ) -> tuple[dict[int, str], int]:
-        """Find those of a number of parts that earlier runs have left.
+    def complete(
+        self,
+        number: int,
+        *,
+        key: Callable[[int], str],
+        make: Callable[[int], tuple[str, Content]],
+        done: Callable[[int, Mapping[str, Any]], object],
+        unused: Callable[[int], object],
+    ) -> tuple[list[str], int]:
+        """Find those of a number of parts that earlier runs have left, then make and keep the others.
 
         Args:
             number: of parts, 0 to number - 1.
-            key: of a part as it would be made now. It is asked for in order, and only while there are parts that are
-                not known yet, so that what it depends on is not read for nothing.
-            use: takes a part and its key; False where it is not there, or of no use.
+            key: of a part as it would be made now; asked for in order, and only while there are parts that are not
+                known yet, so that what it depends on is not read for nothing.
+            make: a part, and its key as it was made.
+            done: called with each part that is there, and its meta.
+            unused: called before the first is made with the number of other parts in the folder, if any.
 
         Returns:
-            The keys of the parts that are there, and how many others are in the folder.
+            The keys of all, and how many were there.
         """
-        found: dict[int, str] = {}
+        keys: dict[int, str] = {}
         unknown = self.keys()
         for i in range(number):
             if not unknown:
                 break
-            known = key(i)
-            unknown.discard(known)
-            if use(i, known):
-                found[i] = known
-        return found, len(unknown)
+            unknown.discard(known := key(i))
+            if (content := self.load(known)) is not None:
+                done(i, content[1])
+                keys[i] = known
+        found = len(keys)
+        if unknown:
+            unused(len(unknown))
+        for i in range(number):
+            if i not in keys:
+                keys[i], content = make(i)
+                self.save(keys[i], content)
+                done(i, content[1])
+        return [keys[i] for i in range(number)], found
 
     def remove(self, *, keep: Collection[str] = ()) -> None:
         """Remove all parts but those of these keys."""
@@ -91,27 +109,32 @@ class Parts:
 
 @contextmanager
 def held(folder: Path, *, kind: str, purpose: str, path: str | Path, also: Collection[str] = ()) -> Iterator[Parts]:
-    """Make and hold the folder of the parts for what is to be at a path; without parts, it is gone afterwards.
-
-    What killed runs have left half written in it is removed.
+    """Make and hold the folder of parts; what is half written in it goes, and without parts it is gone afterwards.
 
     Args:
         folder: of the parts.
         kind: of the parts.
         purpose: what is kept in the folder, with its verb: "tokens are".
-        path: of what is made of them.
-        also: what else may lie in the folder.
+        path: of what is made of them, for messages.
+        also: what else a run puts into the folder.
 
     Raises:
         InputError: it cannot be made, holds anything else, or another process holds it.
     """
     if os.path.isfile(folder):  # False also for a name that is too long
         raise InputError(f"{folder} is a file, and {purpose} kept in a folder of this name; move it away.")
-    if others := _others_in(folder, also):
-        raise InputError(
-            f"{folder} is where {purpose} kept, and nothing else can be, but {others[0]} is in it; move that away, or "
-            "give another name."
-        )
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:  # it is not there, or making a lock in it will say what is wrong
+        names = []
+    # Names that others use too are ours beside a lock, which is made first and removed last, or a part.
+    ours = {LOCK, *also} if any(name == LOCK or _PART.fullmatch(name) for name in names) else set()
+    for name in names:
+        if name not in ours and not name.startswith(_UNFINISHED) and not _PART.fullmatch(name):
+            raise InputError(
+                f"{folder} is where {purpose} kept, and nothing else can be, but {name} is in it; move that away, or "
+                "give another name."
+            )
     with _locked(folder, path) as alone:
         if not alone:
             raise InputError(f"another process is writing {path} right now; wait for it, or give another name.")
@@ -122,9 +145,7 @@ def held(folder: Path, *, kind: str, purpose: str, path: str | Path, also: Colle
             yield parts
         finally:
             if not parts.keys():
-                # The lock goes last, so that nobody begins in a folder that is being removed, and so that it is known
-                # as one of ours should this process be killed.
-                with suppress(OSError):
+                with suppress(OSError):  # the lock last, so that nobody begins in a folder that is being removed
                     for left in sorted(folder.iterdir(), key=lambda left: left.name == LOCK):
                         remove(left)
                     folder.rmdir()
@@ -136,20 +157,6 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def _others_in(folder: Path, also: Collection[str]) -> list[str]:
-    """Names of what is in a folder and none of ours; names that others use too are ours beside a lock or a part."""
-    try:
-        names = os.listdir(folder)
-    except OSError:  # it is not there, or making a lock in it will say what is wrong
-        return []
-    ours = set(also) if any(name == LOCK or _PART.fullmatch(name) for name in names) else set()
-    return sorted(
-        name
-        for name in names
-        if name not in ours and not name.startswith((LOCK, _UNFINISHED)) and not _PART.fullmatch(name)
-    )
 
 
 @contextmanager

@@ -123,33 +123,32 @@ def own_sums(
     rng = np.random.default_rng(seed)
     if drawn_before > rows:
         rng.choice(drawn_before, size=rows, replace=False)
-    x, drawn = _prepared(table, name, kernel, rng, rows)
+    if kernel == "gaussian":
+        _refuse_zeros(table, name)
+    drawn = rng.choice(len(table), size=rows, replace=False) if len(table) > rows else np.arange(len(table))
+    x = kernel_rows(table, drawn, kernel)
     sums, _, squares = _pass(x, x, kernel)
     means = sums / (len(x) - 1)
     interaction = _interaction_within(means, squares)
     return OwnSums(x, drawn, len(table), float(table.abs().max()), means, interaction, seed)
 
 
-def _prepared(
-    table: torch.Tensor, name: str, kernel: Kernel, rng: np.random.Generator, rows: int
-) -> tuple[torch.Tensor, Integers]:
-    """The rows that take part, in float64, scaled to length 1 for the Gaussian kernel; and their places."""
-    largest = torch.linalg.vector_norm(table, ord=math.inf, dim=1) if kernel == "gaussian" else None
-    if largest is not None and not bool(largest.all()):
-        zero = torch.nonzero(largest == 0).flatten()
+def kernel_rows(table: torch.Tensor, places: Integers, kernel: Kernel) -> torch.Tensor:
+    """Return these rows of a table in float64, scaled to length 1 for the Gaussian kernel."""
+    rows = table[torch.from_numpy(places).to(table.device)].double()
+    if kernel == "polynomial":
+        return rows
+    # Divided by the largest entry first: the square of a tiny entry is zero, of a huge one infinite.
+    return torch.nn.functional.normalize(rows / torch.linalg.vector_norm(rows, ord=math.inf, dim=1)[:, None])
+
+
+def _refuse_zeros(table: torch.Tensor, name: str) -> None:
+    zero = (torch.linalg.vector_norm(table, ord=math.inf, dim=1) == 0).nonzero().flatten()
+    if len(zero):
         raise InputError(
             f"{len(zero)} of {len(table)} rows of the {name} table are all zeros, the first is row {int(zero[0])}; "
             "a row without direction cannot be scaled to length 1. Drop those rows."
         )
-    drawn = np.arange(len(table))
-    if len(table) > rows:
-        drawn = rng.choice(len(table), size=rows, replace=False)
-        places = torch.from_numpy(drawn).to(table.device)
-        table, largest = table[places], None if largest is None else largest[places]
-    table = table.double()
-    # Divided by the largest entry first: the square of a tiny entry is zero, of a huge one infinite.
-    scaled = table if largest is None else torch.nn.functional.normalize(table / largest.double()[:, None])
-    return scaled, drawn
 
 
 def _pass(x: torch.Tensor, y: torch.Tensor, kernel: Kernel) -> tuple[Floats, Floats, float]:

@@ -13,7 +13,8 @@ import torch
 from pointwise._types import Integers, Progress, Steps
 from pointwise.errors import InputError
 from pointwise.neighbors import Neighbors
-from pointwise.neighbors.passes import Nearest, Prepared, across, prepare, within
+from pointwise.neighbors.certify import Nearest
+from pointwise.neighbors.passes import Prepared, across, within
 from pointwise.neighbors.search import as_neighbors, require_enough
 from pointwise.summaries.dimension import intrinsic_dimension
 from pointwise.terms import Side
@@ -109,7 +110,7 @@ def neighborhoods_of(
     """
     n, m = len(real.table), len(fake)
     require_neighbors(m, ks, cover, name="the generated table")
-    generated = prepare(fake, like=real)  # placed once, for both passes
+    generated = Prepared(fake, like=real)  # placed once, for both passes
     within_fake = within(generated, depth_within(m, ks, cover), progress=_named(progress, "generated neighbours"))
     columns = [k - 1 for k in ks]
     crossing = across(

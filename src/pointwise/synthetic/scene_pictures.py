@@ -28,13 +28,10 @@ _RADIUS = (0.27, 0.43)  # of a small and a large object, in cells
 
 
 def paint(kinds: Integers, *, values: tuple[int, int, int], pixels: int, rng: np.random.Generator) -> Pixels:
-    """Return pictures uint8 [n, pixels, pixels, 3] of the objects in each cell.
+    """Return pictures uint8 [n, pixels, pixels, 3] of scenes [n, cells], the kind of object in each cell or -1.
 
-    Args:
-        kinds: [n, cells], the kind of object in each cell, row by row from the top left; -1 for none.
-        values: how many shapes, colours and sizes there are; a kind counts through them, sizes fastest.
-        pixels: height and width.
-        rng: of background, place inside the cell and noise, none of which depends on the kinds.
+    A kind counts through the ``values``, so many shapes, colours and sizes, sizes fastest. The generator is that of the
+    background, the place inside the cell and the noise, none of which depends on the kinds.
     """
     n, cells = kinds.shape
     grid = round(cells**0.5)

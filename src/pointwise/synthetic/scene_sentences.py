@@ -60,9 +60,11 @@ def read(captions: Sequence[str], *, values: Sequence[int], grid: int) -> Intege
     if isinstance(captions, str):
         raise InputError(f"y is the single string {captions!r}; it must be a sequence of captions, one per pair.")
     sentences = np.full((len(captions), 2, 4), NO_PHRASE, dtype=np.int64)
+    known: dict[str, tuple[int, ...] | None] = {}  # most phrases come again and again
     for row, caption in enumerate(captions):
         phrases = str(caption).split(" and ")
-        meanings = [_meaning(phrase, values, grid) for phrase in phrases]
+        known.update((phrase, _meaning(phrase, values, grid)) for phrase in phrases if phrase not in known)
+        meanings = [known[phrase] for phrase in phrases]
         if len(phrases) > 2 or None in meanings:
             odd = phrases[meanings.index(None)] if None in meanings else phrases[-1]
             raise InputError(

@@ -1,7 +1,8 @@
 """The columns of a table as files name them, and how they are recognized in a file that others wrote.
 
 A reader of files returns `Columns` and a writer takes them: features and text as arrays [n, d], ids, modes and captions
-as arrays or lists of n, meta as a mapping; those that are not there are left out.
+as arrays or lists of n, meta as a mapping; those that are not there are left out. A reader that compared the features
+with their fingerprint returns that too.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ def find_columns(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
     >>> find_columns({"embeddings": (10, 4), "labels": (10,), "index": (10,)})
     {'modes': 'labels', 'features': 'embeddings'}
     """
-    found = {name: name for name in COLUMNS if name in shapes}
-    if "modes" not in found and "labels" in shapes:
-        found["modes"] = "labels"
-    if "features" in found:
-        return found
+    keys = {name: name for name in COLUMNS if name in shapes}
+    if "modes" not in keys and "labels" in shapes:
+        keys["modes"] = "labels"
+    if "features" in keys:
+        return keys
     flat = [key for key, shape in shapes.items() if len(shape) == 2 and key not in (*COLUMNS, "labels")]
     if len(flat) != 1:
         held = ", ".join(f"{key} {list(shape)}" for key, shape in list(shapes.items())[:_SHOWN]) or "nothing"
@@ -56,7 +57,7 @@ def find_columns(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
             f"it has no array named features, and {len(flat) or 'no'} other 2-D arrays where one could stand in; "
             f"it holds {held}{more}. Name the [n, d] array features." + (f" {FOR_IMAGES}" if deep else "")
         )
-    return found | {"features": flat[0]}
+    return keys | {"features": flat[0]}
 
 
 class CaptionColumns(NamedTuple):
@@ -92,11 +93,11 @@ def find_captions(names: Sequence[str], *, text_column: str | None, id_column: s
     ids = [id_column] if id_column is not None else []
     for line in _ID_NAMES:
         ids = ids or [name for name in others if _plain(name) in line]
-    for what, option, found in (("hold the captions", "text_column", texts), ("name the images", "id_column", ids)):
-        if len(found) > 1:
+    for what, option, fitting in (("hold the captions", "text_column", texts), ("name the images", "id_column", ids)):
+        if len(fitting) > 1:
             raise InputError(
-                f"columns {' and '.join(map(repr, found))} may each {what}; keep one of these names, or say which it "
-                f"is: {option}={found[0]!r} in Python."
+                f"columns {' and '.join(map(repr, fitting))} may each {what}; keep one of these names, or say which it "
+                f"is: {option}={fitting[0]!r} in Python."
             )
     if others and not ids:
         raise InputError(

@@ -14,10 +14,17 @@ import numpy as np
 
 from pointwise._types import Column
 from pointwise.errors import InputError
-from pointwise.tables.columns import FOR_IMAGES, Columns, bytes_of, find_columns, meta_from_json, refuse_images
+from pointwise.tables.columns import (
+    FOR_IMAGES,
+    Columns,
+    bytes_of,
+    find_columns,
+    first_line,
+    meta_from_json,
+    refuse_images,
+)
 
-_READ_AT_ONCE = 1 << 26  # bytes
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 
 
 def read_npy(path: Path) -> Columns:
@@ -77,24 +84,24 @@ def write_npz(columns: Columns, file: BinaryIO) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
         version = np.lib.format.read_magic(file)
         if version not in readers:
             raise InputError(f"{name} has version {version} of the .npy format; (1, 0) and (2, 0) can be read.")
-        shape, fortran_order, dtype = readers[version](file)
+        shape, _, dtype = readers[version](file)
         if min(shape, default=0) < 0:
             raise ValueError(f"shape {shape}")
     except InputError:
         raise
     except (ValueError, SyntaxError, tokenize.TokenError) as error:
         raise InputError(f"{name} has no readable .npy header ({error}); write the file again.") from None
-    return shape, fortran_order, dtype
+    return shape, dtype
 
 
 def _read_array(file: IO[bytes], size: int, name: str) -> Column:
-    shape, fortran_order, dtype = _read_header(file, name)
+    shape, dtype = _read_header(file, name)
     if dtype.hasobject:
         raise InputError(
             f"{name} holds Python objects (type {dtype}), which are pickled and can run code, so it is not read; "
@@ -102,13 +109,10 @@ def _read_array(file: IO[bytes], size: int, name: str) -> Column:
         )
     refuse_images(shape, dtype)
     needed, present = math.prod(shape) * dtype.itemsize, size - file.tell()
-    if needed > present:
+    if needed > present:  # before memory is asked for
         raise InputError(f"{name} is cut short: {list(shape)} of {dtype} takes {needed} bytes and {present} are there.")
-    flat = np.empty(math.prod(shape), dtype=dtype)
-    target = bytes_of(flat)
-    for start in range(0, needed, _READ_AT_ONCE):
-        piece = file.read(min(_READ_AT_ONCE, needed - start))
-        if len(piece) < min(_READ_AT_ONCE, needed - start):
-            raise InputError(f"{name} ends after {start + len(piece)} of {needed} bytes; write the file again.")
-        target[start : start + len(piece)] = piece
-    return flat.reshape(shape, order="F" if fortran_order else "C")
+    file.seek(0)
+    try:
+        return np.lib.format.read_array(file, allow_pickle=False)
+    except ValueError as error:
+        raise InputError(f"{name} is cut short ({first_line(error)}); write the file again.") from None

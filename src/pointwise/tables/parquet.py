@@ -86,9 +86,11 @@ def _to_arrow(name: str, array: Column) -> pa.Array:
 
 
 def _read(paths: list[Path], *, folder: bool) -> Columns:
+    import pyarrow.parquet as pq
+
     shards = []
     for path in paths:
-        with _naming(path, folder=folder):
+        with naming_damage(f"in {path.name}, " if folder else ""):
             shards.append(_open(path))
     first = shards[0]
     for shard in shards[1:]:
@@ -98,52 +100,78 @@ def _read(paths: list[Path], *, folder: bool) -> Columns:
                 f"{_listed(shard.types)}; all must have the same columns, types and dimensions."
             )
     rows = sum(shard.rows for shard in shards)
-    columns: Columns = {name: _empty(rows, type_) for name, type_ in first.types.items()}
-    start = 0
+    columns: Columns = {}  # filled batch by batch, so that the table is not there twice
+    end = 0
     for shard in shards:
-        with _naming(shard.path, folder=folder):
-            for batch_start, batch in _batches(shard):
-                _put(columns, batch, start=start + batch_start, rows=rows)
-        start += shard.rows
-    for name in _MATRICES:
-        if name in columns and columns[name] is None:
-            raise InputError(
-                f"it has no rows, and {name} are lists without a fixed size: their dimension is not known."
-            )
+        begin, end = end, end + shard.rows
+        at = begin
+        with naming_damage(f"in {shard.path.name}, " if folder else ""), pq.ParquetFile(shard.path) as file:
+            for batch in file.iter_batches(_BATCH_ROWS, columns=[_NAMES[name] for name in first.types]):
+                if at + len(batch) <= end:
+                    _put(columns, batch, at=at, row=at - begin, rows=rows)
+                at += len(batch)
+            if at != end:
+                raise InputError(f"it is damaged: it announces {shard.rows} rows and holds others.")
     shared = {key: value for key, value in first.meta.items() if all(shard.meta.get(key) == value for shard in shards)}
+    if rows == 0:
+        columns = {name: _nothing(name, kind) for name, kind in first.types.items()}
     return columns | {"meta": shared}
 
 
-def _put(columns: Columns, batch: Columns, *, start: int, rows: int) -> None:
-    """Put the values of a batch where they belong, rows start, start + 1, ... of all."""
-    for name, part in batch.items():
+def _put(columns: Columns, batch: pa.RecordBatch, *, at: int, row: int, rows: int) -> None:
+    """Put a batch, which begins at a row of its shard, where it belongs among all the rows of the table."""
+    for name in [name for name in _NAMES if _NAMES[name] in batch.schema.names and len(batch)]:
+        column = batch.column(_NAMES[name])
+        _refuse_nulls(column, name, row, 1)
         if name not in _MATRICES:
-            columns[name].extend(part)
+            columns.setdefault(name, []).extend(column.to_pylist())
             continue
-        if columns[name] is None:
-            columns[name] = np.empty((rows, part.shape[1]), dtype=part.dtype)
-        if part.shape[1] != columns[name].shape[1]:
+        lengths = column.value_lengths().to_numpy(zero_copy_only=False)
+        width = int(lengths[0])
+        whole = columns.get(name)
+        if whole is not None and whole.shape[1] != width:
             raise InputError(
-                f"column {name} has lists of {part.shape[1]} values where those before have {columns[name].shape[1]}; "
+                f"column {name} has lists of {width} values where those before have {whole.shape[1]}; all must be "
+                "equally long."
+            )
+        odd = np.flatnonzero(lengths != width)
+        if len(odd):
+            raise InputError(
+                f"column {name} has a list of {lengths[odd[0]]} values in row {row + odd[0]}, and of {width} before; "
                 "all must be equally long."
             )
-        columns[name][start : start + len(part)] = part
+        flat = column.flatten()
+        _refuse_nulls(flat, name, row, width)
+        values = flat.to_numpy().reshape(len(column), width)
+        if whole is None:
+            whole = columns[name] = np.empty((rows, width), dtype=values.dtype)
+        whole[at : at + len(values)] = values
+
+
+def _nothing(name: str, kind: str) -> Any:
+    """A column of no rows."""
+    dtype, _, width = kind.removesuffix("]").partition("[")
+    if name in _MATRICES and not width:
+        raise InputError(f"it has no rows, and {name} are lists without a fixed size: their dimension is not known.")
+    if name in _MATRICES:
+        return np.empty((0, int(width)), dtype=dtype)
+    return np.empty(0, dtype=np.int64) if kind == "integers" else []
 
 
 @contextmanager
-def _naming(shard: Path, *, folder: bool) -> Iterator[None]:
-    """Say of what is wrong which file of a folder it is in."""
+def naming_damage(where: str = "") -> Iterator[None]:
+    """Say what is wrong with a file in a sentence that begins with the place."""
     import pyarrow as pa
 
     try:
         yield
+    except FileNotFoundError:
+        raise
     except InputError as error:
-        raise InputError(f"in {shard.name}, {error}" if folder else str(error)) from None
+        raise InputError(f"{where}{error}") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        where = f"in {shard.name}, " if folder else ""
-        raise InputError(
-            f"{where}it is cut short or not a .parquet file ({first_line(error)}); write it again."
-        ) from None
+        why = first_line(error)
+        raise InputError(f"{where}it is cut short or not a .parquet file ({why}); write it again.") from None
 
 
 def _open(path: Path) -> _Shard:
@@ -189,52 +217,12 @@ def _kind(type_: pa.DataType, column: str) -> str:
     raise InputError(f"column {column} has type {type_}; it must hold integers or strings.")
 
 
-def _batches(shard: _Shard) -> Iterator[tuple[int, Columns]]:
-    import pyarrow.parquet as pq
-
-    start = 0
-    with pq.ParquetFile(shard.path) as file:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[_NAMES[name] for name in shard.types]):
-            if start + len(batch) > shard.rows:
-                break
-            if len(batch):
-                yield start, {name: _values(batch.column(_NAMES[name]), name, start) for name in shard.types}
-            start += len(batch)
-    if start != shard.rows:
-        raise InputError(f"it is damaged: it announces {shard.rows} rows and holds others.")
-
-
-def _values(column: pa.Array, name: str, start: int) -> Any:
-    """The values of one column of a batch that begins at row start: a matrix, or a list."""
-    _refuse_nulls(column, name, start, 1)
-    if name not in _MATRICES:
-        return column.to_pylist()
-    lengths = column.value_lengths().to_numpy(zero_copy_only=False)
-    odd = np.flatnonzero(lengths != lengths[0])
-    if len(odd):
-        raise InputError(
-            f"column {name} has a list of {lengths[odd[0]]} values in row {start + odd[0]}, and of {lengths[0]} "
-            "before; all must be equally long."
-        )
-    flat = column.flatten()
-    _refuse_nulls(flat, name, start, int(lengths[0]))
-    return flat.to_numpy().reshape(len(column), int(lengths[0]))
-
-
 def _refuse_nulls(values: pa.Array, name: str, start: int, per_row: int) -> None:
     if values.null_count:
         row = start + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0]) // per_row
         raise InputError(
             f"column {_NAMES[name]} has no value (null) in row {row}; fill in or drop the rows without one."
         )
-
-
-def _empty(rows: int, kind: str) -> Any:
-    """What the values of a column are put into: a list, or None for a matrix until its first rows are there."""
-    if kind.endswith("]"):
-        dtype, _, width = kind.removesuffix("]").partition("[")
-        return np.empty((0, int(width)), dtype=dtype) if rows == 0 and width else None
-    return np.empty(0, dtype=np.int64) if rows == 0 and kind == "integers" else []
 
 
 def _listed(types: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pointwise.errors import InputError, ordinal
-from pointwise.tables.columns import first_line
+from pointwise.tables.parquet import naming_damage
 from pointwise.tables.text import decoded, lines_of, parse_json, shortened
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _read_csv(path: Path) -> Rows:
     nothing and the blanks around a cell go.
     """
     text = decoded(path.read_bytes())
-    header = next(lines_of(text), "")
+    header = next((line for line in lines_of(text) if not line.isspace()), "")
     others = [separator for separator in _OTHER_SEPARATORS if separator in header]
     if "," in header or not others:
         return _rows_of_cells(text, ",")
@@ -173,25 +173,18 @@ def _read_json(path: Path) -> Rows:
 
 def _read_parquet(path: Path) -> Rows:
     """A .parquet file, or a folder of them."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def checked(read: Callable[[], Any]) -> Any:
-        try:
-            return read()
-        except FileNotFoundError:
-            raise
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            why = first_line(error)
-            raise InputError(f"it is cut short or not a .parquet file ({why}); write it again.") from None
-
-    dataset = checked(lambda: pq.ParquetDataset(path))
+    with naming_damage():
+        dataset = pq.ParquetDataset(path)
+        names, kinds = dataset.schema.names, [_kind(field.type) for field in dataset.schema]
 
     def read(wanted: Sequence[str]) -> tuple[list[list[Any]], Place]:
-        table = checked(lambda: dataset.read(columns=list(wanted)))
-        return [table[name].to_pylist() for name in wanted], nth("row")
+        with naming_damage():
+            table = dataset.read(columns=list(wanted))
+            return [table[name].to_pylist() for name in wanted], nth("row")
 
-    return Rows(dataset.schema.names, kinds=[_kind(field.type) for field in dataset.schema], read=read)
+    return Rows(names, kinds=kinds, read=read)
 
 
 def _kind(type_: pa.DataType) -> str:

@@ -87,11 +87,10 @@ class FeatureTable:
         chosen = self._positions(rows)
         index = torch.from_numpy(chosen).to(self.features.device)
         columns = {
-            name: column[index if name == "text" else chosen]
-            for name in _OPTIONAL
-            if (column := getattr(self, name)) is not None
+            name: column[index if isinstance(column, torch.Tensor) else chosen]
+            for name, column in self._columns().items()
         }
-        return _of_checked(self.features[index], columns, self.meta)
+        return _of_checked(columns, self.meta)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the features (type, shape, bytes), equal for equal features from anywhere."""
@@ -112,17 +111,16 @@ class FeatureTable:
         Raises:
             InputError: the suffix is not one of these, the format cannot hold a column, or the path cannot be written.
         """
-        columns: Columns = {name: getattr(self, name) for name in ("features", *_OPTIONAL)}
         arrays = {
             name: column.cpu().numpy() if isinstance(column, torch.Tensor) else column
-            for name, column in columns.items()
-            if column is not None
+            for name, column in self._columns().items()
         }
         formats.write(arrays | ({"meta": dict(self.meta)} if self.meta else {}), path)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        columns = {name: getattr(self, name) for name in _OPTIONAL}
-        return partial(FeatureTable, meta=dict(self.meta), **columns), (self.features,)  # a proxy is not pickled
+        columns = self._columns()
+        features = columns.pop("features")
+        return partial(FeatureTable, meta=dict(self.meta), **columns), (features,)  # a mapping proxy is not pickled
 
     def __repr__(self) -> str:
         parts = [f"{len(self)} x {self.dim} {str(self.features.dtype).removeprefix('torch.')}"]
@@ -132,6 +130,11 @@ class FeatureTable:
             parts.append(f"text {self.text.shape[1]}")
         parts += [name for name in ("ids", "captions") if getattr(self, name) is not None]
         return f"FeatureTable({', '.join(parts)})"
+
+    def _columns(self) -> Columns:
+        """The columns that are there, meta aside."""
+        names = ("features", *_OPTIONAL)
+        return {name: column for name in names if (column := getattr(self, name)) is not None}
 
     def _positions(self, rows: Array | slice | Sequence[int]) -> Integers:
         n = len(self)
@@ -185,7 +188,12 @@ def load(path: str | os.PathLike[str]) -> FeatureTable:
     FeatureTable(3 x 3 float64, 2 modes)
     """
     try:
-        return FeatureTable(**formats.read(Path(path)))
+        columns = formats.read(Path(path))
+        fingerprint = columns.pop("fingerprint", None)
+        table = FeatureTable(**columns)
+        if fingerprint is not None:  # the features were just compared with it
+            vars(table)["_fingerprint"] = fingerprint
+        return table
     except InputError as error:
         raise InputError(f"cannot load {path}: {error}") from None
     except OSError as error:
@@ -194,7 +202,7 @@ def load(path: str | os.PathLike[str]) -> FeatureTable:
 
 def as_table(x: FeatureTable | Array, *, name: str = "features") -> FeatureTable:
     """Return x itself if it is a table, else the table with the array x as features."""
-    return x if isinstance(x, FeatureTable) else _of_checked(as_features(x, name=name), {}, MappingProxyType({}))
+    return x if isinstance(x, FeatureTable) else _of_checked({"features": as_features(x, name=name)}, _as_meta(None))
 
 
 def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
@@ -210,36 +218,32 @@ def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
     tables = list(tables)
     if not tables:
         raise InputError("concat got no tables; give it a list of at least one.")
-    dims = [table.dim for table in tables]
-    if len(set(dims)) > 1:
-        raise InputError(f"the tables have {dims} feature columns; all must have the same number.")
-    columns: dict[str, Any] = {}
-    for name in _OPTIONAL:
+    columns: Columns = {}
+    for name in ("features", *_OPTIONAL):
         parts = [getattr(table, name) for table in tables]
         present = [part for part in parts if part is not None]
-        if not present:
-            continue
-        if len(present) < len(parts):
+        if present and len(present) < len(parts):
             lacking = next(i for i, part in enumerate(parts) if part is None)
             raise InputError(f"table {lacking} has no {name} but others do; give {name} to all tables or to none.")
-        if name == "text":
+        if present and isinstance(present[0], torch.Tensor):
             widths = [part.shape[1] for part in present]
             if len(set(widths)) > 1:
-                raise InputError(f"the tables have {widths} text columns; all must have the same number.")
+                what = "feature" if name == "features" else name
+                raise InputError(f"the tables have {widths} {what} columns; all must have the same number.")
             columns[name] = torch.cat(present)
-        elif len({part.dtype.kind for part in present}) > 1:
-            raise InputError(f"{name} are integers in some tables and strings in others; use one of the two.")
-        else:
+        elif present:
+            if len({part.dtype.kind for part in present}) > 1:
+                raise InputError(f"{name} are integers in some tables and strings in others; use one of the two.")
             columns[name] = np.concatenate(present)
     first = tables[0].meta
     shared = {key: value for key, value in first.items() if all(table.meta.get(key) == value for table in tables)}
-    return _of_checked(torch.cat([table.features for table in tables]), columns, MappingProxyType(shared))
+    return _of_checked(columns, MappingProxyType(shared))
 
 
-def _of_checked(features: torch.Tensor, columns: Mapping[str, Any], meta: Mapping[str, Any]) -> FeatureTable:
+def _of_checked(columns: Columns, meta: Mapping[str, Any]) -> FeatureTable:
     """The table of what went through the checks before."""
     table = object.__new__(FeatureTable)
-    for name, value in {**dict.fromkeys(_OPTIONAL), **columns, "features": features, "meta": meta}.items():
+    for name, value in {**dict.fromkeys(_OPTIONAL), **columns, "meta": meta}.items():
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
         object.__setattr__(table, name, value)

@@ -32,7 +32,7 @@ from pointwise.tables.digest import sha256_of, sha256_of_array
 
 Arrays: TypeAlias = dict[str, Column]
 
-_DIGESTS = "sha256"  # the entry of the header that holds the digests
+_DIGESTS = "pointwise.sha256"  # the entry of the header that holds the digests
 _HEADER = "__metadata__"
 
 
@@ -46,24 +46,29 @@ class TensorFile:
     Attributes:
         shapes: of each array; strings are one array [n].
         metadata: the words about them.
+        digests: the SHA-256 of each; None in a file that others wrote.
     """
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self.shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
-        packed = [key[:-5] for key in self.shapes if key.endswith(".utf8") and f"{key[:-5]}.ends" in self.shapes]
+        packed = [name for name in (key.removesuffix(".utf8") for key in self.shapes) if self._is_packed(name)]
         for name in packed:
             del self.shapes[f"{name}.utf8"]
             self.shapes[name] = (self.shapes.pop(f"{name}.ends")[0] - 1,)
         self._packed = frozenset(packed)
         self.metadata: dict[str, str] = dict(file.metadata() or {})
-        self._digests: dict[str, str] | None = None  # of a file that others wrote
+        self.digests: dict[str, str] | None = None
         if (digests := self.metadata.pop(_DIGESTS, None)) is not None:
             try:
-                self._digests = dict(json.loads(digests))
+                self.digests = dict(json.loads(digests))
             except (TypeError, ValueError):
                 raise Damaged("its digests cannot be read") from None
             self._compare(_HEADER, sha256_of(self.metadata))
+
+    def _is_packed(self, name: str) -> bool:
+        parts = [self.shapes.get(f"{name}.{part}", ()) for part in ("utf8", "ends")]
+        return [len(shape) for shape in parts] == [1, 1]
 
     def read(self, name: str) -> Any:
         """Return one array as a torch tensor, or strings as a list.
@@ -76,17 +81,17 @@ class TensorFile:
         utf8, ends = (self._tensor(f"{name}.{part}").numpy() for part in ("utf8", "ends"))
         try:
             return unpack_strings(utf8, ends)
-        except InputError as error:
+        except (InputError, TypeError) as error:
             raise Damaged(str(error).rstrip(".")) from None
 
     def _tensor(self, key: str) -> Any:
         tensor = self._file.get_tensor(key)
-        if self._digests is not None:
+        if self.digests is not None:
             self._compare(key, sha256_of_array(tensor.numpy()))
         return tensor
 
     def _compare(self, key: str, digest: str) -> None:
-        if self._digests is not None and self._digests.get(key) != digest:
+        if self.digests is not None and self.digests.get(key) != digest:
             what = "its header" if key == _HEADER else f"its array {key}"
             raise Damaged(f"it is damaged: {what} is not what was written, as its SHA-256 shows")
 
@@ -144,7 +149,7 @@ def write_tensors(file: BinaryIO, arrays: Mapping[str, Column], metadata: Mappin
         file.write(bytes_of(array))
 
 
-def save_arrays(path: str | Path, arrays: Arrays, *, kind: str, words: Mapping[str, str]) -> None:
+def save_arrays(path: str | os.PathLike[str], arrays: Arrays, *, kind: str, words: Mapping[str, str]) -> None:
     """Write arrays and words to a .safetensors file that says what kind of thing it holds, whole or not at all.
 
     Raises:
@@ -154,7 +159,7 @@ def save_arrays(path: str | Path, arrays: Arrays, *, kind: str, words: Mapping[s
         write_tensors(file, arrays, {"format": f"pointwise.{kind}/1", **words})
 
 
-def load_arrays(path: str | Path, *, kind: str, called: str) -> tuple[Arrays, dict[str, str]]:
+def load_arrays(path: str | os.PathLike[str], *, kind: str, called: str) -> tuple[Arrays, dict[str, str]]:
     """Read what `save_arrays` wrote for this kind of thing, which messages call so.
 
     Raises:
@@ -176,9 +181,12 @@ def read_table(path: Path) -> Columns:
     """Return the columns of a .safetensors file."""
     try:
         with open_tensors(path) as file:
-            columns: Columns = {column: file.read(key) for column, key in find_columns(file.shapes).items()}
+            names = find_columns(file.shapes)
+            columns: Columns = {column: file.read(key) for column, key in names.items()}
     except Damaged as error:
         raise InputError(f"{error}; write it again.") from None
+    if file.digests is not None:
+        columns["fingerprint"] = file.digests[names["features"]]
     refuse_images(tuple(columns["features"].shape), columns["features"].dtype)
     return columns | ({"meta": meta_from_json(file.metadata["meta"])} if "meta" in file.metadata else {})
 

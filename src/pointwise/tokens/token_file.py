@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pointwise._files import atomic_write
-from pointwise._types import Integers
+from pointwise._types import Column, Integers
 from pointwise.errors import InputError
 from pointwise.resumable.part_file import ArrayOnDisk, open_part, save_part
 from pointwise.resumable.parts import SUFFIX
@@ -73,7 +73,7 @@ class StoredTokens:
         """Return all tokens on a device."""
         return self[:].to(device)
 
-    def _read(self, number: int, rows: Integers, places: Integers, out: np.ndarray[Any, Any]) -> None:
+    def _read(self, number: int, rows: Integers, places: Integers, out: Column) -> None:
         """Put those rows that are at these places, all of one part, where they belong in ``out``.
 
         By plain reads, each of a row: a memory map of the file reads as fast from memory, but from a disk it takes
@@ -135,7 +135,7 @@ class Tokens:
         """The text of each pair."""
         return self._strings("captions")
 
-    def _column(self, name: str) -> np.ndarray[Any, Any]:
+    def _column(self, name: str) -> Column:
         return np.concatenate([file[name].read() for file in self._files])
 
     def _inputs(self, side: str) -> Inputs:
@@ -158,42 +158,30 @@ class Tokens:
         return [strings[place] for place in self._order.tolist()]
 
 
-def save_tokens(
-    path: str | os.PathLike[str],
-    pairs: Pairs,
-    *,
-    ids: Sequence[str],
-    captions: Sequence[str],
-    meta: Mapping[str, Any],
-    places: Sequence[int] | None = None,
-) -> None:
-    """Write tokens of pairs to one .safetensors file, whole or not at all.
+def token_arrays(
+    pairs: Pairs, *, ids: Sequence[str], captions: Sequence[str], places: Sequence[int] | None = None
+) -> dict[str, Column]:
+    """Return the arrays of a file of tokens.
 
     ``image_tokens``, ``text_tokens`` and ``image_checks``, ``text_checks``, the CRC-32 of each of their rows; where
-    anything is padded, ``image_mask``, ``text_mask``; ids and captions as bytes and ends, as tables have them;
-    ``places``; meta as JSON in the header.
-
-    Args:
-        path: of the file.
-        pairs: n of them, float16 or float32.
-        ids: n.
-        captions: n.
-        meta: how they were made.
-        places: n, among the pairs of all files of a folder; from 0 on in a file alone.
-
-    Raises:
-        InputError: the path cannot be written.
+    anything is padded, ``image_mask``, ``text_mask``; ids and captions as bytes and ends, as tables have them; and
+    ``places`` among the pairs of all files of a folder, from 0 on if left out.
     """
-    arrays: dict[str, np.ndarray[Any, Any]] = {"places": np.arange(pairs.n) if places is None else np.array(places)}
+    arrays: dict[str, Column] = {"places": np.arange(pairs.n) if places is None else np.array(places)}
     for side, inputs in (("image", pairs.images), ("text", pairs.texts)):
-        arrays[f"{side}_tokens"] = whole = inputs.x.contiguous().numpy()
-        rows = whole.reshape(pairs.n, -1).view(np.uint8)
+        arrays[f"{side}_tokens"] = tokens = inputs.x.contiguous().numpy()
+        rows = tokens.reshape(pairs.n, -1).view(np.uint8)
         arrays[f"{side}_checks"] = np.array([zlib.crc32(row.data) for row in rows], dtype=np.uint32)
         if inputs.mask is not None:
             arrays[f"{side}_mask"] = inputs.mask.numpy()
     for name, column in (("ids", ids), ("captions", captions)):
         arrays[f"{name}.utf8"], arrays[f"{name}.ends"] = pack_strings(np.array(list(column), dtype=str))
-    save_part(path, arrays, meta, kind=KIND)
+    return arrays
+
+
+def save_tokens(path: str | os.PathLike[str], pairs: Pairs, *, meta: Mapping[str, Any], **columns: Any) -> None:
+    """Write tokens of pairs to a file of their own; see `token_arrays` for its columns."""
+    save_part(path, token_arrays(pairs, **columns), meta, kind=KIND)
 
 
 def save_index(folder: Path, files: Sequence[str], meta: Mapping[str, Any]) -> None:

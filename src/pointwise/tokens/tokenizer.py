@@ -16,10 +16,8 @@ from pointwise.training.inputs import Inputs
 
 TOKENIZERS = ("clip", "bytes")
 _VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
-_PACKAGES = (
-    "open_clip",
-    "clip",
-)  # have the file beside their modules, which import torchvision and so are not
+# Each has the file beside its modules; these import torchvision, and so are not imported.
+_PACKAGES = ("open_clip", "clip")
 _MERGES = 49152 - 256 - 2
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 

@@ -35,9 +35,6 @@ def encode_tokens(
 
     An encoder with the method ``encode_tokens(items) -> (tokens [b, t, h], mask [b, t])`` gives these; of any other the
     features of an item are its one token.
-
-    Raises:
-        InputError: the encoder does not return a token of one width for each item, or one that is not finite.
     """
     parts: list[Inputs] = []
     done, rest = 0, iter(items)
@@ -74,14 +71,8 @@ def pixels(pictures: Iterable[Pixels], *, image_size: int) -> Inputs:
 def image_inputs(model: DualEncoder, pictures: Iterable[Pixels], *, encoder: Encoder | None = None) -> Inputs:
     """Return pictures, uint8 [h, w, 3] each, as a model takes them.
 
-    Args:
-        model: says by its meta which encoder makes its tokens, or by its tower at what size it sees pictures.
-        pictures: n of them.
-        encoder: instead of that which ``model.meta["image_encoder"]`` names.
-
-    Raises:
-        InputError: the model does not know its encoder, or the encoder is not the one that it was trained with.
-        MissingExtra: the package that the encoder needs is not installed.
+    At the size that its tower sees, or as tokens of the encoder that is given or that ``model.meta["image_encoder"]``
+    names, which must be the one that the model was trained with.
     """
     if isinstance(model.image, VisionTransformer):
         return pixels(pictures, image_size=model.image.image_size)

@@ -42,15 +42,11 @@ def boxes(n: int, step: int, *, smallest: float, seed: int) -> Tensor:
 
 
 def cropped(pictures: Inputs, boxes: Tensor) -> Inputs:
-    """Return the boxes of pictures, each enlarged to the size of the whole by bilinear interpolation.
+    """Return the boxes [n, 4] of pictures, each enlarged to the size of the whole by bilinear interpolation.
 
     A crop is never larger than what it becomes, so there is nothing to antialias; one call of grid_sample on an affine
     grid takes all pictures of a batch, on any device, and boxes between pixels, where F.interpolate would take one
     picture at a time, cut at whole pixels. Each picture is computed alone: it has the same bits in any batch.
-
-    Args:
-        pictures: uint8 [n, 3, height, width].
-        boxes: [n, 4], as `boxes` gives them.
     """
     parts = zip(pictures.x.split(_AT_ONCE), boxes.to(pictures.x.device).split(_AT_ONCE), strict=True)
     return Inputs(torch.cat([_cropped(x, some) for x, some in parts]), pictures.mask)

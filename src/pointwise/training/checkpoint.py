@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,7 @@ def require_folder(folder: str | Path, *, resume: bool) -> None:
 
 
 def make_folder(folder: str | Path) -> None:
-    """Make a folder for a training, if it is not there.
-
-    Raises:
-        InputError: it cannot be made.
-    """
+    """Make a folder for a training, if it is not there."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -67,11 +63,7 @@ def save(model: DualEncoder, state: State, folder: Path, *, facts: Mapping[str, 
 
 
 def restore(model: DualEncoder, state: State, folder: Path, *, facts: Mapping[str, Any]) -> None:
-    """Give a model the weights of the checkpoint, and a state what it was then.
-
-    Raises:
-        InputError: the checkpoint cannot be read, or was made with other options.
-    """
+    """Give a model the weights of the checkpoint, and a state what it was then; refuse one of other facts."""
     path = folder / CHECKPOINT
     kept, more, header = load_model(path)
     if "state" not in header:
@@ -95,26 +87,24 @@ def restore(model: DualEncoder, state: State, folder: Path, *, facts: Mapping[st
         state.best = Best(header["best"]["step"], header["best"]["loss"], weights)
 
 
-def open_log(folder: Path, *, lines: int, writes: bool) -> Callable[[Mapping[str, Any]], None]:
-    """Leave so many lines in the log, as those after them come again, and return what writes the next ones to it."""
+def cut_log(folder: Path, *, lines: int) -> None:
+    """Leave so many lines in the log, as those after them come again."""
     path = folder / LOG
+    kept = path.read_bytes().splitlines(keepends=True)[:lines] if path.exists() else []
+    with atomic_write(path) as file:
+        file.write(b"".join(kept))
 
-    def write(line: Mapping[str, Any]) -> None:
-        if writes:
-            try:
-                with path.open("a", encoding="utf-8") as log:
-                    log.write(json.dumps(line) + "\n")
-            except OSError as error:
-                raise InputError(
-                    f"cannot write {path}: {error.strerror or error}; mend that, and go on from the last checkpoint "
-                    "with resume=True (--resume), if there is one."
-                ) from error
 
-    if writes:
-        kept = path.read_bytes().splitlines(keepends=True)[:lines] if path.exists() else []
-        with atomic_write(path) as file:
-            file.write(b"".join(kept))
-    return write
+def append_to_log(folder: Path, line: Mapping[str, Any]) -> None:
+    """Write a line to the log."""
+    try:
+        with (folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise InputError(
+            f"cannot write {folder / LOG}: {error.strerror or error}; mend that, and go on from the last checkpoint "
+            "with resume=True (--resume), if there is one."
+        ) from error
 
 
 def last_good(folder: Path) -> str:

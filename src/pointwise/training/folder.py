@@ -28,19 +28,9 @@ def run(
     In the folder: ``log.jsonl``, the lines; ``checkpoint.safetensors``, replaced every ``checkpoint_every`` steps;
     ``model.safetensors``, when done. Under torch.distributed the first process writes.
 
-    Args:
-        folder: is made where it does not exist.
-        model: as for `fit`.
-        pairs: likewise.
-        options: likewise.
-        held_out: likewise.
-        resume: go on from the checkpoint in the folder.
-        progress: called after each step with its line.
-
-    Raises:
-        InputError: as by `fit`; the folder has a checkpoint and resume is False, or none and it is True; or the
-            checkpoint was made with other options, pairs or model.
-        Diverged: as by `fit`; the message names the last good checkpoint.
+    With resume it goes on from the checkpoint in the folder, which must be of the same options, pairs and model;
+    without, there must be none. progress is called after each step with its line. Of a training that diverges the
+    message names the last good checkpoint.
     """
     folder, first, state = Path(folder), rank_and_world()[0] == 0, State()
     lines = fit(model, pairs, options, held_out=held_out, state=state)  # checks all, before anything is written
@@ -49,11 +39,12 @@ def run(
     facts = checkpoint.facts_of(model, pairs, options, held_out)
     if resume:
         checkpoint.restore(model, state, folder, facts=facts)
-    kept = state.step + (state.best is not None)  # with held-out pairs the first line is that of no step
-    write = checkpoint.open_log(folder, lines=kept, writes=first)
+    if first:  # with held-out pairs the first line is that of no step
+        checkpoint.cut_log(folder, lines=state.step + (state.best is not None))
     try:
         for line in lines:
-            write(line)
+            if first:
+                checkpoint.append_to_log(folder, line)
             step = int(line["step"])
             if first and step and (step % options.checkpoint_every == 0 or step == options.steps):
                 checkpoint.save(model, state, folder, facts=facts)

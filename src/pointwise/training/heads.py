@@ -20,7 +20,7 @@ _REACH = 10.0  # log-weights stay within this of uniform, signed weights of one
 
 
 class PointSetHead(nn.Module):
-    r"""Turn tokens into points on the sphere and their weights.
+    r"""Turn tokens of width h into points of dim d on the sphere and their weights.
 
     Each of m points has a query, which pools over the tokens, and a projection of its own:
 
@@ -34,16 +34,6 @@ class PointSetHead(nn.Module):
     With one point, at the weight that it starts with, this is the head of CLIP. The similarity "clip" takes the m
     projections as one vector of m·d numbers, which has as many parameters, less the m (h + 1) of the weights; "wpse"
     has the signed weights 1 + 10 tanh((v·p + b) / 10).
-
-    Args:
-        width: of a token, h.
-        points: m, or "all".
-        dim: of a point, d.
-        similarity: that the points are for: "kme", "wpse" or "clip".
-        seed: of the projections that it starts with.
-
-    Raises:
-        InputError: points, dim or similarity is not one of these.
 
     Reference: Yoshida et al. (2025), KME-CLIP. https://arxiv.org/abs/2510.15508; for signed weights Uesaka et al.
     (2025), WPSE. https://arxiv.org/abs/2404.19228; queries that pool are those of Lee et al. (2019), Set Transformer.

@@ -75,7 +75,9 @@ class PointSet(NamedTuple):
 
 
 def joined(parts: Sequence[PointSet]) -> PointSet:
-    """Return the point sets of several parts as one."""
+    """Return the point sets of several parts as one; a single part is not copied, as a copy may have other strides."""
+    if len(parts) == 1:
+        return parts[0]
     x, log_w, w = zip(*parts, strict=True)
     return PointSet(torch.cat(x), torch.cat(log_w), None if w[0] is None else torch.cat(w))
 

@@ -11,15 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointwise._files import atomic_write
+from pointwise._types import Column
 from pointwise.errors import InputError
 from pointwise.kernels.functions import clip_similarity, kme_similarity, wpse_similarity
+from pointwise.tables.tensors import load_arrays, save_arrays
 from pointwise.training.heads import PointSetHead
 from pointwise.training.inputs import Inputs, PointSet
 from pointwise.training.towers import TOWERS, Tower
 from pointwise.training.towers import FrozenTokens as FrozenTokens
 
-_FORMAT = "pointwise.dual_encoder/1"
+_KIND = "dual_encoder"
 _INITIAL_SCALE = 1 / 0.07
 _LARGEST_SCALE = 100.0
 
@@ -107,6 +108,14 @@ class DualEncoder(nn.Module):
             "meta": self.meta,
         }
 
+    def stored(
+        self, *, more: Mapping[str, Tensor] | None = None, facts: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Column], dict[str, Any]]:
+        """Return weights and settings, and with them other tensors and facts, as arrays and what JSON can hold."""
+        tensors = {f"model.{name}": x for name, x in self.state_dict().items()} | dict(more or {})
+        arrays = {name: x.detach().cpu().numpy() for name, x in tensors.items()}
+        return arrays, {"config": self.config(), "facts": dict(facts or {})}
+
     def save(
         self,
         path: str | os.PathLike[str],
@@ -114,27 +123,13 @@ class DualEncoder(nn.Module):
         more: Mapping[str, Tensor] | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write weights and settings, and with them other tensors and facts, to one .safetensors file.
-
-        Raises:
-            InputError: the path cannot be written; what was there is unchanged.
-        """
-        from safetensors.torch import save
-
-        tensors = {f"model.{name}": x for name, x in self.state_dict().items()} | dict(more or {})
-        whole = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
-        # one entry: several are written in an order that differs from file to file
-        content = save(whole, metadata={_FORMAT: json.dumps({"config": self.config(), "words": dict(facts or {})})})
-        with atomic_write(path) as file:
-            file.write(content)
+        """Write weights and settings, and with them other tensors and facts, to one .safetensors file, whole or not."""
+        arrays, about = self.stored(more=more, facts=facts)
+        save_arrays(path, arrays, kind=_KIND, words={"model": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> DualEncoder:
-        """Read what `save` wrote, or a checkpoint of training.
-
-        Raises:
-            InputError: the file is not there, damaged, or holds something else.
-        """
+        """Read what `save` wrote, or a checkpoint of training."""
         return load_model(path, device=device)[0]
 
 
@@ -142,25 +137,22 @@ def load_model(
     path: str | os.PathLike[str], *, device: str | torch.device = "cpu"
 ) -> tuple[DualEncoder, dict[str, Tensor], dict[str, Any]]:
     """Read a model, and what other tensors and facts were written with it."""
-    from safetensors import SafetensorError, safe_open
-
+    arrays, words = load_arrays(path, kind=_KIND, called="a model of pairs")
     try:
-        with safe_open(os.fspath(path), framework="pt", device=str(device)) as file:
-            metadata = file.metadata() or {}
-            if _FORMAT not in metadata:
-                raise InputError(f"{path} does not hold a model of pairs: pointwise train did not write it.")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read as a model ({error}); train it again.") from None
-    weights = {name.removeprefix("model."): x for name, x in tensors.items() if name.startswith("model.")}
-    try:
-        header: dict[str, dict[str, Any]] = json.loads(metadata[_FORMAT])
-        config = header["config"]
-        of_sides = [dict(config.pop(side)) for side in ("image", "text")]
-        model = DualEncoder(*(TOWERS[settings.pop("kind")](**settings) for settings in of_sides), **config)
-        model.load_state_dict(weights)
+        return restored_model(arrays, json.loads(words["model"]), device=device)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} holds a model that this version cannot make ({reason}); train it again.") from None
+
+
+def restored_model(
+    arrays: Mapping[str, Column], about: Mapping[str, Any], *, device: str | torch.device = "cpu"
+) -> tuple[DualEncoder, dict[str, Tensor], dict[str, Any]]:
+    """Return the model, the other tensors and the facts that `DualEncoder.stored` gave."""
+    tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+    config = dict(about["config"])
+    of_sides = [dict(config.pop(side)) for side in ("image", "text")]
+    model = DualEncoder(*(TOWERS[settings.pop("kind")](**settings) for settings in of_sides), **config)
+    model.load_state_dict({name[6:]: x for name, x in tensors.items() if name.startswith("model.")})
     more = {name: x for name, x in tensors.items() if not name.startswith("model.")}
-    return model.to(device), more, header["words"]
+    return model.to(device), more, dict(about["facts"])

@@ -19,18 +19,10 @@ _AT_ONCE = 256
 
 
 def split(groups: Integers, *shares: float, seed: int = 0) -> list[Tensor]:
-    """Choose pairs to hold out: whole groups in random order, as many as each share has room for.
+    """Choose pairs to hold out: whole groups in random order, as many as each share of all pairs has room for.
 
-    Args:
-        groups: of each of the n pairs, as `groups_of` returns them; no group is in two parts.
-        shares: of the n pairs; each is held out at most, and less only where no group is small enough to fill it.
-        seed: of the order of the groups.
-
-    Returns:
-        int64 places, ascending: of the pairs that are left, then of those held out for each share.
-
-    Raises:
-        InputError: a share is not between 0 and 1, or has no room for two pairs of whole groups.
+    Returns the places, ascending, of the pairs that are left and of those held out for each share. No group is in two
+    of these; a share is not filled only where no group is small enough, and is refused if it has no room for two pairs.
 
     >>> split(groups_of([["a", "a", "b", "c", "d"], ["1", "2", "2", "3", "4"]]), 0.4)
     [tensor([0, 1, 2]), tensor([3, 4])]
@@ -90,8 +82,7 @@ def count_copies(keys: Mapping[str, Sequence[str]], others: Mapping[str, Sequenc
 def groups_of(keys: Sequence[Sequence[Any] | Integers]) -> Integers:
     """Return the group of each pair: pairs are of one where they have a key in common, or are so connected by others.
 
-    Args:
-        keys: of each kind one for each of the n pairs, as `keys_of` returns them.
+    Of each kind of keys there is one for each of the n pairs, as `keys_of` returns them.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

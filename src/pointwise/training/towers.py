@@ -19,7 +19,7 @@ class FrozenTokens(nn.Module):
 
     def __init__(self, *, width: int) -> None:
         super().__init__()
-        self.width = width
+        self.width = self.columns = width
         self.settings = {"width": width}
         self.norm = nn.LayerNorm(width)
 
@@ -44,7 +44,7 @@ class CanonicalAxes(nn.Module):
 
     def __init__(self, *, columns: int, axes: int) -> None:
         super().__init__()
-        self.width = 2 * axes + 1
+        self.width, self.columns = 2 * axes + 1, columns
         self.settings = {"columns": columns, "axes": axes}
         self.register_buffer("mean", torch.zeros(columns, dtype=torch.float64))
         self.register_buffer("directions", torch.zeros(columns, axes, dtype=torch.float64))

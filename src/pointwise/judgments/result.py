@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pointwise._agreement import STATISTICS, agreement
+from pointwise._options import whole_number
 from pointwise._types import Floats, Integers
 from pointwise.judgments.own_table import OwnTable
 from pointwise.judgments.protocol import Choices, Judgments, Ratings
@@ -49,6 +50,7 @@ def results(judged: Judgments, scores: Scores, *, resamples: int = 1000, seed: i
     What belongs to one image is resampled together: ratings and choices of an image are not independent. All metrics
     are measured on the same resamples.
     """
+    resamples, seed = whole_number(resamples, "resamples", least=2), whole_number(seed, "seed", least=0)
     images, verdict = judged.pairs[:, 0], judged.verdict
     if isinstance(verdict, Ratings):
         found = _rated(verdict, images, scores, resamples=resamples, seed=seed)
