@@ -117,6 +117,20 @@ def test_what_is_learned_from_pairs_scores_by_its_plainest_form(learned):
     np.testing.assert_allclose(found.per_sample, per_sample, rtol=0, atol=1e-7)
 
 
+def test_the_constant_of_what_is_learned_is_in_the_error_and_not_in_that_of_a_difference(learned):
+    one, other = (
+        pw.evaluate(learned, narrow(text=text), metrics=["kme_pmi"])["kme_pmi"] for text in (FAKE_TEXT, FAKE_TEXT[::-1])
+    )
+    constant = learned.half("learned_pair", Options.checked()).calibration.constant_error
+    assert constant > 0
+    for score in (one, other):
+        alone = score.per_sample.std(ddof=1) / np.sqrt(len(FAKE))
+        assert score.standard_error == pytest.approx(np.hypot(alone, constant), rel=1e-9)
+    # The same images with other texts: row by row.
+    expected = (one.per_sample - other.per_sample).std(ddof=1) / np.sqrt(len(FAKE))
+    assert one.difference(other).standard_error == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.parametrize("name", pw.METRICS)
 def test_row_tells_the_truth(name, baseline, request):
     row = pw.METRICS[name]
