@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -101,9 +101,21 @@ def _restored_gaussian(arrays: Arrays, words: Words, reference: Reference) -> Ga
     return GaussianPair(**(own if given else words["options"])).restored(arrays, words)
 
 
-def _learned(reference: Reference, options: Options) -> KmePmi:
+class Learned(NamedTuple):
+    """What is learned from the real pairs, with the seed that it was learned by; None where it was given."""
+
+    pmi: KmePmi
+    seed: int | None = None
+
+
+def _learned(reference: Reference, options: Options) -> Learned:
     sides = on_device(reference.table.features, text_of(reference.table, "real"), device=options.device)
-    return KmePmi.fit(*sides, seed=options.seed, progress=reference.progress)
+    return Learned(KmePmi.fit(*sides, seed=options.seed, progress=reference.progress), options.seed)
+
+
+def _stored_learned(half: Learned) -> tuple[Arrays, Words]:
+    arrays, words = half.pmi.stored()
+    return arrays, {"seed": half.seed, "pmi": words}
 
 
 HALVES: Mapping[str, Half] = MappingProxyType(
@@ -134,9 +146,9 @@ HALVES: Mapping[str, Half] = MappingProxyType(
         ),
         "learned_pair": Half(
             make=_learned,
-            fits=lambda half, reference, options: True,
-            store=lambda half: half.stored(),
-            restore=lambda arrays, words, reference: KmePmi.restored(arrays, words),
+            fits=lambda half, reference, options: half.seed in (None, options.seed),
+            store=_stored_learned,
+            restore=lambda arrays, words, reference: Learned(KmePmi.restored(arrays, words["pmi"]), words["seed"]),
         ),
     }
 )

@@ -13,7 +13,7 @@ from pointwise._types import Array, Progress
 from pointwise.errors import InputError
 from pointwise.neighbors.passes import Prepared, sweep_named
 from pointwise.pmi.pmi import KmePmi
-from pointwise.reference.halves import HALVES
+from pointwise.reference.halves import HALVES, Learned
 from pointwise.reference.options import Options
 from pointwise.summaries.gaussian import GaussianPair
 from pointwise.tables.table import FeatureTable, as_table
@@ -75,7 +75,7 @@ class Reference:
         if pairs is not None:
             self._halves["gaussian_pair"] = pairs
         if learned is not None:
-            self._halves["learned_pair"] = learned
+            self._halves["learned_pair"] = Learned(learned)
 
     @property
     def has_pairs(self) -> bool:
