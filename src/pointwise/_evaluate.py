@@ -105,7 +105,7 @@ def evaluated(
             for k, score in _scores(row, summaries[row.summary]).items():
                 table = reference.table if score.of == "real" else fake
                 scores[row.name, k] = replace(
-                    score, tables=tables, ids=table.ids, modes=table.modes, captions=table.captions
+                    score, tables={**score.tables, **tables}, ids=table.ids, modes=table.modes, captions=table.captions
                 )
         except InputError as error:
             if named or row.name not in others:

@@ -182,7 +182,7 @@ _KERNELS = {"polynomial": _polynomial, "gaussian": _gaussian}
 def _interaction_within(means: Floats, squares: float) -> float:
     """Residual variance of an additive fit to a symmetric matrix without diagonal, n(n − 3)/2 degrees of freedom."""
     n = len(means)
-    if n < 4:
+    if n < 4 or not np.isfinite(means).all():  # an overflow is said to be one when both tables are seen
         return math.nan
     effects = (means - means.mean()) * (n - 1) / (n - 2)
     residual = squares - n * (n - 1) * means.mean() ** 2 - 2 * (n - 2) * (effects @ effects)
