@@ -11,9 +11,7 @@ import torch
 from torch.utils.dlpack import from_dlpack
 
 from pointwise._options import usable_device
-from pointwise._types import Array as Array
-from pointwise._types import Column as Column
-from pointwise._types import Floats
+from pointwise._types import Array, Column, Floats
 from pointwise.errors import InputError
 
 _LARGEST_EXACT_INTEGER = 2**53
