@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pointwise.errors import InputError, ordinal
-from pointwise.tables.parquet import naming_damage
+from pointwise.tables.parquet import is_list, naming_damage, plain_kind
 from pointwise.tables.text import decoded, lines_of, parse_json, shortened
 
 if TYPE_CHECKING:
@@ -190,20 +190,12 @@ def _read_parquet(path: Path) -> Rows:
 def _kind(type_: pa.DataType) -> str:
     import pyarrow.types as kinds
 
-    plain = type_.value_type if kinds.is_dictionary(type_) else type_
-    if kinds.is_string(plain) or kinds.is_large_string(plain) or kinds.is_string_view(plain):
-        return "strings"
-    if kinds.is_list(type_) or kinds.is_large_list(type_) or kinds.is_fixed_size_list(type_):
-        return "lists of strings" if _kind(type_.value_type) == "strings" else str(type_)
-    if kinds.is_integer(type_):
-        return "integers"
-    return str(type_) if kinds.is_nested(type_) or _holds_bytes(type_) else "other values"
-
-
-def _holds_bytes(type_: pa.DataType) -> bool:
-    import pyarrow.types as kinds
-
-    return bool(kinds.is_binary(type_) or kinds.is_large_binary(type_) or kinds.is_fixed_size_binary(type_))
+    if (plain := plain_kind(type_)) is not None:
+        return plain
+    if is_list(type_):
+        return "lists of strings" if plain_kind(type_.value_type) == "strings" else str(type_)
+    holds_bytes = kinds.is_binary(type_) or kinds.is_large_binary(type_) or kinds.is_fixed_size_binary(type_)
+    return str(type_) if holds_bytes or kinds.is_nested(type_) else "other values"
 
 
 READERS: Mapping[str, Callable[[Path], Rows]] = {
