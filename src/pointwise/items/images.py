@@ -50,11 +50,7 @@ class Images:
         return len(self.ids)
 
     def __getitem__(self, i: int) -> Pixels:
-        """Return image i, uint8 [h, w, 3].
-
-        Raises:
-            InputError: it cannot be read: damaged, cut short, too large, or of a kind that has no 8-bit RGB form.
-        """
+        """Return image i, uint8 [h, w, 3], or raise an InputError that names it."""
         i = range(len(self))[i]
         with self._naming(i):
             return self._decode(self._hashed.pop(i) if i in self._hashed else self._content(i))
@@ -63,9 +59,6 @@ class Images:
         """Return the SHA-256 of image i as it is kept: of its file, not decoded, or of its shape and bytes in an array.
 
         Where image i is read next, it is decoded from the very bytes that were hashed, whatever became of its file.
-
-        Raises:
-            InputError: its bytes cannot be read.
 
         >>> images = open_images(np.array([0, 255, 0], dtype=np.uint8).reshape(3, 1, 1))
         >>> images.digest(0) == images.digest(1), images.digest(0) == images.digest(2)
@@ -130,7 +123,14 @@ def open_images(source: str | Path | Pixels) -> Images:
     if os.path.isdir(path) or name.endswith(_ARCHIVES):
         return _from_files(files_of(path))
     if name.endswith(".npy"):
-        return _from_npy(path)
+        try:
+            return _from_array(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
+        except InputError:
+            raise
+        except _BROKEN as error:
+            raise InputError(
+                f"{path} cannot be read as an .npy array: {first_line(error)}. Write it again with numpy.save."
+            ) from None
     if name.endswith(SUFFIXES):
         raise InputError(f"{source} is a single image; give the folder, .zip or .tar that holds the images.")
     raise InputError(
@@ -142,9 +142,8 @@ def open_images(source: str | Path | Pixels) -> Images:
 def is_images(source: str | Path) -> bool:
     """Say whether this path holds images rather than a table of features.
 
-    A folder does unless the first of its folders that holds either kind of file holds .parquet shards; a .zip, a .tar
-    and an image file do; an .npy does if it is uint8 [n, h, w, 3] or grey [n, h, w]. A path that cannot be read is no
-    image source.
+    A folder does unless the first of its folders that holds either kind of file holds .parquet shards; an .npy does if
+    it is uint8 with three or four axes. A path that cannot be read is no image source.
     """
     path = Path(source)
     name = path.name.lower()
@@ -213,16 +212,6 @@ def _from_files(files: Files) -> Images:
         modes=None if loose else np.asarray([name.split("/")[0] for name in ids]),
         reading_order=[row[name] for name in files.order if name in row],
     )
-
-
-def _from_npy(path: Path) -> Images:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except _BROKEN as error:
-        raise InputError(
-            f"{path} cannot be read as an .npy array: {first_line(error)}. Write it again with numpy.save."
-        ) from None
-    return _from_array(array, str(path))
 
 
 def _from_array(array: Any, source: str) -> Images:

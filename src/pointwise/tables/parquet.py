@@ -33,17 +33,14 @@ class _Shard(NamedTuple):
     meta: dict[str, Any]
 
 
-def read_file(path: Path) -> Columns:
-    """Return the columns of one .parquet file: features and, where they are there, text, id, mode and caption."""
-    return _read([_open(path, "")])
-
-
-def read_folder(folder: Path) -> Columns:
-    """Return the columns of all .parquet files in a folder, in the order of their names."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".parquet" and path.name[0] not in "._")
-    if not paths:
+def read(path: Path) -> Columns:
+    """Return the columns of a .parquet file, or of all in a folder in the order of their names."""
+    if not path.is_dir():
+        return _read([_open(path, "")])
+    shards = [each for each in sorted(path.iterdir()) if each.suffix.lower() == ".parquet" and each.name[0] not in "._"]
+    if not shards:
         raise InputError(f"the folder holds no .parquet files. {FOR_IMAGES}")
-    return _read([_open(path, f"in {path.name}, ") for path in paths])
+    return _read([_open(shard, f"in {shard.name}, ") for shard in shards])
 
 
 def write(columns: Columns, file: BinaryIO) -> None:
@@ -137,11 +134,11 @@ def _put(lists: pa.Array, name: str, columns: Columns, *, row: int, begin: int, 
 def _nothing(name: str, kind: str) -> Any:
     """A column of no rows."""
     dtype, _, width = kind.removesuffix("]").partition("[")
-    if name in _MATRICES and not width:
+    if name not in _MATRICES:
+        return np.empty(0, dtype=np.int64) if kind == "integers" else []
+    if not width:
         raise InputError(f"it has no rows, and {name} are lists without a fixed size: their dimension is not known.")
-    if name in _MATRICES:
-        return np.empty((0, int(width)), dtype=dtype)
-    return np.empty(0, dtype=np.int64) if kind == "integers" else []
+    return np.empty((0, int(width)), dtype=dtype)
 
 
 @contextmanager

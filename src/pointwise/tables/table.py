@@ -59,11 +59,9 @@ class FeatureTable:
         n = len(features)
         fill: dict[str, Any] = {"features": features, "meta": _as_meta(self.meta)}
         if self.text is not None:
-            fill["text"] = as_features(self.text, name="text")
-            if len(fill["text"]) != n:
-                raise InputError(
-                    f"text has {len(fill['text'])} rows but features has {n}; give one text row per sample."
-                )
+            text = fill["text"] = as_features(self.text, name="text")
+            if len(text) != n:
+                raise InputError(f"text has {len(text)} rows but features has {n}; give one text row per sample.")
         for name in ("ids", "modes", "captions"):
             column = getattr(self, name)
             if column is not None:
@@ -86,10 +84,9 @@ class FeatureTable:
         """Return the rows chosen by a boolean mask of length n, by indices, or by a slice, in that order."""
         chosen = self._positions(rows)
         index = torch.from_numpy(chosen).to(self.features.device)
-        columns = {
-            name: column[index if isinstance(column, torch.Tensor) else chosen]
-            for name, column in self._columns().items()
-        }
+        columns = self._columns()
+        for name, column in columns.items():
+            columns[name] = column[index if isinstance(column, torch.Tensor) else chosen]
         return _of_checked(columns, self.meta)
 
     def fingerprint(self) -> str:
@@ -140,9 +137,7 @@ class FeatureTable:
         n = len(self)
         if isinstance(rows, slice):
             return np.arange(n)[rows].copy()  # torch takes no negative strides
-        if isinstance(rows, torch.Tensor):
-            rows = rows.cpu().numpy()
-        chosen = np.asarray(rows)
+        chosen = np.asarray(rows.cpu() if isinstance(rows, torch.Tensor) else rows)
         if chosen.ndim != 1:
             raise InputError(
                 f"rows are chosen by a 1-D mask, indices or a slice; got shape {chosen.shape}. "
@@ -154,11 +149,10 @@ class FeatureTable:
             return np.flatnonzero(chosen)
         if len(chosen) and chosen.dtype.kind not in "iu":
             raise InputError(f"rows are chosen by booleans or integers; got {chosen.dtype}.")
-        chosen = chosen.astype(np.int64)
         outside = chosen[(chosen < -n) | (chosen >= n)]
         if len(outside):
             raise InputError(f"row {outside[0]} does not exist: the table has {n} rows.")
-        return np.where(chosen < 0, chosen + n, chosen)
+        return np.arange(n)[chosen.astype(np.int64)]
 
 
 def load(path: str | os.PathLike[str]) -> FeatureTable:
