@@ -22,17 +22,6 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     The bytes go to a hidden file in the same folder, reach the disk, and are then renamed: a reader sees the old file
     or the new one, never a part. A link is followed: the file that it points to is replaced.
-
-    Raises:
-        InputError: the folder does not exist, the path is a folder or a device, or an OSError met in the block or
-            here (no space, no permission) keeps the file from being written.
-
-    >>> import tempfile
-    >>> target = Path(tempfile.mkdtemp()) / "result.json"
-    >>> with atomic_write(target) as file:
-    ...     _ = file.write(b"{}")
-    >>> target.read_text()
-    '{}'
     """
     require_writable(path)
     target = Path(os.path.realpath(path))

@@ -14,9 +14,8 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pointwise.errors import InputError
 from pointwise.tables.columns import first_line
@@ -35,12 +34,10 @@ DAMAGED = (  # what damaged bytes raise
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Files:
+class Files(NamedTuple):
     """The files of a folder or an archive, at any depth, without hidden ones and ``__MACOSX``."""
 
     source: Path
-    _: KW_ONLY
     names: Sequence[str]  # their paths inside it with "/" between folders, sorted
     order: Sequence[str]  # the same in the order in which reading all of them is quick
     open: Callable[[str], Any]  # returns the binary stream of one of them

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +18,6 @@ from pointwise._types import Column, Pixels
 from pointwise.errors import InputError
 from pointwise.items.archives import DAMAGED, TARS, Files, files_of
 from pointwise.tables.columns import first_line
-
-if TYPE_CHECKING:
-    from PIL import Image
-
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _ARCHIVES = (".zip", *TARS)
@@ -246,18 +242,14 @@ def _decoded(content: bytes) -> Pixels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata does not concern the pixels
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(io.BytesIO(content)) as image:
-            return np.array(_as_rgb(ImageOps.exif_transpose(image), png=image.format == "PNG"))
-
-
-def _as_rgb(image: Image.Image, *, png: bool) -> Image.Image:
-    from PIL import Image
-
-    if image.mode.startswith("I;16") or (png and image.mode == "I"):  # older releases of Pillow say I for 16 bits
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"its pixels have 32 bits (mode {image.mode}), so black and white are not known")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+        with Image.open(io.BytesIO(content)) as file:
+            image = ImageOps.exif_transpose(file)
+            # Older releases of Pillow say I for the 16 bits of a PNG.
+            if image.mode.startswith("I;16") or (file.format == "PNG" and image.mode == "I"):
+                image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+            if image.mode in ("I", "F"):
+                raise ValueError(f"its pixels have 32 bits (mode {image.mode}), so black and white are not known")
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            return np.array(image.convert("RGB"))
