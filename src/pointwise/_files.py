@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all, and saying in one sentence why that failed."""
+"""Writing a file whole or not at all, reading one, and saying in one sentence why that failed."""
 
 from __future__ import annotations
 
@@ -37,6 +37,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # as of a disk that is read only, on which nothing was left
             temporary.unlink()
+
+
+@contextmanager
+def reading(start: str) -> Iterator[None]:
+    """Begin what is wrong with a file that is read with these words, such as "cannot load a.npz"."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{start}: {error}") from None
+    except OSError as error:
+        raise InputError(f"{start}: {error.strerror or error}.") from None
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:

@@ -122,7 +122,10 @@ def _of_tar(path: Path) -> Files:
         headers: Any = _Headers(stream)
         archive = tarfile.open(fileobj=headers, mode="r:")
         members = [(each.name, each) for each in archive if each.isreg() or each.islnk() or each.issym()]
-        _require_end(archive)
+        stream.seek(archive.offset)
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes a damaged header for the end
+            members_read = len(archive.getmembers())
+            raise tarfile.ReadError(f"after {members_read} members there is neither another nor the end mark")
     except BaseException:
         stream.close()
         raise
@@ -183,14 +186,6 @@ def _of_members(
     names = sorted(name for name in plain if not any(map(_hidden, name.split("/"))))
     order = sorted(names, key=lambda name: getattr(plain[name], position))
     return Files(path, names=names, order=order, open=lambda name: open_member(plain[name]))
-
-
-def _require_end(archive: tarfile.TarFile) -> None:
-    """Raise unless the members end in a block of zeros: tarfile takes a damaged header for the end and says nothing."""
-    stream: Any = archive.fileobj
-    stream.seek(archive.offset)
-    if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError(f"after {len(archive.getmembers())} members there is neither another nor the end mark")
 
 
 def _hidden(part: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pointwise._files import reading
 from pointwise._types import Column
 from pointwise.errors import InputError
 from pointwise.items.archives import TARS
@@ -78,13 +79,9 @@ def read_captions(
     ('a cat, asleep',)
     """
     path = Path(source)
-    try:
-        options = {"text_column": text_column, "id_column": id_column}
+    options = {"text_column": text_column, "id_column": id_column}
+    with reading(f"cannot read captions from {path}"):
         ids, texts = _checked(_read(path, **{name: it for name, it in options.items() if it is not None}))
-    except InputError as error:
-        raise InputError(f"cannot read captions from {path}: {error}") from None
-    except OSError as error:
-        raise InputError(f"cannot read captions from {path}: {error.strerror or error}.") from error
     return Captions(str(source), ids=None if ids is None else np.array(ids, dtype=str), texts=tuple(texts))
 
 

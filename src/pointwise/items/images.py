@@ -55,10 +55,6 @@ class Images:
         """Return the SHA-256 of image i as it is kept: of its file, not decoded, or of its shape and bytes in an array.
 
         Where image i is read next, it is decoded from the very bytes that were hashed, whatever became of its file.
-
-        >>> images = open_images(np.array([0, 255, 0], dtype=np.uint8).reshape(3, 1, 1))
-        >>> images.digest(0) == images.digest(1), images.digest(0) == images.digest(2)
-        (False, True)
         """
         i = range(len(self))[i]
         self._hashed.clear()
@@ -96,19 +92,7 @@ def open_images(source: str | Path | Pixels) -> Images:
     Files with an image suffix count, at any depth, sorted by path; others, hidden ones and ``__MACOSX`` are left out.
     The top folder that a file lies in is its mode; where all files lie directly in the source there are no modes.
     The folders that all images of an archive share are its wrapping: neither a mode nor part of the ids. Archives are
-    read in memory and never unpacked to disk.
-
-    Args:
-        source: a path, or an array: uint8 [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1]; in a file, .npy.
-
-    Raises:
-        InputError: the source cannot be read, holds no images, holds some in sub-folders and some beside them, is an
-            array of another kind, or is an archive with a member that points outside of it.
-
-    >>> import numpy as np
-    >>> images = open_images(np.zeros((5, 8, 8), dtype=np.uint8))
-    >>> len(images), images[0].shape
-    (5, (8, 8, 3))
+    read in memory and never unpacked to disk.     An array is uint8 [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1]; in a file, .npy.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, "an array")

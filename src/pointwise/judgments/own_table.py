@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pointwise._files import reading
 from pointwise._types import Floats
 from pointwise.errors import InputError
 from pointwise.metrics.registry import closest_names
@@ -77,16 +78,12 @@ def read_own_table(
 def _read(path: Path) -> dict[str, list[Any]]:
     if path.suffix.lower() not in READERS:
         raise InputError(f"{path} has the suffix {path.suffix!r}; a table of ratings is one of {', '.join(READERS)}.")
-    try:
+    with reading(f"{path} cannot be read"):
         rows = open_rows(path)
         names = [name for name, kind in zip(rows.names, rows.kinds, strict=True) if kind in KINDS]
         if len(set(names)) < len(names):
             raise InputError(f"it has two columns of one name; its columns are {', '.join(names)}.")
         return dict(zip(names, rows.read(names)[0], strict=True))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}).") from None
-    except InputError as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
 
 
 def _number(value: Any) -> float:

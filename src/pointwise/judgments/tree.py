@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pointwise._files import reading
 from pointwise.errors import InputError
 from pointwise.items.archives import Files, files_of
 from pointwise.items.images import SUFFIXES, Images, images_in
@@ -39,12 +40,8 @@ def find(folder: str | Path, *, needed: Sequence[str], name: str) -> Paths:
 
 def read_text(path: Path, parse: Callable[[str], Any] = str) -> Any:
     """Return the text of a UTF-8 file, or what it is parsed to."""
-    try:
+    with reading(f"{path} cannot be read"):
         return parse(decoded(path.read_bytes()))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
-    except InputError as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:

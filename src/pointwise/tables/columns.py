@@ -58,11 +58,7 @@ def find_columns(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
 
 
 def find_captions(names: Sequence[str], *, text_column: str | None = None, id_column: str | None = None) -> list[str]:
-    """Return the column of captions and, if any, that which names the images: those asked for, else by their names.
-
-    >>> find_captions(["File Name", "Caption", "id"])
-    ['Caption', 'File Name']
-    """
+    """Return the column of captions and, if any, that which names the images: those asked for, else by their names."""
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     held = ", ".join(map(repr, names[:_SHOWN_NAMES])) + more or "none"
     for option, column in (("text_column", text_column), ("id_column", id_column)):

@@ -58,11 +58,7 @@ def nth(what: str) -> Place:
 
 
 def _read_csv(path: Path) -> Rows:
-    """A .csv: separated by commas, or by the one of ``|``, tab and ``;`` that its header has.
-
-    Cells in quotes may hold separators and line ends, quotes being doubled. Where ``|`` separates, quotes mean
-    nothing and the blanks around a cell go.
-    """
+    """A .csv: separated by commas, or by the one of ``|``, tab and ``;`` that its header has."""
     text = decoded(path.read_bytes())
     header = next((line for line in lines_of(text) if not line.isspace()), "")
     others = [separator for separator in _OTHER_SEPARATORS if separator in header]
@@ -98,11 +94,8 @@ def _rows_of_cells(text: str, separator: str) -> Rows:
 
 
 def _cells(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The line that each row begins in, and the row.
-
-    Blank lines are none, but between the rows of a single column, where they may be empty cells.
-    """
-    bars = separator == "|"
+    """The line that each row begins in, and the row; blank lines count where a single column may have empty cells."""
+    bars = separator == "|"  # where quotes mean nothing, and the blanks around a cell go
     reader = csv.reader(
         lines_of(text), delimiter=separator, quoting=csv.QUOTE_NONE if bars else csv.QUOTE_MINIMAL, strict=True
     )

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from pointwise._arrays import as_column, as_features
+from pointwise._files import reading
 from pointwise._types import Array, Column, Integers
 from pointwise.errors import InputError
 from pointwise.tables import formats
@@ -181,17 +182,13 @@ def load(path: str | os.PathLike[str]) -> FeatureTable:
     >>> load(path)
     FeatureTable(3 x 3 float64, 2 modes)
     """
-    try:
+    with reading(f"cannot load {path}"):
         columns = formats.read(Path(path))
         fingerprint = columns.pop("fingerprint", None)
         table = FeatureTable(**columns)
-        if fingerprint is not None:  # the features were just compared with it
-            vars(table)["_fingerprint"] = fingerprint
-        return table
-    except InputError as error:
-        raise InputError(f"cannot load {path}: {error}") from None
-    except OSError as error:
-        raise InputError(f"cannot load {path}: {error.strerror or error}.") from error
+    if fingerprint is not None:  # the features were just compared with it
+        vars(table)["_fingerprint"] = fingerprint
+    return table
 
 
 def as_table(x: FeatureTable | Array, *, name: str = "features") -> FeatureTable:
