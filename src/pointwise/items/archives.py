@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from pointwise.errors import InputError
@@ -119,13 +120,12 @@ def _of_zip(path: Path) -> Files:
 def _of_tar(path: Path) -> Files:
     stream = _unpacked(path)
     try:
-        headers: Any = _Headers(stream)
-        archive = tarfile.open(fileobj=headers, mode="r:")
+        archive = tarfile.open(fileobj=_headers_of(stream), mode="r:")
         members = [(each.name, each) for each in archive if each.isreg() or each.islnk() or each.issym()]
         stream.seek(archive.offset)
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes a damaged header for the end
-            members_read = len(archive.getmembers())
-            raise tarfile.ReadError(f"after {members_read} members there is neither another nor the end mark")
+            count = len(archive.getmembers())
+            raise tarfile.ReadError(f"after {count} members there is neither another nor the end mark")
     except BaseException:
         stream.close()
         raise
@@ -142,18 +142,16 @@ def _unpacked(path: Path) -> Any:
     return next((opened for magic, opened in _PACKED.items() if start.startswith(magic)), open)(path, "rb")
 
 
-class _Headers:
+def _headers_of(stream: Any) -> Any:
     """The stream of a tar while its headers are read, none of which may fill the memory."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.seek, self.tell = stream.seek, stream.tell
-
-    def read(self, size: int) -> bytes:
+    def read(size: int) -> bytes:
         if size > _LARGEST_HEADER:
             raise tarfile.ReadError(f"one of its headers unpacks to {size} bytes")
-        data: bytes = self._stream.read(size)
+        data: bytes = stream.read(size)
         return data
+
+    return SimpleNamespace(read=read, seek=stream.seek, tell=stream.tell)
 
 
 def _followed(member: tarfile.TarInfo, members: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInfo:

@@ -63,7 +63,7 @@ def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
     """The caption in each of these files; a .json without one is left out."""
     captions: dict[str, str] = {}
     total = 0
-    for name in filter(wanted.__contains__, files.order):
+    for name in [name for name in files.order if name in wanted]:
         data = files.read(name, limit=_LARGEST)
         total += len(data)
         if total > _LARGEST_ALL:
@@ -75,5 +75,7 @@ def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
                 texts = [content.get(field) for field in _JSON_FIELDS] if isinstance(content, dict) else []
         except InputError as error:
             raise InputError(f"in {printable(name)}, {error}") from None
-        captions |= {name: text.strip() for text in reversed(texts) if isinstance(text, str)}  # the first counts
+        text = next((text for text in texts if isinstance(text, str)), None)
+        if text is not None:
+            captions[name] = text.strip()
     return captions

@@ -206,7 +206,10 @@ def _outline(content: Any) -> str:
 def _checked(rows: _Unchecked) -> tuple[list[str] | None, list[str]]:
     """Return the ids and texts of the rows as strings; a row with a list of captions becomes as many rows."""
     if rows.ids is not None and any(isinstance(text, list) for text in rows.texts):
-        rows = _spread(rows.ids, rows.texts, rows.place)
+        named, place = rows.ids, rows.place
+        several = [(text or [None]) if isinstance(text, list) else [text] for text in rows.texts]
+        origin = [i for i, some in enumerate(several) for _ in some]
+        rows = _Unchecked([named[i] for i in origin], list(chain.from_iterable(several)), lambda i: place(origin[i]))
     texts = list(rows.texts)
     if not texts:
         raise InputError("it holds no captions.")
@@ -234,13 +237,6 @@ def _checked(rows: _Unchecked) -> tuple[list[str] | None, list[str]]:
     return ids, texts
 
 
-def _spread(ids: Sequence[Any], texts: Sequence[Any], place: Place) -> _Unchecked:
-    """One row for each caption, where rows have a list of several for the image that they name."""
-    several = [(text or [None]) if isinstance(text, list) else [text] for text in texts]
-    origin = [i for i, some in enumerate(several) for _ in some]
-    return _Unchecked([ids[i] for i in origin], list(chain.from_iterable(several)), lambda i: place(origin[i]))
-
-
 def _refuse(rows: _Unchecked, what: str, advice: str, bad: Sequence[bool]) -> None:
     """Refuse rows of which any is bad: how many, and the first with its place and the image that it names."""
     if any(bad):
@@ -252,9 +248,9 @@ def _refuse(rows: _Unchecked, what: str, advice: str, bad: Sequence[bool]) -> No
 
 def _refuse_unprintable(strings: Sequence[str], rows: _Unchecked, what: str) -> None:
     """Refuse NUL characters and lone surrogates, which no tokenizer and no file of tables takes."""
-    if not _UNPRINTABLE.search("".join(strings)):
-        return
     bad = [i for i, string in enumerate(strings) if _UNPRINTABLE.search(string)]
+    if not bad:
+        return
     kind = "a NUL character" if "\0" in strings[bad[0]] else "half of a surrogate pair, which is not valid Unicode"
     raise InputError(
         f"{len(bad)} of {len(strings)} captions (first: {rows.place(bad[0])}) {'has' if len(strings) == 1 else 'have'} "

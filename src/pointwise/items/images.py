@@ -92,7 +92,8 @@ def open_images(source: str | Path | Pixels) -> Images:
     Files with an image suffix count, at any depth, sorted by path; others, hidden ones and ``__MACOSX`` are left out.
     The top folder that a file lies in is its mode; where all files lie directly in the source there are no modes.
     The folders that all images of an archive share are its wrapping: neither a mode nor part of the ids. Archives are
-    read in memory and never unpacked to disk.     An array is uint8 [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1]; in a file, .npy.
+    read in memory and never unpacked to disk. An array is uint8 [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1]; in
+    a file, .npy.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, "an array")

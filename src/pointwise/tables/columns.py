@@ -36,9 +36,6 @@ def find_columns(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
 
     Arrays keep their own names. ``labels`` stands in for modes, and the one 2-D array of another name for features,
     where the file has none of that name; arrays of other names are left alone.
-
-    >>> find_columns({"embeddings": (10, 4), "labels": (10,), "index": (10,)})
-    {'modes': 'labels', 'features': 'embeddings'}
     """
     keys = {name: name for name in COLUMNS if name in shapes}
     if "modes" not in keys and "labels" in shapes:

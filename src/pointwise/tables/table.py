@@ -212,20 +212,21 @@ def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
     columns: Columns = {}
     for name in ("features", *_OPTIONAL):
         parts = [getattr(table, name) for table in tables]
-        present = [part for part in parts if part is not None]
-        if present and len(present) < len(parts):
-            lacking = next(i for i, part in enumerate(parts) if part is None)
-            raise InputError(f"table {lacking} has no {name} but others do; give {name} to all tables or to none.")
-        if present and isinstance(present[0], torch.Tensor):
-            widths = [part.shape[1] for part in present]
+        lacking = [i for i, part in enumerate(parts) if part is None]
+        if len(lacking) == len(parts):
+            continue
+        if lacking:
+            raise InputError(f"table {lacking[0]} has no {name} but others do; give {name} to all tables or to none.")
+        if isinstance(parts[0], torch.Tensor):
+            widths = [part.shape[1] for part in parts]
             if len(set(widths)) > 1:
                 what = "feature" if name == "features" else name
                 raise InputError(f"the tables have {widths} {what} columns; all must have the same number.")
-            columns[name] = torch.cat(present)
-        elif present:
-            if len({part.dtype.kind for part in present}) > 1:
+            columns[name] = torch.cat(parts)
+        else:
+            if len({part.dtype.kind for part in parts}) > 1:
                 raise InputError(f"{name} are integers in some tables and strings in others; use one of the two.")
-            columns[name] = np.concatenate(present)
+            columns[name] = np.concatenate(parts)
     first = tables[0].meta
     shared = {key: value for key, value in first.items() if all(table.meta.get(key) == value for table in tables)}
     return _of_checked(columns, MappingProxyType(shared))
