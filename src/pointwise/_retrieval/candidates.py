@@ -11,8 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import torch
 
-from pointwise._types import Column, Progress, Say, Steps
-from pointwise.encoders.protocol import Pixels
+from pointwise._types import Column, Pixels, Progress, Say, Steps
 from pointwise.encoding.items import Items, open_items
 from pointwise.errors import InputError
 from pointwise.items.images import is_images

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from pointwise._types import Pixels
 from pointwise.encoders.network import in_batches, in_passes
 from pointwise.encoders.packages import installed
-from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
 from pointwise.items.images import resize
 

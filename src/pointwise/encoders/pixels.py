@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.encoders.protocol import Pixels
+from pointwise._types import Pixels
 from pointwise.errors import InputError
 from pointwise.items.images import Images, resize
 

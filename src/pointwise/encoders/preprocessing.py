@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pointwise._types import Pixels
 from pointwise.encoders.network import Inputs, Tower, in_batches, loading
-from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
 
 _LONGEST = 1000  # times as long as wide is a picture whose ends, far outside of the centre crop, are not resized

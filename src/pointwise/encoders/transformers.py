@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pointwise._types import Pixels
 from pointwise.encoders.folder import model_folder, sha256, tokenizer_files, weight_files
 from pointwise.encoders.network import Inputs, Tower, loading, quiet, refusing
 from pointwise.encoders.poolings import Features, of_text, of_vision, projected, sentence_steps, trained
 from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing
-from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError, MissingExtra
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pointwise._files import reading
 from pointwise.errors import InputError
 from pointwise.items.archives import Files, files_of
 from pointwise.items.images import SUFFIXES, Images, images_in
@@ -37,14 +38,10 @@ def find(folder: str | Path, *, needed: Sequence[str], name: str) -> Paths:
     return paths
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file."""
-    try:
-        return decoded(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
-    except InputError as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+def read_text(path: Path, parse: Callable[[str], Any] = str) -> Any:
+    """Return the text of a UTF-8 file, or what it is parsed to."""
+    with reading(f"{path} cannot be read"):
+        return parse(decoded(path.read_bytes()))
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
@@ -63,11 +60,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[st
 
 def read_json(path: Path) -> Any:
     """Return what a JSON file holds."""
-    text = read_text(path)
-    try:
-        return parse_json(text)
-    except InputError as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+    return read_text(path, parse_json)
 
 
 def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) -> Images:
