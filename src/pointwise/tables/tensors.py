@@ -61,11 +61,12 @@ class ArrayOnDisk(NamedTuple):
 
         By a plain read: a memory map would count as memory of the process, and crash it where the file is cut.
         """
-        array = torch.empty(self.shape, dtype=self.dtype)
-        data = array.reshape(-1).view(torch.uint8).numpy()
+        data = np.empty(math.prod(self.shape) * self.dtype.itemsize, np.uint8)  # of huge pages, as torch's are not
         with open(self.path, "rb") as file:
             file.seek(self.start)
             whole = file.readinto(data) == data.size
+        flat = torch.from_numpy(data).view(self.dtype) if data.size else torch.empty(0, dtype=self.dtype)
+        array = flat.reshape(self.shape)
         if not whole or self.sha256 not in (None, sha256_of_array(array)):
             raise Damaged(f"it is damaged: its array {self.name} is not what was written, as its SHA-256 shows")
         return array
