@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import safetensors.numpy  # noqa: F401
 import torch
 
 from pointwise.encoding import encode_to
@@ -31,7 +30,7 @@ from pointwise.training.model import DualEncoder, FrozenTokens
 from pointwise.training.options import Options
 
 COUNT, ROWS = 7, 4  # two parts
-KIND = "pointwise.test/1"
+KIND = "test"
 
 
 class Levels:

@@ -15,7 +15,7 @@ from pointwise.encoding.items import open_items
 from pointwise.errors import InputError
 from pointwise.resumable.parts import LOCK, held
 from pointwise.tokens.make_tokens import make_tokens
-from pointwise.tokens.sources import Source, stored_pairs, token_pairs
+from pointwise.tokens.sources import stored_pairs, token_pairs
 from pointwise.tokens.token_file import INDEX, KIND, load_tokens
 from pointwise.tokens.tokens import encode_tokens
 
@@ -85,8 +85,7 @@ def run(path, image=None, *, source="pictures", say=None, resume=False):
     """The tokens of pictures in a folder, made in small parts; and what is said goes into a list."""
     options = {"resume": resume, "say": [].append if say is None else say.append, "progress": nothing}
     make_tokens(Path(path), items_of(source), image or Levels(), Words(), **options, part_rows=ROWS)
-    kept = load_tokens(path)
-    return Source(kept.pairs, dict(kept.meta))
+    return load_tokens(path)
 
 
 def nothing(*_):

@@ -169,7 +169,7 @@ def test_other_files_are_refused(tmp_path):
         load_tokens(path)
     save_file({"features": torch.ones(2, 2)}, path)
     assert not is_tokens(path)
-    with pytest.raises(InputError, match="does not hold tokens of pairs: another program wrote it, or another version"):
+    with pytest.raises(InputError, match="does not hold tokens of pairs: it was not saved as such by this version"):
         load_tokens(path)
     path.write_bytes(b"nothing")
     assert not is_tokens(path)
@@ -196,7 +196,9 @@ def test_words_that_are_damaged_are_said_with_the_file(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"a word to spoil", b"\xff" * 15))
     tokens = load_tokens(path)
     assert tokens.ids == ["id 0", "id 1", "id 2"]
-    with pytest.raises(InputError, match=r"tokens\.safetensors is damaged: .* Make it again"):
+    with pytest.raises(
+        InputError, match=r"tokens\.safetensors cannot be read as .* \(it is damaged: .*make and save it again"
+    ):
         tokens.captions  # noqa: B018
 
 

@@ -20,8 +20,6 @@ from pointwise.errors import InputError
 from pointwise.items.images import Images
 from pointwise.resumable.parts import Parts, held
 
-_KIND = "pointwise.encoded/1"
-
 
 class Encoded(NamedTuple):
     """What ``encode_to`` found and did.
@@ -94,7 +92,9 @@ def encode_to(
     opened = open_source(source, encoder, text_encoder, captions, only_matching=only_matching, device=device, say=say)
     run = Run(*opened, batch_size=batch_size, skip_bad=skip_bad, say=say, progress=progress)
     shards = run.parts(shard_rows)
-    with held(target.work, kind=_KIND, purpose=f"the work on {path} is", path=target.path, also=target.names) as parts:
+    with held(
+        target.work, kind="encoded", purpose=f"the work on {path} is", path=target.path, also=target.names
+    ) as parts:
         was_there = target.is_there() and not overwrite
         if was_there:
             found, meta = len(shards), target.meta()

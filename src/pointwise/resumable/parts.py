@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from typing import Any, TypeAlias
 
 from pointwise._types import Column
 from pointwise.errors import InputError
-from pointwise.resumable.part_file import open_part, save_part
+from pointwise.tables.tensors import load_arrays, save_arrays
 
 if sys.platform != "win32":
     import fcntl
@@ -51,14 +52,15 @@ class Parts:
     def load(self, key: str) -> Content | None:
         """Return arrays and meta of the part of this key; None where it is not there, or damaged."""
         try:
-            arrays, meta = open_part(self.path(key), kind=self.kind, called="a part")
-            return {name: array.read() for name, array in arrays.items()}, meta
+            arrays, words = load_arrays(self.path(key), kind=self.kind, called="a part")
+            return arrays, json.loads(words["meta"])
         except InputError:
             return None
 
     def save(self, key: str, content: Content) -> None:
         """Keep a part."""
-        save_part(self.path(key), *content, kind=self.kind)
+        arrays, meta = content
+        save_arrays(self.path(key), arrays, kind=self.kind, words={"meta": json.dumps(meta)})
 
     def complete(
         self,

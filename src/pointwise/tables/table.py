@@ -96,12 +96,12 @@ class FeatureTable:
 
     @cached_property
     def _fingerprint(self) -> str:
-        return sha256_of_array(self.features.cpu().numpy())
+        return sha256_of_array(self.features)
 
     @cached_property
     def text_fingerprint(self) -> str | None:
         """The SHA-256 of the text features, None where there are none."""
-        return None if self.text is None else sha256_of_array(self.text.cpu().numpy())
+        return None if self.text is None else sha256_of_array(self.text)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the table to a .npy, .npz, .safetensors or .parquet file, whole or not at all (see `load`).

@@ -1,19 +1,21 @@
 """Named arrays and a few words about them in a .safetensors file, with digests by which damage is noticed.
 
-All that is kept as .safetensors is written by `write_tensors` and read by `open_tensors`: tables, fitted summaries,
-models, tokens. `save_arrays` and `load_arrays` are the two for a file of one kind of thing.
+All that is kept as .safetensors is written by `write_tensors` and read as a `TensorFile`: tables, fitted summaries,
+models, parts of a run, tokens. `save_arrays`, `open_arrays` and `load_arrays` are for a file of one kind of thing.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
+import torch
 
 from pointwise._files import atomic_write
 from pointwise._types import Column
@@ -34,83 +36,105 @@ Arrays: TypeAlias = dict[str, Column]
 
 _DIGESTS = "pointwise.sha256"  # the entry of the header that holds the digests
 _HEADER = "__metadata__"
+_LONGEST_HEADER = 100_000_000  # bytes; that of the safetensors package
+_DTYPES = {f"{name[0].upper()}{bits}": f"{name}{bits}" for name in ("float", "int", "uint") for bits in (8, 16, 32, 64)}
+_DTYPES |= {"BOOL": "bool", "BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
 class Damaged(ValueError):
     """A file is no .safetensors file, is cut short, or holds other bytes than were written: why, without advice."""
 
 
+class ArrayOnDisk(NamedTuple):
+    """Where a file has an array: its first byte; and the SHA-256 of dtype, shape and bytes, None in files of others."""
+
+    path: str
+    name: str
+    start: int
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    sha256: str | None
+
+    def read(self) -> torch.Tensor:
+        """Return the array; Damaged where it is not what was written.
+
+        By a plain read: a memory map would count as memory of the process, and crash it where the file is cut.
+        """
+        data = np.empty(math.prod(self.shape) * self.dtype.itemsize, np.uint8)  # of huge pages, as torch's are not
+        with open(self.path, "rb") as file:
+            file.seek(self.start)
+            whole = file.readinto(data) == data.size
+        flat = torch.from_numpy(data).view(self.dtype) if data.size else torch.empty(0, dtype=self.dtype)
+        array = flat.reshape(self.shape)
+        if not whole or self.sha256 not in (None, sha256_of_array(array)):
+            raise Damaged(f"it is damaged: its array {self.name} is not what was written, as its SHA-256 shows")
+        return array
+
+
 class TensorFile:
-    """A .safetensors file that is open: its arrays are read, and compared with their digests, when asked for.
+    """A .safetensors file, of ours or of others: its header is read at once, its arrays when they are asked for.
 
     Attributes:
-        shapes: of each array; strings are one array [n].
-        metadata: the words about them.
-        digests: the SHA-256 of each; None in a file that others wrote.
+        arrays: where each is.
+        shapes: of each; strings are one array [n].
+        words: about them.
+
+    Raises:
+        Damaged: it is cut short or something else, or its header is not what was written.
+        OSError: it is not there, or may not be read.
     """
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
-        packed = [name for name in (key.removesuffix(".utf8") for key in self.shapes) if self._is_packed(name)]
-        for name in packed:
-            del self.shapes[f"{name}.utf8"]
-            self.shapes[name] = (self.shapes.pop(f"{name}.ends")[0] - 1,)
-        self._packed = frozenset(packed)
-        self.metadata: dict[str, str] = dict(file.metadata() or {})
-        self.digests: dict[str, str] | None = None
-        if (digests := self.metadata.pop(_DIGESTS, None)) is not None:
-            try:
-                self.digests = dict(json.loads(digests))
-            except (TypeError, ValueError):
-                raise Damaged("its digests cannot be read") from None
-            self._compare(_HEADER, sha256_of(self.metadata))
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            head = file.read(min(length, _LONGEST_HEADER))
+        try:
+            header = json.loads(head)
+            self.words: dict[str, str] = dict(header.pop(_HEADER, {}))
+            places = {name: [8 + length + offset for offset in header[name]["data_offsets"]] for name in header}
+            if max((end for _, end in places.values()), default=8 + length) != size:
+                raise ValueError(f"it has {size} bytes")
+            digests = self._digests(header)
+            self.arrays: dict[str, ArrayOnDisk] = {}
+            for name, (start, end) in places.items():
+                dtype, shape = getattr(torch, _DTYPES[header[name]["dtype"]]), tuple(header[name]["shape"])
+                if end - start != math.prod(shape) * dtype.itemsize or start < 8 + length:
+                    raise ValueError(f"its array {name} has {end - start} bytes")
+                self.arrays[name] = ArrayOnDisk(self.path, name, start, dtype, shape, digests.get(name))
+        except Damaged:
+            raise
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise Damaged(f"it is cut short or not a .safetensors file: {first_line(error)}") from None
+        self.shapes = {name: array.shape for name, array in self.arrays.items()}
+        for name in [name.removesuffix(".utf8") for name in self.shapes if name.endswith(".utf8")]:
+            if [len(self.shapes.get(f"{name}.{part}", ())) for part in ("utf8", "ends")] == [1, 1]:
+                del self.shapes[f"{name}.utf8"]
+                self.shapes[name] = (self.shapes.pop(f"{name}.ends")[0] - 1,)
 
-    def _is_packed(self, name: str) -> bool:
-        parts = [self.shapes.get(f"{name}.{part}", ()) for part in ("utf8", "ends")]
-        return [len(shape) for shape in parts] == [1, 1]
+    def _digests(self, header: Mapping[str, Any]) -> dict[str, str]:
+        """Take the digests out of the words, and compare these with theirs; none in a file that others wrote."""
+        if (packed := self.words.pop(_DIGESTS, None)) is None:
+            return {}
+        try:
+            digests = dict(json.loads(packed))
+        except (TypeError, ValueError):
+            raise Damaged("its digests cannot be read") from None
+        if digests.pop(_HEADER, None) != sha256_of(self.words) or digests.keys() != header.keys():
+            raise Damaged("it is damaged: its header is not what was written, as its SHA-256 shows")
+        return digests
 
     def read(self, name: str) -> Any:
-        """Return one array as a torch tensor, or strings as a list.
-
-        Raises:
-            Damaged: it is not what was written.
-        """
-        if name not in self._packed:
-            return self._tensor(name)
-        utf8, ends = (self._tensor(f"{name}.{part}").numpy() for part in ("utf8", "ends"))
+        """Return one array as a torch tensor, or strings as a list; Damaged where it is not what was written."""
+        if name in self.arrays:
+            return self.arrays[name].read()
+        utf8, ends = (self.arrays[f"{name}.{part}"].read().numpy() for part in ("utf8", "ends"))
         try:
             return unpack_strings(utf8, ends)
         except (InputError, TypeError) as error:
             raise Damaged(str(error).rstrip(".")) from None
-
-    def _tensor(self, key: str) -> Any:
-        tensor = self._file.get_tensor(key)
-        if self.digests is not None:
-            self._compare(key, sha256_of_array(tensor.numpy()))
-        return tensor
-
-    def _compare(self, key: str, digest: str) -> None:
-        if self.digests is not None and self.digests.get(key) != digest:
-            what = "its header" if key == _HEADER else f"its array {key}"
-            raise Damaged(f"it is damaged: {what} is not what was written, as its SHA-256 shows")
-
-
-@contextmanager
-def open_tensors(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
-    """Open a .safetensors file, of ours or of others, to read some or all of its arrays.
-
-    Raises:
-        Damaged: it is cut short or something else, or what is read of it is not what was written.
-        OSError: it is not there, or may not be read.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(os.fspath(path), framework="pt") as file:
-            yield TensorFile(file)
-    except SafetensorError as error:
-        raise Damaged(f"it is cut short or not a .safetensors file: {first_line(error)}") from None
 
 
 def write_tensors(file: BinaryIO, arrays: Mapping[str, Column], metadata: Mapping[str, str]) -> None:
@@ -133,12 +157,8 @@ def write_tensors(file: BinaryIO, arrays: Mapping[str, Column], metadata: Mappin
     place = 0
     wide_first = sorted(tensors.items(), key=lambda item: -item[1].itemsize)  # so that every tensor is aligned
     for name, array in wide_first:
-        kind = {"f": "F", "i": "I", "u": "U", "b": "BOOL"}[array.dtype.kind]
-        header[name] = {
-            "dtype": kind if kind == "BOOL" else f"{kind}{8 * array.itemsize}",
-            "shape": list(array.shape),
-            "data_offsets": [place, place + array.nbytes],
-        }
+        offsets = [place, place + array.nbytes]
+        header[name] = {"dtype": _NAMES[array.dtype.name], "shape": list(array.shape), "data_offsets": offsets}
         place += array.nbytes
     head = json.dumps(header).encode()
     head += b" " * (-len(head) % 8)
@@ -159,36 +179,48 @@ def save_arrays(path: str | os.PathLike[str], arrays: Arrays, *, kind: str, word
         write_tensors(file, arrays, {"format": f"pointwise.{kind}/1", **words})
 
 
-def load_arrays(path: str | os.PathLike[str], *, kind: str, called: str) -> tuple[Arrays, dict[str, str]]:
-    """Read what `save_arrays` wrote for this kind of thing, which messages call so.
+@contextmanager
+def reading(path: str | os.PathLike[str], *, called: str) -> Iterator[None]:
+    """Turn what keeps a file from being read into an InputError, in which what it should hold is called so."""
+    try:
+        yield
+    except (OSError, Damaged) as error:
+        raise InputError(f"{path} cannot be read as {called} ({error}); make and save it again.") from None
+
+
+def open_arrays(path: str | os.PathLike[str], *, kind: str, called: str) -> TensorFile:
+    """Open what `save_arrays` wrote for this kind of thing, which messages call so; no array is read yet.
 
     Raises:
         InputError: the file cannot be read, is damaged, or holds something else.
     """
-    try:
-        with open_tensors(path) as file:
-            if file.metadata.get("format") != f"pointwise.{kind}/1":
-                raise InputError(f"{path} does not hold {called}: it was not saved as such by pointwise.")
-            held = {name: file.read(name) for name in file.shapes}
-            # A copy, so that the file is no longer mapped.
-            arrays = {name: np.array(x if isinstance(x, list) else x.numpy()) for name, x in held.items()}
-            return arrays, file.metadata
-    except (OSError, Damaged) as error:
-        raise InputError(f"{path} cannot be read as {called} ({error}); make and save it again.") from None
+    with reading(path, called=called):
+        file = TensorFile(path)
+    if file.words.get("format") != f"pointwise.{kind}/1":
+        raise InputError(f"{path} does not hold {called}: it was not saved as such by this version of pointwise.")
+    return file
+
+
+def load_arrays(path: str | os.PathLike[str], *, kind: str, called: str) -> tuple[Arrays, dict[str, str]]:
+    """Read all arrays and words that `save_arrays` wrote, as `open_arrays` does."""
+    file = open_arrays(path, kind=kind, called=called)
+    with reading(path, called=called):
+        held = {name: file.read(name) for name in file.shapes}
+    return {name: np.array(x, str) if isinstance(x, list) else x.numpy() for name, x in held.items()}, file.words
 
 
 def read_table(path: Path) -> Columns:
     """Return the columns of a .safetensors file."""
     try:
-        with open_tensors(path) as file:
-            names = find_columns(file.shapes)
-            columns: Columns = {column: file.read(key) for column, key in names.items()}
+        file = TensorFile(path)
+        names = find_columns(file.shapes)
+        columns: Columns = {column: file.read(key) for column, key in names.items()}
     except Damaged as error:
         raise InputError(f"{error}; write it again.") from None
-    if file.digests is not None:
-        columns["fingerprint"] = file.digests[names["features"]]
+    if (digest := file.arrays[names["features"]].sha256) is not None:
+        columns["fingerprint"] = digest
     refuse_images(tuple(columns["features"].shape), columns["features"].dtype)
-    return columns | ({"meta": meta_from_json(file.metadata["meta"])} if "meta" in file.metadata else {})
+    return columns | ({"meta": meta_from_json(file.words["meta"])} if "meta" in file.words else {})
 
 
 def write_table(columns: Columns, file: BinaryIO) -> None:

@@ -8,24 +8,24 @@ import os
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pointwise._files import atomic_write
 from pointwise._types import Column, Integers
 from pointwise.errors import InputError
-from pointwise.resumable.part_file import ArrayOnDisk, open_part, save_part
 from pointwise.resumable.parts import SUFFIX
-from pointwise.tables.columns import pack_strings, unpack_strings
 from pointwise.tables.digest import sha256_of
+from pointwise.tables.tensors import ArrayOnDisk, TensorFile, open_arrays, reading, save_arrays
 from pointwise.training.inputs import Inputs, Pairs
 
-KIND = "pointwise.tokens/3"
+KIND = "tokens"
 INDEX = "tokens.json"  # of a folder; without it not all tokens are made yet
 _CALLED = "tokens of pairs"
 
@@ -42,7 +42,6 @@ class StoredTokens:
         order: int64 [n], the place of each row among the rows of all parts, one part after the other.
 
     Attributes:
-        shape, dtype: as of a tensor.
         sha256: of the parts and the order, so that nothing is read for it.
     """
 
@@ -52,7 +51,7 @@ class StoredTokens:
         self._ends = list(accumulate(part.shape[0] for part in parts))
         longest = max(part.shape[1] for part in parts)
         self.shape = torch.Size((len(order), longest, parts[0].shape[2]))
-        halves = all(part.dtype == np.float16 for part in parts)
+        halves = all(part.dtype == torch.float16 for part in parts)
         self.dtype = torch.float16 if halves else torch.float32
         order_sha256 = hashlib.sha256(order.numpy().tobytes()).hexdigest()
         self.sha256 = sha256_of([part.sha256 for part in parts], list(self.shape), str(self.dtype), order_sha256)
@@ -80,7 +79,7 @@ class StoredTokens:
         fifteen times as long, a page at a time, and counts as memory of the process.
         """
         part = self._parts[number]
-        row = np.empty(part.shape[1:], dtype=part.dtype)
+        row: Column = torch.empty(part.shape[1:], dtype=part.dtype).numpy()
         data = row.reshape(-1).view(np.uint8).data
         try:
             with open(part.path, "rb", buffering=0) as file:
@@ -109,20 +108,15 @@ class StoredTokens:
 class Tokens:
     """Tokens of pairs on disk, of which no more is read than is asked for.
 
-    Args:
-        files: which hold them.
-        meta: how they were made.
-
     Attributes:
         pairs: tokens float16 or float32 [n, t, h] of images and texts, read row by row when they are asked for, with
             masks, which are in memory.
-        meta: as given.
+        meta: how they were made.
     """
 
-    def __init__(self, files: Sequence[str], meta: Mapping[str, Any]) -> None:
-        self._files = [open_part(file, kind=KIND, called=_CALLED)[0] for file in files]
-        self.meta = meta
-        self._order = torch.argsort(torch.from_numpy(self._column("places")))
+    def __init__(self, files: Sequence[TensorFile], meta: Mapping[str, Any]) -> None:
+        self._files, self.meta = files, meta
+        self._order = torch.argsort(torch.cat(self._read("places")))
         self.pairs = Pairs(self._inputs("image"), self._inputs("text"))
 
     @cached_property
@@ -135,27 +129,25 @@ class Tokens:
         """The text of each pair."""
         return self._strings("captions")
 
-    def _column(self, name: str) -> Column:
-        return np.concatenate([file[name].read() for file in self._files])
-
-    def _inputs(self, side: str) -> Inputs:
-        parts = [file[f"{side}_tokens"] for file in self._files]
-        tokens = StoredTokens(parts, self._column(f"{side}_checks").tolist(), self._order)
-        mask = torch.zeros(tokens.shape[:2], dtype=torch.bool)
-        begin = 0
-        for part, file in zip(parts, self._files, strict=True):
-            valid = file.get(f"{side}_mask")
-            rows = mask[begin : begin + part.shape[0], : part.shape[1]]
-            rows[:] = True if valid is None else torch.from_numpy(valid.read())
-            begin += part.shape[0]
-        # It is indexed as a tensor is, and nothing else is done to it.
-        return Inputs(cast(Tensor, tokens), None if bool(mask.all()) else mask[self._order])
+    def _read(self, name: str) -> list[Any]:
+        """What each file has under this name."""
+        columns = []
+        for file in self._files:
+            with reading(file.path, called=_CALLED):
+                columns.append(file.read(name))
+        return columns
 
     def _strings(self, name: str) -> list[str]:
-        strings = []
-        for file in self._files:
-            strings += unpack_strings(file[f"{name}.utf8"].read(), file[f"{name}.ends"].read())
+        strings = list(chain(*self._read(name)))
         return [strings[place] for place in self._order.tolist()]
+
+    def _inputs(self, side: str) -> Inputs:
+        parts = [file.arrays[f"{side}_tokens"] for file in self._files]
+        tokens = StoredTokens(parts, torch.cat(self._read(f"{side}_checks")).tolist(), self._order)
+        masks = self._read(f"{side}_mask")
+        mask = torch.cat([F.pad(some, (0, tokens.shape[1] - some.shape[1])) for some in masks])
+        # It is indexed as a tensor is, and nothing else is done to it.
+        return Inputs(cast(Tensor, tokens), None if bool(mask.all()) else mask[self._order])
 
 
 def token_arrays(
@@ -163,31 +155,27 @@ def token_arrays(
 ) -> dict[str, Column]:
     """Return the arrays of a file of tokens.
 
-    ``image_tokens``, ``text_tokens`` and ``image_checks``, ``text_checks``, the CRC-32 of each of their rows; where
-    anything is padded, ``image_mask``, ``text_mask``; ids and captions as bytes and ends, as tables have them; and
-    ``places`` among the pairs of all files of a folder, from 0 on if left out.
+    ``image_tokens``, ``text_tokens``, their ``_mask``, and ``_checks``, the CRC-32 of each of their rows; ``ids`` and
+    ``captions``; and ``places`` among the pairs of all files of a folder, from 0 on if left out.
     """
     arrays: dict[str, Column] = {"places": np.arange(pairs.n) if places is None else np.array(places)}
     for side, inputs in (("image", pairs.images), ("text", pairs.texts)):
         arrays[f"{side}_tokens"] = tokens = inputs.x.contiguous().numpy()
         rows = tokens.reshape(pairs.n, -1).view(np.uint8)
-        arrays[f"{side}_checks"] = np.array([zlib.crc32(row.data) for row in rows], dtype=np.uint32)
-        if inputs.mask is not None:
-            arrays[f"{side}_mask"] = inputs.mask.numpy()
-    for name, column in (("ids", ids), ("captions", captions)):
-        arrays[f"{name}.utf8"], arrays[f"{name}.ends"] = pack_strings(np.array(list(column), dtype=str))
-    return arrays
+        arrays[f"{side}_checks"] = np.array([zlib.crc32(row.data) for row in rows])
+        arrays[f"{side}_mask"] = np.ones(tokens.shape[:2], bool) if inputs.mask is None else inputs.mask.numpy()
+    return arrays | {"ids": np.array(list(ids), dtype=str), "captions": np.array(list(captions), dtype=str)}
 
 
 def save_tokens(path: str | os.PathLike[str], pairs: Pairs, *, meta: Mapping[str, Any], **columns: Any) -> None:
     """Write tokens of pairs to a file of their own; see `token_arrays` for its columns."""
-    save_part(path, token_arrays(pairs, **columns), meta, kind=KIND)
+    save_arrays(path, token_arrays(pairs, **columns), kind=KIND, words={"meta": json.dumps(dict(meta))})
 
 
 def save_index(folder: Path, files: Sequence[str], meta: Mapping[str, Any]) -> None:
     """Say that the tokens in a folder are whole, and which of its files they are, in which order."""
     with atomic_write(folder / INDEX) as file:
-        file.write(json.dumps({"format": KIND, "files": list(files), "meta": dict(meta)}, indent=1).encode())
+        file.write(json.dumps({"files": list(files), "meta": dict(meta)}, indent=1).encode())
 
 
 def load_tokens(path: str | os.PathLike[str]) -> Tokens:
@@ -198,18 +186,17 @@ def load_tokens(path: str | os.PathLike[str]) -> Tokens:
     """
     path = Path(path)
     if not path.is_dir():
-        return Tokens([str(path)], open_part(path, kind=KIND, called=_CALLED)[1])
+        file = open_arrays(path, kind=KIND, called=_CALLED)
+        return Tokens([file], json.loads(file.words["meta"]))
     try:
         index = json.loads((path / INDEX).read_bytes())
-        known, files, meta = index["format"] == KIND, index["files"], index["meta"]
+        files, meta = [path / name for name in index["files"]], dict(index["meta"])
     except (OSError, ValueError, LookupError, TypeError):
-        known, files, meta = False, [], {}
-    if not known:
         raise InputError(
             f"the tokens in {path} are not all made yet, or have no {INDEX}; run the training that makes them again, "
             "which goes on where it was stopped."
-        )
-    return Tokens([str(path / name) for name in files], meta)
+        ) from None
+    return Tokens([open_arrays(file, kind=KIND, called=_CALLED) for file in files], meta)
 
 
 def is_tokens(path: str | os.PathLike[str]) -> bool:
@@ -219,7 +206,7 @@ def is_tokens(path: str | os.PathLike[str]) -> bool:
     if not str(path).endswith(".safetensors") or not os.path.isfile(path):
         return False
     try:
-        open_part(path, kind=KIND, called=_CALLED)
+        open_arrays(path, kind=KIND, called=_CALLED)
     except InputError:
         return False
     return True
