@@ -171,7 +171,7 @@ class Scenes:
         for i in np.flatnonzero(weights):
             law = self._fitting(fits[0, i], fits[1, i])
             ratio = self._ratio(phrases[i, None], *np.array([*law]).T)
-            total += weights[i] * float(xlogy(ratio, ratio) @ [*law.values()])
+            total += float(weights[i] * (xlogy(ratio, ratio) @ [*law.values()]))
         return total
 
     def _draw(self, n: int, rng: np.random.Generator) -> Integers:
