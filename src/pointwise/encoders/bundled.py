@@ -94,16 +94,11 @@ class BundledEncoder:
         return (x.float() - 127) / 128
 
 
-class _Repeated(nn.Module):
+class _Repeated(nn.Sequential):
     """A repeated block of a stage, which adds its input."""
 
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(*layers)
-
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(x)
-        return y + x
+        return super().forward(x) + x
 
 
 def _network(state: Mapping[str, Tensor]) -> nn.Sequential:
