@@ -43,7 +43,7 @@ class Ranks(NamedTuple):
         """
         equal = block == best
         for total, here in zip(self, (block > best, equal & ~right, equal & right), strict=True):
-            total[some] += here.sum(dim=dim).cpu().numpy()
+            total[some] += here.sum(dim=dim, dtype=torch.int32).cpu().numpy()  # much sooner than in int64
 
     def expected(self) -> Floats:
         """Return the rank of the first right candidate, from 1: the mean of the least of `right` among all that tie."""
