@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import click
@@ -141,8 +140,12 @@ def compare(
     for name, evaluation in comparison.items():
         for sentence in evaluation.warnings:
             warn(shown(f"{name}: {sentence}"))
-    content = partial(document.to_json, comparison.document())
-    show(json_path, content, partial(_print, comparison), "Everything, down to the sample,")
+    show(
+        json_path,
+        lambda: document.to_json(comparison.document()),
+        lambda: _print(comparison),
+        "Everything, down to the sample,",
+    )
 
 
 class _Sources(Mapping[str, FeatureTable]):
