@@ -16,7 +16,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pointwise._agreement import STATISTICS, Agreement, agreement
-from pointwise._agreement.rank_statistics import Association, Ranking
+from pointwise._agreement.rank_statistics import Association
 from pointwise.errors import InputError
 from pointwise.score import Score
 
@@ -100,8 +100,7 @@ def test_values_and_ties_are_those_of_counted_pairs(data):
 def test_a_weighted_table_is_the_table_with_rows_repeated(data, seed):
     x, y = data
     weights = np.random.default_rng(seed).integers(0, 4, size=(3, len(x)))
-    a, b = Ranking(x), Ranking(y)
-    found = Association(a, b).statistics(weights, a.rank(weights), b.rank(weights))
+    found = Association(x, y).statistics(weights)
     for row, weight in zip(found, weights, strict=True):
         repeated = np.repeat(x, weight), np.repeat(y, weight)
         if any(len(set(column)) < 2 for column in repeated):

@@ -195,19 +195,17 @@ def _codes(group_x: Column, group_y: Column) -> tuple[Integers, Integers]:
 
 def _ranks(blocks: Blocks, code_x: Integers, code_y: Integers) -> tuple[Ranks, Ranks]:
     """The ranks of each row among columns and of each column among rows: one pass finds what is best, one counts."""
-    rows, columns = (Ranks(*np.zeros((3, n), dtype=np.int64)) for n in (len(code_x), len(code_y)))
-    best_of_columns = torch.full((len(code_y),), -torch.inf, dtype=torch.float64)
-    order = np.argsort(code_y, kind="stable")
+    rows, columns = Ranks.none(len(code_x)), Ranks.none(len(code_y))
+    x, y = torch.from_numpy(code_x), torch.from_numpy(code_y)
+    best = torch.full((len(y),), -torch.inf, dtype=torch.float64)
     for some, block in blocks:
-        row, column = _pairs(code_x[some], code_y, order, block.device)
-        own = block[row, column]
-        best = block.new_full((len(block),), -torch.inf).scatter_reduce(0, row, own, "amax")
-        _count(rows, some, block, best[:, None], row[own == best[row]], dim=1)
-        best_of_columns = best_of_columns.to(block.device).scatter_reduce(0, column, own.double(), "amax")
+        right = x[some, None].to(block.device) == y.to(block.device)
+        own = block.masked_fill(~right, -torch.inf)
+        rows.count(some, block, right, best=own.amax(dim=1, keepdim=True), dim=1)
+        best = torch.maximum(best.to(block.device), own.amax(dim=0).double())
     for some, block in blocks:
-        row, column = _pairs(code_x[some], code_y, order, block.device)
-        best = best_of_columns.to(block.device, block.dtype)
-        _count(columns, slice(None), block, best, column[block[row, column] == best[column]], dim=0)
+        right = x[some, None].to(block.device) == y.to(block.device)
+        columns.count(slice(None), block, right, best=best.to(block.device, block.dtype), dim=0)
     changed = np.flatnonzero((columns.right == 0) & np.isin(code_y, code_x))
     if len(changed):
         raise InputError(
@@ -217,31 +215,9 @@ def _ranks(blocks: Blocks, code_x: Integers, code_y: Integers) -> tuple[Ranks, R
     return rows, columns
 
 
-def _pairs(
-    code_x: Integers, code_y: Integers, order: Integers, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The row and the column of each two that belong together, by the order that sorts the columns."""
-    first, end = (np.searchsorted(code_y, code_x, side=side, sorter=order) for side in ("left", "right"))
-    size = end - first
-    row = np.repeat(np.arange(len(code_x)), size)
-    column = order[np.arange(len(row)) + np.repeat(end - np.cumsum(size), size)]
-    return torch.from_numpy(row).to(device), torch.from_numpy(column).to(device)
-
-
-def _count(
-    totals: Ranks, place: slice, block: torch.Tensor, best: torch.Tensor, right: torch.Tensor, *, dim: int
-) -> None:
-    """Add how many are above the best right one, how many wrong ones equal it, and how many right ones do."""
-    own = torch.bincount(right, minlength=block.shape[1 - dim])
-    above, equal = (block > best).sum(dim=dim), (block == best).sum(dim=dim)
-    for total, counts in zip(totals, (above, equal - own, own), strict=True):
-        total[place] += counts.cpu().numpy()
-
-
 def _direction(ranks: Ranks, own: Integers, others: Integers, ks: Sequence[int]) -> Direction:
     queries = np.flatnonzero(np.isin(own, others))
     ranks, groups = Ranks(*(counts[queries] for counts in ranks)), own[queries]
-
     return Direction(
         {k: mean_score(ranks.hits(k), of="pair", kind="share", groups=groups) for k in ks},
         mean_score(ranks.reciprocal(), of="pair", groups=groups),

@@ -79,14 +79,13 @@ def zero_shot(
     names = as_groups(classes, name="classes", what="classes", length=blocks.shape[0])
     label = _positions(values, names)
     first = np.empty(blocks.n, dtype=np.int64)
-    ranks = Ranks(*np.ones((3, blocks.n), dtype=np.int64))
+    ranks = Ranks.none(blocks.n)
     for some, block in blocks:
         if block.ndim == 3:
             block = torch.logsumexp(block, dim=2) - math.log(block.shape[2])
         first[some] = block.argmax(dim=1).cpu().numpy()
-        own = block.gather(1, torch.from_numpy(label[some]).to(block.device)[:, None])
-        ranks.ahead[some] = (block > own).sum(dim=1).cpu().numpy()
-        ranks.tied[some] = (block == own).sum(dim=1).cpu().numpy() - 1
+        right = torch.nn.functional.one_hot(torch.from_numpy(label[some]), block.shape[1]).bool().to(block.device)
+        ranks.count(some, block, right, best=block[right][:, None], dim=1)
     return ZeroShot(
         {k: mean_score(ranks.hits(k), of="pair", kind="share", modes=names[label]) for k in ks}, names[first]
     )
