@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from pointwise.metrics.jackknife import Terms, standard_error
 
 import pointwise as pw
-from pointwise.metrics.jackknife import Terms, standard_error
 from slow_reference import SLOW
 
 # Shares are held to the spread over repetitions below: what a removal flips is averaged over rows.
