@@ -123,14 +123,12 @@ def _restore(model: DualEncoder, state: State, path: Path, *, facts: Mapping[str
     model.load_state_dict(kept.state_dict())
     for name in _PLACE:
         setattr(state, name, header["state"][name])
+    for name, p in model.named_parameters():
+        # AdamW counts steps on the processor, wherever the parameter is
+        held = {key: more[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in more}
+        state.moments[name] = {key: x if key == "step" else x.to(p.device) for key, x in held.items()}
     if "best" in header:
-        state.best = Best(**header["best"], weights={})
-    for entry, x in more.items():
-        key, name = entry.split(".", 1)
-        if key == "best" and state.best is not None:
-            state.best.weights[name] = x
-        else:  # AdamW counts steps on the processor, wherever the parameters are
-            state.moments.setdefault(name, {})[key] = x if key == "step" else x.to(model.log_scale.device)
+        state.best = Best(**header["best"], weights={name: more[f"best.{name}"] for name in model.state_dict()})
 
 
 def _cut_log(path: Path, *, lines: int) -> None:

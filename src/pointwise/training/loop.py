@@ -87,13 +87,10 @@ def fit(
     that batch - loss; ``best_step``, of the lowest loss so far. After the last line the model has the weights of that
     step, and ``model.meta["held_out"]`` says so.
 
-    Args:
-        model: on the device to train on.
-        pairs: n of them; they stay where they are, and batches go to the device of the model.
-        options: of the steps. Crops are for towers that take pixels, which then see another part of each picture,
-            enlarged to the whole, at each step.
-        held_out: pairs that are not trained on, and of which none is a copy of one that is, as `split` chooses them.
-        state: to go on from, with a model that has its weights; brought up to date before each line.
+    Pairs stay where they are, and batches go to the device of the model. Crops are for towers that take pixels, which
+    see another part of each picture, enlarged to the whole, at each step. None of the held-out pairs should be a copy
+    of one that is trained on. A state to go on from belongs to a model that has its weights; it is brought up to date
+    before each line.
 
     Raises:
         InputError: pairs or options do not fit each other or the model, or the first loss is not a number.
@@ -169,24 +166,21 @@ def _steps(model: DualEncoder, pairs: Pairs, options: Options, held_out: Pairs |
         yield line  # here weights and state fit each other: a caller may keep both
     model.eval()
     if held_out is not None and state.best is not None:
-        model.load_state_dict(state.best.weights)
-        batch, step, loss = batch_of(held_out.n), state.best.step, state.best.loss
-        about = {"pairs": held_out.n, "batch": batch, "step": step, "loss": loss}
-        model.meta["held_out"] = {**about, "mutual_information": math.log(batch) - loss}
+        best, most = state.best, batch_of(held_out.n)
+        model.load_state_dict(best.weights)
+        about = {"pairs": held_out.n, "batch": most, "step": best.step, "loss": best.loss}
+        model.meta["held_out"] = {**about, "mutual_information": math.log(most) - best.loss}
 
 
 def _measure(model: DualEncoder, held_out: Pairs, options: Options, state: State) -> Line:
     """What the log says of held-out pairs; the state keeps the weights if none were better on them."""
-    micro_batch = options.micro_batch or options.batch_size
-    loss, batch = (
-        held_out_loss(model, held_out, micro_batch=micro_batch, bfloat16=options.bfloat16),
-        batch_of(held_out.n),
-    )
+    micro_batch, most = options.micro_batch or options.batch_size, batch_of(held_out.n)
+    loss = held_out_loss(model, held_out, micro_batch=micro_batch, bfloat16=options.bfloat16)
     if state.best is None or loss < state.best.loss:
         weights = {name: x.detach().to("cpu", copy=True) for name, x in model.state_dict().items()}
         state.best = Best(state.step, loss, weights)
-    information = {"held_out_loss": loss, "held_out_mutual_information": math.log(batch) - loss}
-    return {**information, "held_out_batch": batch, "best_step": state.best.step}
+    information = {"held_out_loss": loss, "held_out_mutual_information": math.log(most) - loss}
+    return {**information, "held_out_batch": most, "best_step": state.best.step}
 
 
 def order_of(n: int, batch_size: int, step: int, *, seed: int) -> Tensor:
