@@ -21,7 +21,7 @@ from pointwise.cli.tables import console, table_of
 from pointwise.errors import InputError
 from pointwise.pmi.calibration import Calibration, pmi_calibration
 from pointwise.score import Score
-from pointwise.training.checkpoint import MODEL
+from pointwise.training.folder import MODEL
 from pointwise.training.model import DualEncoder
 
 _KS = (1, 5, 10)
