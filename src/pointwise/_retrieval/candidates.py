@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 
-from pointwise._types import Column, Progress, Say, Steps
+from pointwise._types import Column, Progress, Say
 from pointwise.encoders.protocol import Pixels
 from pointwise.encoding.items import Items, open_items
 from pointwise.errors import InputError
@@ -31,27 +30,25 @@ Block: TypeAlias = "Callable[[slice], torch.Tensor]"  # of rows, images and then
 
 
 class Candidates(NamedTuple):
-    """Images [n] and texts [b], and what is known of them.
-
-    image_of: [b], the image of each text.
-    ids: [n], of the images, or None.
-    captions: [b], or None.
-    meta: "image_encoder" and "text_encoder" by name, where known.
-    distractors: images [m] that no text belongs to, as candidates after the others; or None.
-    """
+    """Images [n] and texts [b], and what is known of them."""
 
     images: Inputs
     texts: Inputs
-    image_of: Column
-    ids: Column | None
-    captions: Column | None
-    meta: Mapping[str, Any]
-    distractors: Inputs | None = None
+    image_of: Column  # [b], the image of each text
+    ids: Column | None  # [n], of the images
+    captions: Column | None  # [b]
+    meta: Mapping[str, Any]  # "image_encoder" and "text_encoder" by name, where known
+    distractors: Inputs | None = None  # images [m] that no text belongs to, as candidates after the others
+
+    @property
+    def shown(self) -> dict[str, Inputs]:
+        """All that is to be found by a text, the rows of a similarity: images, and then distractors."""
+        return {"images": self.images} | ({} if self.distractors is None else {"distractors": self.distractors})
 
     @property
     def rows(self) -> int:
-        """How many rows a similarity has: images, and then distractors."""
-        return len(self.images.x) + (0 if self.distractors is None else len(self.distractors.x))
+        """How many these are."""
+        return sum(len(inputs.x) for inputs in self.shown.values())
 
 
 def open_candidates(
@@ -94,11 +91,8 @@ def open_candidates(
 
 def products(candidates: Candidates, *, unit: bool) -> Block:
     """Return the similarity that is the product of features, or their cosine."""
-    sides = {}
-    for name in ("images", "distractors", "texts"):
-        inputs = getattr(candidates, name)
-        if inputs is None:
-            continue
+
+    def vectors(name: str, inputs: Inputs) -> torch.Tensor:
         rows = inputs.x[:][:, 0].double()  # in memory first, where it is on disk
         lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         if unit and bool((lengths == 0).any()):
@@ -106,20 +100,26 @@ def products(candidates: Candidates, *, unit: bool) -> Block:
                 f"the {name[:-1]} features of row {int((lengths == 0).flatten().nonzero()[0])} are all zeros: they "
                 "have no direction, and no cosine."
             )
-        sides[name] = rows / lengths if unit else rows
-    y = sides.pop("texts")
-    x = torch.cat(list(sides.values()))
+        return rows / lengths if unit else rows
+
+    x = torch.cat([vectors(name, inputs) for name, inputs in candidates.shown.items()])
+    y = vectors("texts", candidates.texts)
     return lambda rows: x[rows] @ y.T
 
 
+@torch.no_grad()
 def similarities(candidates: Candidates, model: DualEncoder, progress: Progress) -> Block:
     """Return the similarity of a model, whose points are made once."""
-    parts = [_points(model.image_points, candidates.images, model, partial(progress, "points of images"))]
-    if candidates.distractors is not None:
-        more = partial(progress, "points of distractors")
-        parts.append(_points(model.image_points, candidates.distractors, model, more))
-    images = joined(parts)
-    texts = _points(model.text_points, candidates.texts, model, partial(progress, "points of texts"))
+
+    def points(make: Callable[[Inputs], PointSet], name: str, inputs: Inputs) -> PointSet:
+        parts, n = [], len(inputs.x)
+        for some in _slices(n):
+            parts.append(make(inputs.rows(some).to(model.log_scale.device)))
+            progress(f"points of {name}", some.stop, n)
+        return joined(parts)
+
+    images = joined([points(model.image_points, name, inputs) for name, inputs in candidates.shown.items()])
+    texts = points(model.text_points, "texts", candidates.texts)
 
     @torch.no_grad()
     def block(rows: slice) -> torch.Tensor:
@@ -241,15 +241,6 @@ def _read(model: DualEncoder, items: Items, what: str, progress: Progress) -> In
             progress(what, i + 1, len(items))
 
     return image_inputs(model, pictures())
-
-
-@torch.no_grad()
-def _points(make: Callable[[Inputs], PointSet], inputs: Inputs, model: DualEncoder, progress: Steps) -> PointSet:
-    parts = []
-    for some in _slices(len(inputs.x)):
-        parts.append(make(inputs.rows(some).to(model.log_scale.device)))
-        progress(some.stop, len(inputs.x))
-    return joined(parts)
 
 
 def _slices(n: int) -> list[slice]:

@@ -23,21 +23,15 @@ _STEPS = 2000
 class LinearProbe:
     """A logistic regression on frozen features, and how well it does on others.
 
-    Args:
-        accuracy: Score, the share of test rows that are put in their mode; higher is better.
-        predictions: [n], the mode that each test row is put in.
-        strength: C, the inverse of the regularisation, as chosen.
-        converged: whether the last fit did, within 2,000 steps.
-
     >>> table = FeatureTable(np.eye(2)[np.arange(20) % 2], modes=np.arange(20) % 2)
     >>> linear_probe(table, table)
     LinearProbe(accuracy 1, 20 rows, C = 0.0001)
     """
 
-    accuracy: Score
-    predictions: Column
-    strength: float
-    converged: bool
+    accuracy: Score  # the share of test rows that are put in their mode; higher is better
+    predictions: Column  # [n], the mode that each test row is put in
+    strength: float  # C, the inverse of the regularisation, as chosen
+    converged: bool  # whether the last fit did, within 2,000 steps
 
     def __repr__(self) -> str:
         rows, late = len(self.predictions), "" if self.converged else ", not converged"

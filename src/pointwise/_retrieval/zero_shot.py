@@ -22,17 +22,13 @@ from pointwise.score import Score, mean_score
 class ZeroShot:
     """Classes told apart without training on them.
 
-    Args:
-        accuracy: k -> Score, the share of samples whose class is among the k most similar; higher is better. Its modes
-            are the classes.
-        predictions: [n], the most similar class of each sample; of equally similar ones the first.
-
     >>> zero_shot(np.eye(3), [0, 1, 1], ks=[1, 2])
     ZeroShot(top-1 0.6667, top-2 0.8333, 3 samples)
     """
 
+    # k -> the share of samples whose class is among the k most similar; higher is better. Its modes are the classes.
     accuracy: Mapping[int, Score]
-    predictions: Column
+    predictions: Column  # [n], the most similar class of each sample; of equally similar ones the first
 
     def __repr__(self) -> str:
         shares = ", ".join(f"top-{k} {score.value:.4g}" for k, score in self.accuracy.items())
