@@ -71,7 +71,7 @@ def open_candidates(
     if stored is not None:
         if captions is not None:
             raise InputError(f"{source} holds features of texts already; leave --captions out.")
-        candidates = _by_id(_stored(stored, model), source)
+        candidates = _stored(stored, model)
     elif model is not None:
         items = open_pictures(source, captions, say=say)
         images, texts = _read(model, items, "images", progress), list(items.captions or ())
@@ -138,9 +138,12 @@ def held(block: Block, candidates: Candidates, *, most: int = 1 << 26) -> Block:
 
 
 def _stored(source: Source, model: DualEncoder | None) -> Candidates:
-    """The features of a table, or of stored tokens, once it is known that their similarity has a meaning."""
-    pairs, made_of = source.pairs, source.made_of
-    if pairs.n == 0:
+    """The features of a table, or of stored tokens, whose similarity must have a meaning; rows of one id are one image.
+
+    These must look the same in all of them.
+    """
+    (images, texts), made_of = source.pairs, source.made_of
+    if source.pairs.n == 0:
         raise InputError(f"the table {source.path} has no rows, and so nothing to find.")
     if model is not None:
         _require_fitting(model, source)
@@ -149,26 +152,17 @@ def _stored(source: Source, model: DualEncoder | None) -> Candidates:
     else:
         raise InputError(f"{source.path} holds tokens; give the model that was trained on such: --model FOLDER.")
     ids, captions = (None if column is None else np.asarray(column) for column in (made_of.ids, made_of.captions))
-    return Candidates(*pairs, np.arange(pairs.n), ids, captions, source.meta)
-
-
-def _by_id(candidates: Candidates, source: str) -> Candidates:
-    """The same with rows of one id as one image, which must look the same in all of them."""
-    ids = candidates.ids
-    if ids is None:
-        return candidates
-    names, first, image_of = np.unique(ids, return_index=True, return_inverse=True)
-    if len(names) == len(ids):
-        return candidates
-    repeated = np.flatnonzero(first[image_of] != np.arange(len(ids)))
-    for row in repeated.tolist():  # one at a time, as features may be on disk
-        if not torch.equal(candidates.images.x[row], candidates.images.x[first[image_of[row]]]):
-            raise InputError(
-                f"rows {first[image_of[row]]} and {row} of {source} have the same id {ids[row].item()!r} "
-                "and different features; an id is of one image: give each image its own, or no ids."
-            )
-    images = candidates.images.rows(torch.from_numpy(first))
-    return candidates._replace(images=images, image_of=image_of, ids=names)
+    image_of = np.arange(source.pairs.n)
+    if ids is not None and len(np.unique(ids)) < len(ids):
+        names, first, image_of = np.unique(ids, return_index=True, return_inverse=True)
+        for row, same in enumerate(first[image_of].tolist()):  # one at a time, as features may be on disk
+            if row != same and not torch.equal(images.x[row], images.x[same]):
+                raise InputError(
+                    f"rows {same} and {row} of {source.path} have the same id {ids[row].item()!r} "
+                    "and different features; an id is of one image: give each image its own, or no ids."
+                )
+        images, ids = images.rows(torch.from_numpy(first)), names
+    return Candidates(images, texts, image_of, ids, captions, source.meta)
 
 
 def _require_fitting(model: DualEncoder, source: Source) -> None:

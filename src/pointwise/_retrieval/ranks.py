@@ -32,7 +32,7 @@ class Ranks(NamedTuple):
         """Return the ranks of n queries of which nothing is counted yet."""
         return cls(*np.zeros((3, n), dtype=np.int64))
 
-    def count(self, some: slice, block: torch.Tensor, right: torch.Tensor, *, best: torch.Tensor, dim: int) -> None:
+    def add(self, some: slice, block: torch.Tensor, right: torch.Tensor, *, best: torch.Tensor, dim: int) -> None:
         """Add the candidates along a dimension of a block, where right is True for right ones, to some queries.
 
         Best is the similarity of the most similar right one of each.

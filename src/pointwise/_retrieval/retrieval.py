@@ -189,11 +189,11 @@ def _ranks(blocks: Blocks, code_x: Integers, code_y: Integers) -> tuple[Ranks, R
     for some, block in blocks:
         right = x[some, None].to(block.device) == y.to(block.device)
         own = block.masked_fill(~right, -torch.inf)
-        rows.count(some, block, right, best=own.amax(dim=1, keepdim=True), dim=1)
+        rows.add(some, block, right, best=own.amax(dim=1, keepdim=True), dim=1)
         best = torch.maximum(best.to(block.device), own.amax(dim=0).double())
     for some, block in blocks:
         right = x[some, None].to(block.device) == y.to(block.device)
-        columns.count(slice(None), block, right, best=best.to(block.device, block.dtype), dim=0)
+        columns.add(slice(None), block, right, best=best.to(block.device, block.dtype), dim=0)
     changed = np.flatnonzero((columns.right == 0) & np.isin(code_y, code_x))
     if len(changed):
         raise InputError(
