@@ -45,12 +45,8 @@ def linear_probe(train: FeatureTable, test: FeatureTable, *, seed: int = 0) -> L
 
     The accuracy is a share in [0, 1], higher is better. Columns are brought to mean 0 and variance 1 by the training
     table. C is the one of 10^-4, 10^-3 ... 10^2 that does best on a fifth of each mode of the training table, the
-    smallest of those that do equally well; then all of it is fitted.
-
-    Args:
-        train: table with modes.
-        test: table with modes, of the same encoder.
-        seed: of the split that C is chosen on.
+    smallest of those that do equally well; then all of it is fitted. Both tables carry modes and are of one encoder;
+    the seed is that of the split that C is chosen on.
 
     Raises:
         InputError: no modes, fewer than two of them, modes of the test table that are not in training, another

@@ -90,9 +90,7 @@ def zero_shot(
 def prompts(classes: Sequence[str], templates: Sequence[str]) -> list[str]:
     """Return each class name in each template, a class at a time, so that features of them are [classes * templates].
 
-    Args:
-        classes: names.
-        templates: sentences with {} where the name goes.
+    Templates are sentences with {} where the name goes.
 
     Raises:
         InputError: a template has no {}, or there is nothing to put together.
@@ -110,13 +108,10 @@ def prompts(classes: Sequence[str], templates: Sequence[str]) -> list[str]:
 
 
 def prompt_ensemble(features: Array) -> Floats:
-    r"""Return the features [classes, d] that stand for the prompts of each class when similarity is a cosine.
+    r"""Return from features [classes, prompts, d] those [classes, d] that stand for each class where S is a cosine.
 
     .. math:: \frac{\bar u_c}{\lVert \bar u_c \rVert}, \qquad
               \bar u_c = \frac1T \sum_t \frac{y_{c,t}}{\lVert y_{c,t} \rVert}
-
-    Args:
-        features: [classes, prompts, d] features of the prompts.
 
     Raises:
         InputError: another number of dimensions, a prompt of zeros, NaN or inf, or prompts that cancel out.
