@@ -20,26 +20,17 @@ from pointwise.score import Score, mean_score
 class Direction:
     """Retrieval in one direction: each query against all candidates.
 
-    Args:
-        recall: k -> Score: share of queries with a right candidate among the first k; higher is better.
-        reciprocal_rank: Score of 1 / rank; higher is better.
-        ranks: float64 [q], of the first right candidate of each query, 1 is best.
-        groups: [q], of the queries: those of one group are alike, and count less than as many of different ones.
-        candidates: how many each query is set against.
-        queries: [q], the row, or column, of each query: all but those without a partner.
-        without_partner: how many rows, or columns, have no partner, and so are no queries.
-
     >>> retrieval(np.eye(8)[::-1], ks=[1]).image_to_text
     Direction(8 queries, 8 candidates: recall@1 0, reciprocal_rank 0.2..., median_rank 5)
     """
 
-    recall: Mapping[int, Score]
-    reciprocal_rank: Score
-    ranks: Floats
-    groups: Column
-    candidates: int
-    queries: Integers
-    without_partner: int
+    recall: Mapping[int, Score]  # k -> share of queries with a right candidate among the first k; higher is better
+    reciprocal_rank: Score  # of 1 / rank; higher is better
+    ranks: Floats  # [q], of the first right candidate of each query, 1 is best
+    groups: Column  # [q]; queries of one group are alike, and count less than as many of different ones
+    candidates: int  # how many each query is set against
+    queries: Integers  # [q], the row, or column, of each query: all but those without a partner
+    without_partner: int  # how many rows, or columns, have no partner, and so are no queries
 
     @property
     def median_rank(self) -> float:
@@ -89,11 +80,9 @@ class Direction:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Retrieval:
-    """Retrieval in both directions; rows of the similarity are images and columns texts, or whatever else they are.
+    """Retrieval in both directions: image_to_text is each row of the similarity against all columns, and so on.
 
-    Args:
-        image_to_text: each row against all columns.
-        text_to_image: each column against all rows.
+    Rows are images and columns texts, or whatever else they are.
 
     >>> retrieval(np.eye(3), ks=[1]).to_dict()["image_to_text_recall@1"]
     1.0
@@ -104,8 +93,7 @@ class Retrieval:
 
     def to_dict(self) -> dict[str, float]:
         """Return {name: value} of both, as image_to_text_recall@1."""
-        ways = ("image_to_text", "text_to_image")
-        return {f"{way}_{name}": value for way in ways for name, value in getattr(self, way).to_dict().items()}
+        return {f"{way}_{name}": value for way in vars(self) for name, value in getattr(self, way).to_dict().items()}
 
     def __repr__(self) -> str:
         return f"Retrieval(\n  image_to_text={self.image_to_text},\n  text_to_image={self.text_to_image},\n)"
@@ -201,11 +189,11 @@ def _ranks(blocks: Blocks, code_x: Integers, code_y: Integers) -> tuple[Ranks, R
     for some, block in blocks:
         right = x[some, None].to(block.device) == y.to(block.device)
         own = block.masked_fill(~right, -torch.inf)
-        rows.count(some, block, right, best=own.amax(dim=1, keepdim=True), dim=1)
+        rows.add(some, block, right, best=own.amax(dim=1, keepdim=True), dim=1)
         best = torch.maximum(best.to(block.device), own.amax(dim=0).double())
     for some, block in blocks:
         right = x[some, None].to(block.device) == y.to(block.device)
-        columns.count(slice(None), block, right, best=best.to(block.device, block.dtype), dim=0)
+        columns.add(slice(None), block, right, best=best.to(block.device, block.dtype), dim=0)
     changed = np.flatnonzero((columns.right == 0) & np.isin(code_y, code_x))
     if len(changed):
         raise InputError(
