@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -32,10 +32,7 @@ class Parts:
     """Arrays and meta under keys: a key is the SHA-256, in hex, of all that its part depends on.
 
     A part appears whole or not at all; one that is damaged counts as not there, and so is made again.
-
-    Args:
-        folder: held by this process, see `held`.
-        kind: of the parts; files of another kind count as not there.
+    The folder is held by this process, see `held`; files of another kind count as not there.
     """
 
     def __init__(self, folder: Path, *, kind: str) -> None:
@@ -62,47 +59,6 @@ class Parts:
         arrays, meta = content
         save_arrays(self.path(key), arrays, kind=self.kind, words={"meta": json.dumps(meta)})
 
-    def complete(
-        self,
-        number: int,
-        *,
-        key: Callable[[int], str],
-        make: Callable[[int], tuple[str, Content]],
-        done: Callable[[int, Mapping[str, Any]], object],
-        unused: Callable[[int], object],
-    ) -> tuple[list[str], int]:
-        """Find those of a number of parts that earlier runs have left, then make and keep the others.
-
-        Args:
-            number: of parts, 0 to number - 1.
-            key: of a part as it would be made now; asked for in order, and only while there are parts that are not
-                known yet, so that what it depends on is not read for nothing.
-            make: a part, and its key as it was made.
-            done: called with each part that is there, and its meta.
-            unused: called before the first is made with the number of other parts in the folder, if any.
-
-        Returns:
-            The keys of all, and how many were there.
-        """
-        keys: dict[int, str] = {}
-        unknown = self.keys()
-        for i in range(number):
-            if not unknown:
-                break
-            unknown.discard(known := key(i))
-            if (content := self.load(known)) is not None:
-                done(i, content[1])
-                keys[i] = known
-        found = len(keys)
-        if unknown:
-            unused(len(unknown))
-        for i in range(number):
-            if i not in keys:
-                keys[i], content = make(i)
-                self.save(keys[i], content)
-                done(i, content[1])
-        return [keys[i] for i in range(number)], found
-
     def remove(self, *, keep: Collection[str] = ()) -> None:
         """Remove all parts but those of these keys."""
         for key in self.keys().difference(keep):
@@ -113,12 +69,8 @@ class Parts:
 def held(folder: Path, *, kind: str, purpose: str, path: str | Path, also: Collection[str] = ()) -> Iterator[Parts]:
     """Make and hold the folder of parts; what is half written in it goes, and without parts it is gone afterwards.
 
-    Args:
-        folder: of the parts.
-        kind: of the parts.
-        purpose: what is kept in the folder, with its verb: "tokens are".
-        path: of what is made of them, for messages.
-        also: what else a run puts into the folder.
+    For messages, ``purpose`` is what is kept in the folder, with its verb ("tokens are"), and ``path`` that of what is
+    made of the parts; ``also`` is what else a run puts into the folder.
 
     Raises:
         InputError: it cannot be made, holds anything else, or another process holds it.

@@ -100,8 +100,8 @@ class TensorFile:
             digests = self._digests(header)
             self.arrays: dict[str, ArrayOnDisk] = {}
             for name, (start, end) in places.items():
-                dtype, shape = getattr(torch, _DTYPES[header[name]["dtype"]]), tuple(header[name]["shape"])
-                if end - start != math.prod(shape) * dtype.itemsize or start < 8 + length:
+                dtype, shape = getattr(torch, _DTYPES[header[name]["dtype"]]), torch.Size(header[name]["shape"])
+                if end - start != math.prod(shape) * dtype.itemsize or min(start - 8 - length, *shape) < 0:
                     raise ValueError(f"its array {name} has {end - start} bytes")
                 self.arrays[name] = ArrayOnDisk(self.path, name, start, dtype, shape, digests.get(name))
         except Damaged:
