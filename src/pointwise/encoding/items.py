@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import torch
@@ -108,7 +108,7 @@ class Encoders(NamedTuple):
         return dict(zip(("features", "text"), used, strict=False))
 
 
-def is_captions(source: object) -> bool:
+def is_captions(source: object) -> TypeGuard[str | Path]:
     """Say whether a source is a file of captions, by its suffix."""
     return isinstance(source, str | Path) and Path(source).suffix.lower() in _CAPTIONS and os.path.isfile(source)
 
@@ -157,13 +157,12 @@ def open_items(
     Raises:
         InputError: the source or the captions cannot be read or do not match, or there is nothing to match.
     """
-    alone = is_captions(source)
-    if alone and captions is not None:
-        raise InputError(
-            f"{source} is a file of captions, and {captions} are captions too; give images as the source, "
-            "or leave the second file out."
-        )
-    if alone and not isinstance(source, Images | np.ndarray):
+    if is_captions(source):
+        if captions is not None:
+            raise InputError(
+                f"{source} is a file of captions, and {captions} are captions too; give images as the source, "
+                "or leave the second file out."
+            )
         read = read_captions(source)
         ids = np.arange(len(read)) if read.ids is None else read.ids
         return Items(

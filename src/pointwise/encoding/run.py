@@ -90,9 +90,6 @@ class Run:
 
         All batches have one size, halved until the memory of the device suffices, so that a part is the same to the
         last bit when it is encoded again.
-
-        Raises:
-            InputError: an item cannot be read, or the memory does not suffice for one.
         """
         while True:
             meta = {"bad": [], "truncated": 0, "batch": self._batch, "asked": self._asked}
@@ -206,35 +203,26 @@ class Run:
 
     def _batches(self, places: Places, meta: dict[str, Any]) -> Iterator[Batch]:
         """Yield the items at these places by batches, and note in their meta what became of them."""
-        done, text = 0, self.encoders.text
-        for batch in self._read(places, meta["bad"]):
-            yield batch
-            if text is not None:
-                meta["truncated"] += sum(int(n) > text.max_tokens for n in text.count_tokens(batch.captions))
-            done += len(batch.places)
-            self._progress(self._done + done + len(meta["bad"]), len(self.items))
-
-    def _read(self, places: Places, bad: list[tuple[int, str]]) -> Iterator[Batch]:
-        some: list[int] = []
         pictures: list[Pixels] = []
-        waiting = 0
-        for i, place in enumerate(places):
+        some: list[int] = []
+        for done, place in enumerate(places, 1):
             self._look(place)
-            if self.items.images is not None:
-                try:
+            try:
+                if self.items.images is not None:
                     pictures.append(self.items.picture(place))
-                except InputError as error:
-                    if not self._skip_bad:
-                        raise
-                    bad.append((i, str(error)))
-                    continue
-                waiting += pictures[-1].nbytes
-            some.append(place)
-            if len(some) == self._batch or waiting >= self._batch_bytes:
-                yield Batch(pictures, self.items.captions_at(some), some)
-                some, pictures, waiting = [], [], 0
-        if some:
-            yield Batch(pictures, self.items.captions_at(some), some)
+                some.append(place)
+            except InputError as error:
+                if not self._skip_bad:
+                    raise
+                meta["bad"].append((done - 1, str(error)))
+            full = len(some) == self._batch or sum(picture.nbytes for picture in pictures) >= self._batch_bytes
+            if full or (some and done == len(places)):
+                batch = Batch(pictures, self.items.captions_at(some), some)
+                pictures, some = [], []
+                yield batch
+                if (text := self.encoders.text) is not None:
+                    meta["truncated"] += sum(int(n) > text.max_tokens for n in text.count_tokens(batch.captions))
+                self._progress(self._done + done, len(self.items))
 
 
 def _sha256(digests: Column) -> str:

@@ -89,9 +89,7 @@ def held(folder: Path, *, kind: str, purpose: str, path: str | Path, also: Colle
                 f"{folder} is where {purpose} kept, and nothing else can be, but {name} is in it; move that away, or "
                 "give another name."
             )
-    with _locked(folder, path) as alone:
-        if not alone:
-            raise InputError(f"another process is writing {path} right now; wait for it, or give another name.")
+    with _locked(folder, path):
         for unfinished in folder.glob(f"{_UNFINISHED}*"):
             remove(unfinished)
         parts = Parts(folder, kind=kind)
@@ -114,8 +112,8 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path, path: str | Path) -> Iterator[bool]:
-    """Make the folder if need be, and lock it until this process ends: False at once where another process has it.
+def _locked(folder: Path, path: str | Path) -> Iterator[None]:
+    """Make the folder if need be, and lock it until this process ends; an InputError where another process has it.
 
     The lock is the kernel's, so that a killed process leaves none. Where there is no such thing, on Windows and some
     network disks, it is as if nobody else were there.
@@ -134,25 +132,23 @@ def _locked(folder: Path, path: str | Path) -> Iterator[bool]:
             ) from None
         if sys.platform == "win32":  # what is open cannot be removed there
             os.close(lock)
-            yield True
+            yield
             return
         try:
-            alone = _flock(lock)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES):
+                    raise InputError(
+                        f"another process is writing {path} right now; wait for it, or give another name."
+                    ) from None
             # A holder removes the file with the folder. Who has opened it before locks it after that, while others
             # lock a new one of its name; so what counts is to have locked the file that is there now.
-            if not alone or _is_same(folder / LOCK, lock):
-                yield alone
+            if _is_same(folder / LOCK, lock):
+                yield
                 return
         finally:
             os.close(lock)
-
-
-def _flock(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
-    return True
 
 
 def _is_same(path: Path, file: int) -> bool:
