@@ -12,7 +12,7 @@ import torch
 
 from pointwise._types import Column, Pixels, Say, Steps
 from pointwise.encoders.protocol import Encoder, TextEncoder
-from pointwise.encoding.items import Encoders, Items, open_source
+from pointwise.encoding.items import open_source
 from pointwise.encoding.run import Batch, Places, Run
 from pointwise.errors import InputError
 from pointwise.items.images import Images
@@ -87,11 +87,12 @@ def encode(
 
 def columns_of(run: Run, batches: Iterable[Batch]) -> Columns:
     """Return the columns of the table that the encoders make of items."""
-    columns = {name: [np.empty((0, encoder.dim), np.float32)] for name, encoder in named(run.encoders)}
+    encoders = run.encoders.by_column()
+    columns = {name: [np.empty((0, encoder.dim), np.float32)] for name, encoder in encoders.items()}
     for batch in batches:
         ids = [run.items.ids[place] for place in batch.places]
         inputs: list[Any] = [some for encoder, some in zip(run.encoders, batch[:2], strict=True) if encoder is not None]
-        for (name, encoder), some in zip(named(run.encoders), inputs, strict=True):
+        for (name, encoder), some in zip(encoders.items(), inputs, strict=True):
             columns[name].append(_checked(encoder.encode(some), encoder, ids))
     return {name: np.concatenate(rows) for name, rows in columns.items()}
 
@@ -116,34 +117,11 @@ def _checked(encoded: torch.Tensor, encoder: Encoder | TextEncoder, ids: Sequenc
 def table_of(run: Run, parts: Iterable[tuple[Places, Columns]]) -> FeatureTable:
     """Return the table of all parts, its rows in the order of the items."""
     n = len(run.items)
-    whole = {name: np.empty((n, encoder.dim), np.float32) for name, encoder in named(run.encoders)}
+    whole = {name: np.empty((n, encoder.dim), np.float32) for name, encoder in run.encoders.by_column().items()}
     for places, columns in parts:
         for name, rows in columns.items():
-            whole[name][readable(run, places)] = rows
-    good = readable(run, range(n))
+            whole[name][run.readable(places)] = rows
+    good = run.readable(range(n))
     if run.bad:
         whole = {name: rows[good] for name, rows in whole.items()}
-    return with_items(run.items, good, whole, run.meta())
-
-
-def named(encoders: Encoders) -> list[tuple[str, Encoder | TextEncoder]]:
-    """Return the column of the table that each encoder makes, and the encoder."""
-    return list(zip(("features", "text"), encoders.used, strict=False))
-
-
-def readable(run: Run, places: Places) -> list[int]:
-    """Return the places of those items that could be read."""
-    return [place for place in places if place not in run.bad]
-
-
-def with_items(items: Items, places: Places, columns: Columns, meta: Mapping[str, Any]) -> FeatureTable:
-    """Return the table with these columns and the ids, modes and captions of the items at these places."""
-    tensors: dict[str, Any] = {name: torch.from_numpy(rows) for name, rows in columns.items()}
-    chosen = np.asarray(places, dtype=np.int64)
-    return FeatureTable(
-        **tensors,
-        ids=items.ids[chosen],
-        modes=None if items.modes is None else items.modes[chosen],
-        captions=None if items.captions is None else np.array(items.captions_at(places), dtype=str),
-        meta=meta,
-    )
+    return run.items.table(good, whole, run.meta())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from pointwise.items.captions import read_captions
 from pointwise.items.images import Images, open_images
 from pointwise.items.matching import match_captions
 from pointwise.tables.digest import sha256_of
+from pointwise.tables.table import FeatureTable
 
 _TEXT_ENCODER = "minilm"  # where none is named
 _DUAL = ("transformers", "open_clip")
@@ -82,6 +83,18 @@ class Items:
         caption = None if self.captions is None else self.captions[i]
         return bytes.fromhex(sha256_of(self.ids[i].item(), mode, picture, caption))
 
+    def table(self, places: Sequence[int], columns: Mapping[str, Column], meta: Mapping[str, Any]) -> FeatureTable:
+        """Return the table of the items at these places, with features, and text if any, of theirs."""
+        chosen = np.asarray(places, dtype=np.int64)
+        features: dict[str, Any] = {name: torch.from_numpy(rows) for name, rows in columns.items()}
+        return FeatureTable(
+            **features,
+            ids=self.ids[chosen],
+            modes=None if self.modes is None else self.modes[chosen],
+            captions=None if self.captions is None else np.array(self.captions_at(places), dtype=str),
+            meta=meta,
+        )
+
 
 class Encoders(NamedTuple):
     """The encoders of a run: of the pictures, or None for captions alone; of the captions, or None without any."""
@@ -89,13 +102,13 @@ class Encoders(NamedTuple):
     image: Encoder | None
     text: TextEncoder | None
 
-    @property
-    def used(self) -> list[Encoder | TextEncoder]:
-        """Those that there are: the first makes the features of a table, the second, if any, its text."""
-        return [encoder for encoder in self if encoder is not None]
+    def by_column(self) -> dict[str, Encoder | TextEncoder]:
+        """Return those that there are: the first makes the features of a table, the second, if any, its text."""
+        used = [encoder for encoder in self if encoder is not None]
+        return dict(zip(("features", "text"), used, strict=False))
 
 
-def is_captions(source: object) -> bool:
+def is_captions(source: object) -> TypeGuard[str | Path]:
     """Say whether a source is a file of captions, by its suffix."""
     return isinstance(source, str | Path) and Path(source).suffix.lower() in _CAPTIONS and os.path.isfile(source)
 
@@ -117,24 +130,22 @@ def open_source(
     for path, what in ((source, "images or captions"), (captions, "captions")):
         if isinstance(path, str | Path) and not os.path.exists(path):  # False also for a name that is too long
             raise InputError(f"{path} does not exist; give a file, folder or archive of {what}.")
-    alone = is_captions(source)
-    image = None
-    if not alone and encoder != "pixels":
-        image = load_encoder(encoder, device=device) if isinstance(encoder, str) else encoder
     text = load_text_encoder(text_encoder, device=device) if isinstance(text_encoder, str) else text_encoder
     items = open_items(source, captions=captions, beside=text is not None, only_matching=only_matching)
     if say is not None:
         for note in items.notes:
             say(note)
+    image = None
+    if items.images is not None:
+        chosen = f"pixels:{pixels.size_for(items.images)}" if encoder == "pixels" else encoder
+        image = load_encoder(chosen, device=device) if isinstance(chosen, str) else chosen
     if text is None and items.captions is not None:
-        if alone:
+        name = _TEXT_ENCODER
+        if image is None:
             name = encoder if isinstance(encoder, str) else encoder.name
-        else:  # the text tower of which features are of the space of these images, where there is one
-            dual = image is not None and image.name.partition(":")[0] in _DUAL and image.meta.get("unit_length")
-            name = image.name if image is not None and dual else _TEXT_ENCODER
+        elif image.name.partition(":")[0] in _DUAL and image.meta.get("unit_length"):
+            name = image.name  # its text tower, of which features are of the space of these images
         text = load_text_encoder(_TEXT_ENCODER if name == "bundled" else name, device=device)
-    if encoder == "pixels" and items.images is not None:
-        image = load_encoder(f"pixels:{pixels.size_for(items.images)}", device=device)
     return items, Encoders(image, text)
 
 
@@ -146,13 +157,12 @@ def open_items(
     Raises:
         InputError: the source or the captions cannot be read or do not match, or there is nothing to match.
     """
-    alone = is_captions(source)
-    if alone and captions is not None:
-        raise InputError(
-            f"{source} is a file of captions, and {captions} are captions too; give images as the source, "
-            "or leave the second file out."
-        )
-    if alone and not isinstance(source, Images | np.ndarray):
+    if is_captions(source):
+        if captions is not None:
+            raise InputError(
+                f"{source} is a file of captions, and {captions} are captions too; give images as the source, "
+                "or leave the second file out."
+            )
         read = read_captions(source)
         ids = np.arange(len(read)) if read.ids is None else read.ids
         return Items(

@@ -40,13 +40,8 @@ Make = Callable[[Iterable[Batch]], Mapping[str, Column]]  # encodes the items of
 class Run:
     """What is encoded, by which encoders, and what is known of it so far besides the features.
 
-    Args:
-        items: n of them.
-        encoders: of the pictures and of the captions.
-        batch_size: items that are encoded together; fewer where their pictures have more than ``batch_bytes``.
-        skip_bad: go on without pictures that cannot be read; ``bad`` says which, and why.
-        say: called with a sentence for each thing to know.
-        progress: called with the numbers of items done and in all.
+    Batches are smaller where their pictures have more than ``batch_bytes``. With ``skip_bad``, ``bad`` says which
+    pictures could not be read, and why.
     """
 
     def __init__(
@@ -78,6 +73,13 @@ class Run:
             self._look(place)
         return self._key_of_part(places)
 
+    def look_at_all(self) -> str:
+        """Return the key of the table of all items, as they are now."""
+        for done, place in enumerate(self.items.order, 1):
+            self._look(place)
+            self._progress(done, len(self.items))
+        return self.key()
+
     def key(self) -> str:
         """Return the key of the table of all items, once all are looked at or read."""
         return sha256_of(_FORM, self.settings, _sha256(self._digests))
@@ -87,9 +89,6 @@ class Run:
 
         All batches have one size, halved until the memory of the device suffices, so that a part is the same to the
         last bit when it is encoded again.
-
-        Raises:
-            InputError: an item cannot be read, or the memory does not suffice for one.
         """
         while True:
             meta = {"bad": [], "truncated": 0, "batch": self._batch, "asked": self._asked}
@@ -111,25 +110,32 @@ class Run:
                 torch.cuda.empty_cache()
 
     def complete(self, parts: Parts, places: Sequence[Places], make: Make) -> tuple[list[str], int]:
-        """See that the parts with the items at these places are in a folder; return their keys, and how many were."""
+        """See that the parts with the items at these places are in a folder; return their keys, and how many were.
 
-        def encode(i: int) -> tuple[str, Content]:
-            content = self.encode(places[i], make)
-            return self._key_of_part(places[i]), content
-
-        def say_unused(number: int) -> None:
+        What earlier runs have left is found first, and items are looked at only while there is any of it.
+        """
+        keys: dict[int, str] = {}
+        unknown = parts.keys()
+        for i, some in enumerate(places):
+            if not unknown:
+                break
+            unknown.discard(key := self.look(some))
+            if (content := parts.load(key)) is not None:
+                self.add(some, content[1])
+                keys[i] = key
+        found = len(keys)
+        if unknown:
             self._say(
-                f"{number} of the shards that an earlier run left in {parts.folder} are of another encoder, other "
-                "items or another number of rows: they are not used, and removed once all is done."
+                f"{len(unknown)} of the shards that an earlier run left in {parts.folder} are of another encoder, "
+                "other items or another number of rows: they are not used, and removed once all is done."
             )
-
-        return parts.complete(
-            len(places),
-            key=lambda i: self.look(places[i]),
-            make=encode,
-            done=lambda i, meta: self.add(places[i], meta),
-            unused=say_unused,
-        )
+        for i, some in enumerate(places):
+            if i not in keys:
+                content = self.encode(some, make)
+                keys[i] = self._key_of_part(some)
+                parts.save(keys[i], content)
+                self.add(some, content[1])
+        return [keys[i] for i in range(len(places))], found
 
     def add(self, places: Places, meta: Mapping[str, Any]) -> None:
         """Count the part with the items at these places, which this run or an earlier one has encoded."""
@@ -139,12 +145,12 @@ class Run:
         self.truncated += meta["truncated"]
         if meta["asked"] == self._asked:  # no later part is encoded in larger batches
             self._batch = min(self._batch, meta["batch"])
-        self.advance(len(places))
-
-    def advance(self, count: int) -> None:
-        """Count items as done."""
-        self._done += count
+        self._done += len(places)
         self._progress(self._done, len(self.items))
+
+    def readable(self, places: Places) -> list[int]:
+        """Return those of these places whose items could be read."""
+        return [place for place in places if place not in self.bad]
 
     def finish(self) -> None:
         """Say how many captions were cut, if any; raise an InputError where none of the items could be read."""
@@ -188,7 +194,7 @@ class Run:
 
     def _key_of_part(self, places: Places) -> str:
         """The key of the part with these items, as they were when they were last looked at or read."""
-        widths = [encoder.dim for encoder in self.encoders.used]
+        widths = [encoder.dim for encoder in self.encoders.by_column().values()]
         return sha256_of(_FORM, self.settings, _sha256(self._digests[list(places)]), widths)
 
     def _look(self, place: int) -> None:
@@ -196,35 +202,26 @@ class Run:
 
     def _batches(self, places: Places, meta: dict[str, Any]) -> Iterator[Batch]:
         """Yield the items at these places by batches, and note in their meta what became of them."""
-        done, text = 0, self.encoders.text
-        for batch in self._read(places, meta["bad"]):
-            yield batch
-            if text is not None:
-                meta["truncated"] += sum(int(n) > text.max_tokens for n in text.count_tokens(batch.captions))
-            done += len(batch.places)
-            self._progress(self._done + done + len(meta["bad"]), len(self.items))
-
-    def _read(self, places: Places, bad: list[tuple[int, str]]) -> Iterator[Batch]:
-        some: list[int] = []
         pictures: list[Pixels] = []
-        waiting = 0
-        for i, place in enumerate(places):
+        some: list[int] = []
+        for done, place in enumerate(places, 1):
             self._look(place)
-            if self.items.images is not None:
-                try:
+            try:
+                if self.items.images is not None:
                     pictures.append(self.items.picture(place))
-                except InputError as error:
-                    if not self._skip_bad:
-                        raise
-                    bad.append((i, str(error)))
-                    continue
-                waiting += pictures[-1].nbytes
-            some.append(place)
-            if len(some) == self._batch or waiting >= self._batch_bytes:
-                yield Batch(pictures, self.items.captions_at(some), some)
-                some, pictures, waiting = [], [], 0
-        if some:
-            yield Batch(pictures, self.items.captions_at(some), some)
+                some.append(place)
+            except InputError as error:
+                if not self._skip_bad:
+                    raise
+                meta["bad"].append((done - 1, str(error)))
+            full = len(some) == self._batch or sum(picture.nbytes for picture in pictures) >= self._batch_bytes
+            if full or (some and done == len(places)):
+                batch = Batch(pictures, self.items.captions_at(some), some)
+                pictures, some = [], []
+                yield batch
+                if (text := self.encoders.text) is not None:
+                    meta["truncated"] += sum(int(n) > text.max_tokens for n in text.count_tokens(batch.captions))
+                self._progress(self._done + done, len(self.items))
 
 
 def _sha256(digests: Column) -> str:
@@ -234,7 +231,7 @@ def _sha256(digests: Column) -> str:
 def _settings_of(encoders: Encoders) -> dict[str, Any]:
     """Name and meta of the encoder of the features, and after ``text_`` those of the encoder of their texts."""
     settings: dict[str, Any] = {}
-    for prefix, encoder in zip(("", "text_"), encoders.used, strict=False):
+    for prefix, encoder in zip(("", "text_"), encoders.by_column().values(), strict=False):
         settings |= {f"{prefix}{name}": value for name, value in {"encoder": encoder.name, **encoder.meta}.items()}
     try:
         plain: dict[str, Any] = json.loads(json.dumps(settings, allow_nan=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,17 +22,18 @@ class Target:
 
     Args:
         path: a file of one of these suffixes; without suffix, or ending in "/", a folder of .parquet shards.
+        made_from: what the table must not replace.
 
     Raises:
         InputError: the suffix is another, or what is there already cannot be a table.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, made_from: Iterable[object] = ()) -> None:
         self.path = Path(path)
         self._place = Path(os.path.realpath(path))  # a link is followed: what it points to is replaced
         self.work = self._place.parent / f"{self._place.name}.partial"
         suffix = self.path.suffix.lower()
-        self.names = ("table", f"table{self.path.suffix}", "replaced")  # what is made in it besides parts
+        self.names = (f"table{self.path.suffix}", "replaced")  # what is made in it besides parts
         self.is_folder = str(path).endswith(("/", os.sep)) or not suffix
         if not self.is_folder and suffix not in _FILES:
             why = " (a .npy file would hold the features without ids and meta)" if suffix == ".npy" else ""
@@ -44,12 +45,9 @@ class Target:
             require_writable(path)
         elif problem := self._problem_of_folder():
             raise InputError(f"cannot write {path}: {problem}")
-
-    def require_other_than(self, *sources: object) -> None:
-        """Raise an InputError where the table would replace one of the files that it is made from."""
-        for source in sources:
+        for source in made_from:
             if isinstance(source, str | Path) and os.path.realpath(source) == str(self._place):
-                raise InputError(f"{self.path} is what the table is made from; give the table another name.")
+                raise InputError(f"{path} is what the table is made from; give the table another name.")
 
     def is_there(self) -> bool:
         """Say whether there is something, an empty folder aside."""
@@ -79,37 +77,25 @@ class Target:
         words = "; ".join(differences)
         raise InputError(f"{self.path} is already there and is another table: {words}. So {_OVERWRITE}")
 
-    def put(self, table: FeatureTable) -> None:
-        """Put a table in place, in one step."""
-        made = self.work / f"table{self.path.suffix}"
-        table.save(made)
-        self._moved(lambda: made.replace(self._place))
-
-    def put_shards(self, tables: Iterable[FeatureTable], *, count: int) -> None:
-        """Put a folder of tables in place, in one step; at most ``count``."""
-        made, replaced = self.work / "table", self.work / "replaced"
+    def put(self, tables: Iterable[FeatureTable], *, count: int = 1) -> None:
+        """Put a table, or a folder of at most ``count``, in place, in one step."""
+        made, replaced = (self.work / name for name in self.names)
         for left in (made, replaced):  # by a run that was killed
             if left.exists():
                 remove(left)
-        made.mkdir()
+        if self.is_folder:
+            made.mkdir()
         for number, table in enumerate(tables):
-            table.save(made / f"{number:0{max(5, len(str(count)))}d}{_SHARD}")
-
-        def move() -> None:
-            if self._place.is_dir():
+            table.save(made / f"{number:0{max(5, len(str(count)))}d}{_SHARD}" if self.is_folder else made)
+        try:
+            if self.is_folder and self._place.is_dir():
                 self._place.rename(replaced)
             try:
-                made.rename(self._place)
+                made.replace(self._place)
             except OSError:
                 if replaced.exists():
                     replaced.rename(self._place)
                 raise
-
-        self._moved(move)
-
-    def _moved(self, move: Callable[[], object]) -> None:
-        try:
-            move()
         except OSError as error:
             raise InputError(
                 f"cannot write {self.path}: {error.strerror or error}. All is encoded, and kept in {self.work}: mend "

@@ -12,7 +12,7 @@ import torch
 from pointwise._options import whole_number
 from pointwise._types import Pixels, Say, Steps
 from pointwise.encoders.protocol import Encoder, TextEncoder
-from pointwise.encoding.features import SHARD_ROWS, Columns, columns_of, readable, table_of, with_items
+from pointwise.encoding.features import SHARD_ROWS, Columns, columns_of, table_of
 from pointwise.encoding.items import open_source
 from pointwise.encoding.run import Places, Run
 from pointwise.encoding.target import Target
@@ -87,8 +87,7 @@ def encode_to(
     True
     """
     whole_number(shard_rows, "shard_rows")
-    target = Target(path)
-    target.require_other_than(source, captions)
+    target = Target(path, made_from=(source, captions))
     opened = open_source(source, encoder, text_encoder, captions, only_matching=only_matching, device=device, say=say)
     run = Run(*opened, batch_size=batch_size, skip_bad=skip_bad, say=say, progress=progress)
     shards = run.parts(shard_rows)
@@ -98,10 +97,7 @@ def encode_to(
         was_there = target.is_there() and not overwrite
         if was_there:
             found, meta = len(shards), target.meta()
-            for places in shards:
-                run.look(places)
-                run.advance(len(places))
-            if meta.get("key") != run.key():
+            if meta.get("key") != run.look_at_all():
                 target.refuse(run.differences(meta))
         else:
             keys, found = run.complete(parts, shards, partial(columns_of, run))
@@ -111,7 +107,7 @@ def encode_to(
             meta = _put(target, parts, run, list(zip(keys, shards, strict=True)))
         parts.remove()
     rows = len(run.items) - meta["skipped"]
-    return Encoded(target.path, rows, run.encoders.used[0].dim, meta, len(shards), found, was_there)
+    return Encoded(target.path, rows, run.encoders.by_column()["features"].dim, meta, len(shards), found, was_there)
 
 
 def _put(target: Target, parts: Parts, run: Run, shards: Sequence[tuple[str, Places]]) -> Mapping[str, Any]:
@@ -125,9 +121,9 @@ def _put(target: Target, parts: Parts, run: Run, shards: Sequence[tuple[str, Pla
 
     if not target.is_folder:
         table = table_of(run, ((places, loaded(key)) for key, places in shards))
-        target.put(table)
+        target.put([table])
         return table.meta
-    good = [(key, rows) for key, places in shards if (rows := readable(run, places))]
+    good = [(key, rows) for key, places in shards if (rows := run.readable(places))]
     meta = {**run.meta(), "shards": len(good)}
-    target.put_shards((with_items(run.items, rows, loaded(key), meta) for key, rows in good), count=len(good))
+    target.put((run.items.table(rows, loaded(key), meta) for key, rows in good), count=len(good))
     return meta

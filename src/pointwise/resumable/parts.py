@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -32,10 +32,7 @@ class Parts:
     """Arrays and meta under keys: a key is the SHA-256, in hex, of all that its part depends on.
 
     A part appears whole or not at all; one that is damaged counts as not there, and so is made again.
-
-    Args:
-        folder: held by this process, see `held`.
-        kind: of the parts; files of another kind count as not there.
+    The folder is held by this process, see `held`; files of another kind count as not there.
     """
 
     def __init__(self, folder: Path, *, kind: str) -> None:
@@ -62,47 +59,6 @@ class Parts:
         arrays, meta = content
         save_arrays(self.path(key), arrays, kind=self.kind, words={"meta": json.dumps(meta)})
 
-    def complete(
-        self,
-        number: int,
-        *,
-        key: Callable[[int], str],
-        make: Callable[[int], tuple[str, Content]],
-        done: Callable[[int, Mapping[str, Any]], object],
-        unused: Callable[[int], object],
-    ) -> tuple[list[str], int]:
-        """Find those of a number of parts that earlier runs have left, then make and keep the others.
-
-        Args:
-            number: of parts, 0 to number - 1.
-            key: of a part as it would be made now; asked for in order, and only while there are parts that are not
-                known yet, so that what it depends on is not read for nothing.
-            make: a part, and its key as it was made.
-            done: called with each part that is there, and its meta.
-            unused: called before the first is made with the number of other parts in the folder, if any.
-
-        Returns:
-            The keys of all, and how many were there.
-        """
-        keys: dict[int, str] = {}
-        unknown = self.keys()
-        for i in range(number):
-            if not unknown:
-                break
-            unknown.discard(known := key(i))
-            if (content := self.load(known)) is not None:
-                done(i, content[1])
-                keys[i] = known
-        found = len(keys)
-        if unknown:
-            unused(len(unknown))
-        for i in range(number):
-            if i not in keys:
-                keys[i], content = make(i)
-                self.save(keys[i], content)
-                done(i, content[1])
-        return [keys[i] for i in range(number)], found
-
     def remove(self, *, keep: Collection[str] = ()) -> None:
         """Remove all parts but those of these keys."""
         for key in self.keys().difference(keep):
@@ -113,12 +69,8 @@ class Parts:
 def held(folder: Path, *, kind: str, purpose: str, path: str | Path, also: Collection[str] = ()) -> Iterator[Parts]:
     """Make and hold the folder of parts; what is half written in it goes, and without parts it is gone afterwards.
 
-    Args:
-        folder: of the parts.
-        kind: of the parts.
-        purpose: what is kept in the folder, with its verb: "tokens are".
-        path: of what is made of them, for messages.
-        also: what else a run puts into the folder.
+    For messages, ``purpose`` is what is kept in the folder, with its verb ("tokens are"), and ``path`` that of what is
+    made of the parts; ``also`` is what else a run puts into the folder.
 
     Raises:
         InputError: it cannot be made, holds anything else, or another process holds it.
@@ -137,9 +89,7 @@ def held(folder: Path, *, kind: str, purpose: str, path: str | Path, also: Colle
                 f"{folder} is where {purpose} kept, and nothing else can be, but {name} is in it; move that away, or "
                 "give another name."
             )
-    with _locked(folder, path) as alone:
-        if not alone:
-            raise InputError(f"another process is writing {path} right now; wait for it, or give another name.")
+    with _locked(folder, path):
         for unfinished in folder.glob(f"{_UNFINISHED}*"):
             remove(unfinished)
         parts = Parts(folder, kind=kind)
@@ -162,8 +112,8 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path, path: str | Path) -> Iterator[bool]:
-    """Make the folder if need be, and lock it until this process ends: False at once where another process has it.
+def _locked(folder: Path, path: str | Path) -> Iterator[None]:
+    """Make the folder if need be, and lock it until this process ends; an InputError where another process has it.
 
     The lock is the kernel's, so that a killed process leaves none. Where there is no such thing, on Windows and some
     network disks, it is as if nobody else were there.
@@ -182,25 +132,23 @@ def _locked(folder: Path, path: str | Path) -> Iterator[bool]:
             ) from None
         if sys.platform == "win32":  # what is open cannot be removed there
             os.close(lock)
-            yield True
+            yield
             return
         try:
-            alone = _flock(lock)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES):
+                    raise InputError(
+                        f"another process is writing {path} right now; wait for it, or give another name."
+                    ) from None
             # A holder removes the file with the folder. Who has opened it before locks it after that, while others
             # lock a new one of its name; so what counts is to have locked the file that is there now.
-            if not alone or _is_same(folder / LOCK, lock):
-                yield alone
+            if _is_same(folder / LOCK, lock):
+                yield
                 return
         finally:
             os.close(lock)
-
-
-def _flock(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
-    return True
 
 
 def _is_same(path: Path, file: int) -> bool:

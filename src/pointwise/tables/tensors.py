@@ -64,7 +64,7 @@ class ArrayOnDisk(NamedTuple):
         data = np.empty(math.prod(self.shape) * self.dtype.itemsize, np.uint8)  # of huge pages, as torch's are not
         with open(self.path, "rb") as file:
             file.seek(self.start)
-            whole = file.readinto(data) == data.size
+            whole = file.readinto(data.data) == data.size
         flat = torch.from_numpy(data).view(self.dtype) if data.size else torch.empty(0, dtype=self.dtype)
         array = flat.reshape(self.shape)
         if not whole or self.sha256 not in (None, sha256_of_array(array)):
@@ -100,8 +100,8 @@ class TensorFile:
             digests = self._digests(header)
             self.arrays: dict[str, ArrayOnDisk] = {}
             for name, (start, end) in places.items():
-                dtype, shape = getattr(torch, _DTYPES[header[name]["dtype"]]), tuple(header[name]["shape"])
-                if end - start != math.prod(shape) * dtype.itemsize or start < 8 + length:
+                dtype, shape = getattr(torch, _DTYPES[header[name]["dtype"]]), torch.Size(header[name]["shape"])
+                if end - start != math.prod(shape) * dtype.itemsize or min(0, start - 8 - length, *shape) < 0:
                     raise ValueError(f"its array {name} has {end - start} bytes")
                 self.arrays[name] = ArrayOnDisk(self.path, name, start, dtype, shape, digests.get(name))
         except Damaged:
@@ -169,7 +169,9 @@ def write_tensors(file: BinaryIO, arrays: Mapping[str, Column], metadata: Mappin
         file.write(bytes_of(array))
 
 
-def save_arrays(path: str | os.PathLike[str], arrays: Arrays, *, kind: str, words: Mapping[str, str]) -> None:
+def save_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, Column], *, kind: str, words: Mapping[str, str]
+) -> None:
     """Write arrays and words to a .safetensors file that says what kind of thing it holds, whole or not at all.
 
     Raises:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from pointwise._types import Column, Progress, Say
 from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.encoding.items import Encoders, Items
-from pointwise.encoding.run import Batch, Places, Run
+from pointwise.encoding.run import Batch, Run
 from pointwise.errors import InputError
 from pointwise.resumable.parts import held
-from pointwise.tables.digest import sha256_of
 from pointwise.tokens.token_file import INDEX, KIND, load_tokens, save_index, token_arrays
 from pointwise.tokens.tokens import AT_ONCE, encode_tokens, has_tokens, stack
 from pointwise.training.inputs import Pairs
@@ -42,11 +41,9 @@ def make_tokens(
     Raises:
         InputError: a picture cannot be read, the folder holds something else, or another process is writing to it.
     """
-    progress_of_pairs = partial(progress, "pairs encoded")
-    run = Run(items, Encoders(image, text), batch_size=AT_ONCE, say=say, progress=progress_of_pairs)
+    run = Run(items, Encoders(image, text), batch_size=AT_ONCE, say=say, progress=partial(progress, "pairs"))
     run.settings["tokens"] = [has_tokens(image), has_tokens(text)]
-    places = run.parts(part_rows)
-    if folder.is_dir() and _are_there(folder, run, places, resume=resume, progress=progress):
+    if folder.is_dir() and _are_there(folder, run, resume=resume):
         return
     for one in (image, text):
         if not has_tokens(one):
@@ -62,7 +59,7 @@ def make_tokens(
         return token_arrays(Pairs(stack(images), stack(texts)), ids=ids, captions=captions, places=some)
 
     with held(folder, kind=KIND, purpose="tokens are", path=folder, also=[INDEX]) as parts:
-        keys, _ = run.complete(parts, places, make)
+        keys, _ = run.complete(parts, run.parts(part_rows), make)
         run.finish()
         meta = {
             "image_encoder": image.name,
@@ -70,25 +67,19 @@ def make_tokens(
             "text_encoder": text.name,
             "text_encoder_meta": dict(text.meta),
             "captions_truncated": run.truncated,
-            "key": sha256_of(keys),
+            "key": run.key(),
         }
         save_index(folder, [parts.path(key).name for key in keys], meta)
         parts.remove(keep=keys)
 
 
-def _are_there(folder: Path, run: Run, places: Sequence[Places], *, resume: bool, progress: Progress) -> bool:
+def _are_there(folder: Path, run: Run, *, resume: bool) -> bool:
     """Whether the folder holds the tokens of these items and encoders, all of which can be opened."""
     try:
         meta = load_tokens(folder).meta
     except InputError:
         return False
-    keys: list[str] = []
-    done = 0
-    for part in places:
-        keys.append(run.look(part))
-        done += len(part)
-        progress("pairs looked at", done, len(run.items))
-    there = bool(meta.get("key") == sha256_of(keys))
+    there = bool(meta.get("key") == run.look_at_all())
     if resume and not there:
         raise InputError(
             f"the tokens in {folder} are of other pictures, captions or encoders than these; a training is resumed "
