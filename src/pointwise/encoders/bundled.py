@@ -98,7 +98,10 @@ class _Repeated(nn.Sequential):
     """A repeated block of a stage, which adds its input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + x
+        y = x
+        for layer in self:
+            y = layer(y)
+        return y + x
 
 
 def _network(state: Mapping[str, Tensor]) -> nn.Sequential:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+from pointwise._types import Pixels as Pixels
 
 
 class _Named(Protocol):

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pointwise._types import Column
+from pointwise._types import Pixels as Pixels
 from pointwise.errors import InputError
 from pointwise.items.archives import DAMAGED, TARS, Files, files_of
 from pointwise.tables.columns import first_line
 
 if TYPE_CHECKING:
     from PIL import Image
-
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _ARCHIVES = (".zip", *TARS)

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pointwise._types import Integers
+from pointwise._types import Integers, Pixels
 from pointwise.synthetic.scene_sentences import SHAPES
-
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 SMALLEST_CELL = 10  # pixels: below it the small shapes fall together
 NOISE = 12  # every value of every pixel moves by at most this

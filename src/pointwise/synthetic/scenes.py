@@ -14,11 +14,11 @@ import numpy as np
 from scipy.special import xlogy
 
 from pointwise._options import number, whole_number
-from pointwise._types import Array, Floats, Integers
+from pointwise._types import Array, Floats, Integers, Pixels
 from pointwise.errors import InputError
 from pointwise.synthetic import scene_sentences as sentences
 from pointwise.synthetic.checks import as_whole_numbers, generator, require_pairs
-from pointwise.synthetic.scene_pictures import SMALLEST_CELL, Pixels, paint
+from pointwise.synthetic.scene_pictures import SMALLEST_CELL, paint
 
 _Truths: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
