@@ -18,8 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from pointwise.errors import InputError
-from pointwise.tables.columns import first_line
+from pointwise.errors import InputError, first_line
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 # What opens a compressed tar, by its first bytes.
