@@ -18,15 +18,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from pointwise.errors import InputError
-from pointwise.tables.columns import first_line
+from pointwise.errors import InputError, first_line
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_PACKED: Mapping[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}  # by their first bytes
+# What opens a compressed tar, by its first bytes.
+_PACKED: Mapping[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _LARGEST_HEADER = 1 << 24  # bytes: tarfile reads a header whole, and a small archive may hold one that unpacks to much
 _LINKS = 40  # that lead from one to the next, as many as the kernel follows
 DAMAGED = (  # what damaged bytes raise
@@ -114,7 +110,7 @@ def _of_zip(path: Path) -> Files:
     stream: Any = archive.fp
     weakref.finalize(archive, stream.close)  # before the stream is collected and warns
     members = [(member.filename.replace("\\", "/"), member) for member in archive.infolist() if not member.is_dir()]
-    return _of_members(path, members, archive.open, position="header_offset")
+    return _of_members(path, members, archive.open, "header_offset")
 
 
 def _of_tar(path: Path) -> Files:
@@ -132,7 +128,7 @@ def _of_tar(path: Path) -> Files:
     archive.fileobj = stream  # for the files, which may be larger than headers
     weakref.finalize(archive, stream.close)
     plain = {posixpath.normpath(name): member for name, member in members}
-    return _of_members(path, members, lambda it: archive.extractfile(_followed(it, plain)), position="offset")
+    return _of_members(path, members, lambda it: archive.extractfile(_followed(it, plain)), "offset")
 
 
 def _unpacked(path: Path) -> Any:
@@ -169,7 +165,7 @@ def _followed(member: tarfile.TarInfo, members: Mapping[str, tarfile.TarInfo]) -
 
 
 def _of_members(
-    path: Path, members: Sequence[tuple[str, Any]], open_member: Callable[[Any], Any], *, position: str
+    path: Path, members: Sequence[tuple[str, Any]], open_member: Callable[[Any], Any], position: str
 ) -> Files:
     """Files of an archive, whose members are quick to read in the order of their positions; of one name the last."""
     plain = {}

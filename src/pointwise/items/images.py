@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from pointwise._types import Column, Pixels
-from pointwise.errors import InputError
+from pointwise.errors import InputError, first_line
 from pointwise.items.archives import DAMAGED, TARS, Files, files_of
-from pointwise.tables.columns import first_line
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _ARCHIVES = (".zip", *TARS)

@@ -18,8 +18,6 @@ from pointwise.tables.text import decoded, parse_json
 
 Paths = Mapping[str, Path]  # by the name of the file alone
 
-_NAMED = 3  # names in a message
-
 
 def find(folder: str | Path, *, needed: Sequence[str], name: str) -> Paths:
     """Return where each file of a folder lies, by its name; of several of one name the one nearest to the top."""
@@ -69,7 +67,7 @@ def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) ->
     if missing:
         raise InputError(
             f"{len(missing)} of the {len(names)} images that the annotations name are not in {source}, the first "
-            f"{', '.join(missing[:_NAMED])}; they belong into {within}."
+            f"{', '.join(missing[:3])}; they belong into {within}."
         )
     files = Files(Path(source), names=names, order=names, open=lambda name: paths[name].open("rb"))
     return images_in(files, names, ids=np.asarray(names), reading_order=range(len(names)))

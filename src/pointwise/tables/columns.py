@@ -124,10 +124,5 @@ def unpack_strings(utf8: Column, ends: Column) -> list[str]:
         raise InputError(f"its strings are damaged ({error}).") from None
 
 
-def first_line(error: BaseException) -> str:
-    """Return what an error of another library says, as a part of a sentence."""
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
-
-
 def _plain(name: str) -> str:
     return name.strip().lower().replace(" ", "_").replace("-", "_")

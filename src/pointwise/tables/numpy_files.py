@@ -13,16 +13,8 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from pointwise._types import Column
-from pointwise.errors import InputError
-from pointwise.tables.columns import (
-    FOR_IMAGES,
-    Columns,
-    bytes_of,
-    find_columns,
-    first_line,
-    meta_from_json,
-    refuse_images,
-)
+from pointwise.errors import InputError, first_line
+from pointwise.tables.columns import FOR_IMAGES, Columns, bytes_of, find_columns, meta_from_json, refuse_images
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 

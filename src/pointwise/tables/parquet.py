@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from pointwise._types import Column
-from pointwise.errors import InputError
-from pointwise.tables.columns import FOR_IMAGES, Columns, first_line, meta_from_json
+from pointwise.errors import InputError, first_line
+from pointwise.tables.columns import FOR_IMAGES, Columns, meta_from_json
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -79,16 +79,24 @@ def _rows_of_cells(text: str, separator: str) -> Rows:
     names = [name.strip() for name in header]
 
     def read(wanted: Sequence[str]) -> tuple[list[list[Any]], Place]:
-        rows = list(islice(_cells(text, separator), 1, None))
-        bad = [(line, len(row)) for line, row in rows if len(row) != len(names)]
+        lines: list[int] = []  # that each row begins in
+        bad: list[tuple[int, int]] = []  # line and number of cells
+        columns: list[list[Any]] = [[] for _ in wanted]  # of a row no other cell is kept
+        places = [names.index(name) for name in wanted]
+        for line, row in islice(_cells(text, separator), 1, None):
+            if len(row) != len(names):
+                bad.append((line, len(row)))
+                continue
+            lines.append(line)
+            for column, i in zip(columns, places, strict=True):
+                column.append(row[i])
         if bad:
             advice = "" if separator == "|" else f"put cells that hold {separator!r} in quotes, and "
             raise InputError(
-                f"{len(bad)} of {len(rows)} rows have more or fewer cells than the header, which has "
+                f"{len(bad)} of {len(lines) + len(bad)} rows have more or fewer cells than the header, which has "
                 f"{len(names)} (first: line {bad[0][0]}, with {bad[0][1]}); {advice}write what is missing."
             )
-        lines = [line for line, _ in rows]
-        return [[row[i] for _, row in rows] for i in map(names.index, wanted)], lambda i: f"line {lines[i]}"
+        return columns, lambda i: f"line {lines[i]}"
 
     return Rows(names, ["anything"] * len(names), read)
 

@@ -22,7 +22,7 @@ from pointwise.tables import formats
 from pointwise.tables.columns import Columns
 from pointwise.tables.digest import sha256_of_array
 
-_OPTIONAL = ("text", "ids", "modes", "captions")
+_COLUMNS = ("features", "text", "ids", "modes", "captions")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,8 +131,7 @@ class FeatureTable:
 
     def _columns(self) -> Columns:
         """The columns that are there, meta aside."""
-        names = ("features", *_OPTIONAL)
-        return {name: column for name in names if (column := getattr(self, name)) is not None}
+        return {name: column for name in _COLUMNS if (column := getattr(self, name)) is not None}
 
     def _positions(self, rows: Array | slice | Sequence[int]) -> Integers:
         n = len(self)
@@ -210,7 +209,7 @@ def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
     if not tables:
         raise InputError("concat got no tables; give it a list of at least one.")
     columns: Columns = {}
-    for name in ("features", *_OPTIONAL):
+    for name in _COLUMNS:
         parts = [getattr(table, name) for table in tables]
         lacking = [i for i, part in enumerate(parts) if part is None]
         if len(lacking) == len(parts):
@@ -235,7 +234,7 @@ def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
 def _of_checked(columns: Columns, meta: Mapping[str, Any]) -> FeatureTable:
     """The table of what went through the checks before."""
     table = object.__new__(FeatureTable)
-    for name, value in {**dict.fromkeys(_OPTIONAL), **columns, "meta": meta}.items():
+    for name, value in {**dict.fromkeys(_COLUMNS), **columns, "meta": meta}.items():
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
         object.__setattr__(table, name, value)
