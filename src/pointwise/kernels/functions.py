@@ -168,13 +168,6 @@ def _as_points(x: Array, name: str, ndim: int) -> Tensor:
         raise InputError(f"{name} has shape {list(points.shape)}; it must be {shape}{advice}.")
     if 0 in points.shape[1:]:
         raise InputError(f"{name} has shape {list(points.shape)}; it must be {shape} with at least one of each.")
-    # NaN and inf survive a sum: nearly always it alone tells that there are none.
-    if not torch.isfinite(points.detach().sum()) and not torch.isfinite(points).all():
-        bad = (~torch.isfinite(points)).flatten(1).any(dim=1).nonzero().flatten()
-        raise InputError(
-            f"{name} has NaN or inf in {len(bad)} of {len(points)} samples; the first is sample {int(bad[0])}. "
-            "Every value must be finite, those of points without weight too."
-        )
     return points
 
 
@@ -193,6 +186,14 @@ def _in_one_space(f: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
         raise InputError(f"x has points of {f.shape[-1]} dimensions but y of {g.shape[-1]}; both must be in one space.")
     if f.device != g.device:
         raise InputError(f"x is on {f.device} but y on {g.device}; move both to one device.")
+    for name, points in (("x", f), ("y", g)):
+        # NaN and inf survive a sum: nearly always it alone tells that there are none.
+        if not torch.isfinite(points.detach().sum()) and not torch.isfinite(points).all():
+            bad = (~torch.isfinite(points)).flatten(1).any(dim=1).nonzero().flatten()
+            raise InputError(
+                f"{name} has NaN or inf in {len(bad)} of {len(points)} samples; the first is sample {int(bad[0])}. "
+                "Every value must be finite, those of points without weight too."
+            )
     dtype = torch.promote_types(f.dtype, g.dtype)
     return f.to(dtype), g.to(dtype)
 
