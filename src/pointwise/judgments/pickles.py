@@ -71,11 +71,7 @@ class _Plain(pickle._Unpickler):  # not the one in C, which takes as much memory
 
 
 def read_plain(path: Path) -> Any:
-    """Return the lists, dicts, strings and numbers of a pickle; NumPy's arrays come as flat lists.
-
-    Raises:
-        InputError: it cannot be read, is no pickle, or asks for anything else.
-    """
+    """Return the lists, dicts, strings and numbers of a pickle, refusing anything else; arrays come as flat lists."""
     try:
         return _Plain(io.BytesIO(path.read_bytes())).load()
     except OSError as error:
