@@ -154,9 +154,8 @@ def naming_damage(where: str = "") -> Iterator[None]:
     except InputError as error:
         raise InputError(f"{where}{error}") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{where}it is cut short or not a .parquet file ({first_line(error)}); write it again."
-        ) from None
+        why = first_line(error)
+        raise InputError(f"{where}it is cut short or not a .parquet file ({why}); write it again.") from None
 
 
 def _open(path: Path, place: str) -> _Shard:
