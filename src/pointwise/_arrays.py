@@ -15,9 +15,7 @@ from pointwise._types import Array, Column, Floats
 from pointwise.errors import InputError
 
 _LARGEST_EXACT_INTEGER = 2**53
-_OVERFLOW = (
-    " A float16 array holds nothing above 65504: larger values overflowed when it was made; write it as float32."
-)
+_HALF = " A float16 array holds nothing above 65504: larger values overflowed when it was made; write it as float32."
 _CHECKED_AT_ONCE = 1 << 24  # values looked at in one step, so that the check of a large table stays small
 
 
@@ -182,7 +180,7 @@ def _require_finite(tensor: torch.Tensor, name: str) -> None:
         return
     first = int(bad.nonzero()[0])
     column = int(torch.nonzero(~torch.isfinite(tensor[first]))[0])
-    hint = _OVERFLOW if tensor.dtype == torch.float16 else ""
+    hint = _HALF if tensor.dtype == torch.float16 else ""
     raise InputError(
         f"{name} has NaN or inf in {int(bad.sum())} of {len(tensor)} rows; the first is row {first}, column {column} "
         f"(value {float(tensor[first, column])}). Every value must be finite: drop or mend those rows.{hint}"

@@ -16,15 +16,13 @@ import numpy as np
 from pointwise._files import reading
 from pointwise._types import Column
 from pointwise.errors import InputError
-from pointwise.items.archives import TARS
+from pointwise.items.archives import ARCHIVES
 from pointwise.items.beside_images import read_beside_images
 from pointwise.tables.columns import find_captions
 from pointwise.tables.rows import READERS, TEXT_KINDS, Place, Rows, nth, open_rows, rows_of_objects
 from pointwise.tables.text import decoded, parse_json, shortened
 
-_ARCHIVES = (".zip", *TARS)
-_FLICKR = re.compile(r"(?P<name>[^\t]+?\.(?:jpe?g|png))(?:#\d+)?\t", re.IGNORECASE)  # a.jpg#0<tab>caption
-
+_FLICKR = re.compile(r"([^\t]+?\.(?:jpe?g|png))(?:#\d+)?\t", re.IGNORECASE)  # a.jpg#0<tab>caption
 _LONGEST = 131_072  # characters of a caption, as many as the csv module takes
 _LONGEST_ID = 4_096  # characters of an id, as many as a path may have
 _UNPRINTABLE = re.compile("[\\0\ud800-\udfff]")
@@ -103,12 +101,12 @@ def _read(path: Path, **columns: str) -> _Unchecked:
         return _of_rows(open_rows(path), **columns)
     if columns:
         raise InputError(f"it has no columns to choose from; only {', '.join(READERS)} files have.")
-    if path.is_dir() or path.name.lower().endswith(_ARCHIVES):
+    if path.is_dir() or path.name.lower().endswith(ARCHIVES):
         return _Unchecked(*read_beside_images(path))
     if suffix == ".txt":
         return _of_lines(decoded(path.read_bytes()))
     raise InputError(
-        f"the suffix {path.suffix!r} is not one of {', '.join([*READERS, '.txt', *_ARCHIVES])}; a folder with a .txt "
+        f"the suffix {path.suffix!r} is not one of {', '.join([*READERS, '.txt', *ARCHIVES])}; a folder with a .txt "
         "beside each image is read too."
     )
 

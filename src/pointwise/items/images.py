@@ -7,7 +7,7 @@ import io
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,9 @@ import numpy as np
 
 from pointwise._types import Column, Pixels
 from pointwise.errors import InputError, first_line
-from pointwise.items.archives import DAMAGED, TARS, Files, files_of
+from pointwise.items.archives import ARCHIVES, DAMAGED, TARS, Files, files_of
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_ARCHIVES = (".zip", *TARS)
 _LARGEST_FILE = 1 << 30  # bytes: nothing that unpacks to more is read, so that a small archive cannot fill the memory
 _BROKEN = (*DAMAGED, SyntaxError)  # Pillow, of a broken PNG
 
@@ -100,17 +99,16 @@ def open_images(source: str | Path | Pixels) -> Images:
     name = path.name.lower()
     if not os.path.exists(path):  # False also where it may not be asked
         raise InputError(f"{source} does not exist; give a folder, a .zip or .tar of images, or an .npy of them.")
-    if os.path.isdir(path) or name.endswith(_ARCHIVES):
+    if os.path.isdir(path) or name.endswith(ARCHIVES):
         return _from_files(files_of(path))
     if name.endswith(".npy"):
         try:
-            return _from_array(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
-        except InputError:
-            raise
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
         except _BROKEN as error:
             raise InputError(
                 f"{path} cannot be read as an .npy array: {first_line(error)}. Write it again with numpy.save."
             ) from None
+        return _from_array(array, str(path))
     if name.endswith(SUFFIXES):
         raise InputError(f"{source} is a single image; give the folder, .zip or .tar that holds the images.")
     raise InputError(
@@ -136,12 +134,11 @@ def is_images(source: str | Path) -> bool:
                 return True
         return True
     if name.endswith(".npy"):
-        try:
+        with suppress(*_BROKEN):
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except _BROKEN:
-            return False
-        return bool(array.dtype == np.uint8 and array.ndim in (3, 4))
-    return os.path.exists(path) and name.endswith((*_ARCHIVES, *SUFFIXES))
+            return bool(array.dtype == np.uint8 and array.ndim in (3, 4))
+        return False
+    return os.path.exists(path) and name.endswith((*ARCHIVES, *SUFFIXES))
 
 
 def resize(image: Pixels, *, height: int, width: int) -> Pixels:

@@ -99,8 +99,7 @@ def _by_order(images: Sequence[str], captions: Captions, source: str) -> Matched
 
 
 def _best_form(images: Sequence[str], names: Sequence[str], captions: Captions, source: str) -> str:
-    best, most = "", 0
-    guess = ""
+    best, most, guess = "", 0, ""
     for form, key_of in _FORMS.items():
         image_keys, caption_keys = list(map(key_of, images)), list(map(key_of, names))
         shared = set(image_keys) & set(caption_keys)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pointwise.errors import InputError
-from pointwise.judgments.tree import read_json
+from pointwise.judgments.tree import read_text
+from pointwise.tables.text import parse_json
 
 CAPTIONS = "captions_val2014.json"
 CAPTION_FIELDS = {"image_id": int, "id": int, "caption": str}
@@ -16,7 +17,7 @@ IMAGES = "val2014/"
 
 def read_annotations(path: Path, fields: Mapping[str, type]) -> list[Mapping[str, Any]]:
     """Return the list "annotations" of a JSON file of COCO's form, each with these fields of these types."""
-    content = read_json(path)
+    content = read_text(path, parse_json)
     rows = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(rows, list):
         raise InputError(f"{path} has no list 'annotations' as files of COCO's form have; take the published file.")

@@ -14,7 +14,6 @@ import numpy as np
 from pointwise.errors import InputError
 from pointwise.items.archives import DAMAGED
 
-_BROKEN = (*DAMAGED, pickle.UnpicklingError, AttributeError, ImportError, MemoryError)
 _PLAIN_NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 
 
@@ -71,16 +70,12 @@ class _Plain(pickle._Unpickler):  # not the one in C, which takes as much memory
 
 
 def read_plain(path: Path) -> Any:
-    """Return the lists, dicts, strings and numbers of a pickle; NumPy's arrays come as flat lists.
-
-    Raises:
-        InputError: it cannot be read, is no pickle, or asks for anything else.
-    """
+    """Return the lists, dicts, strings and numbers of a pickle, refusing anything else; arrays come as flat lists."""
     try:
         return _Plain(io.BytesIO(path.read_bytes())).load()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from None
-    except _BROKEN as error:
+    except (*DAMAGED, pickle.UnpicklingError, AttributeError, ImportError, MemoryError) as error:
         reason = str(error) or "it is damaged or cut short"
         raise InputError(
             f"{path} is not read: {reason}. Only pickles of plain lists, dicts, strings and numbers are, as others can "

@@ -14,7 +14,7 @@ from pointwise._files import reading
 from pointwise.errors import InputError
 from pointwise.items.archives import Files, files_of
 from pointwise.items.images import SUFFIXES, Images, images_in
-from pointwise.tables.text import decoded, parse_json
+from pointwise.tables.text import decoded
 
 Paths = Mapping[str, Path]  # by the name of the file alone
 
@@ -37,7 +37,7 @@ def find(folder: str | Path, *, needed: Sequence[str], name: str) -> Paths:
 
 
 def read_text(path: Path, parse: Callable[[str], Any] = str) -> Any:
-    """Return the text of a UTF-8 file, or what it is parsed to."""
+    """Return the text of a UTF-8 file, or what it is parsed to, by ``parse_json``, say."""
     with reading(f"{path} cannot be read"):
         return parse(decoded(path.read_bytes()))
 
@@ -54,11 +54,6 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[st
                 f"it must have {len(columns)}: {', '.join(columns)}."
             )
         yield number, cells
-
-
-def read_json(path: Path) -> Any:
-    """Return what a JSON file holds."""
-    return read_text(path, parse_json)
 
 
 def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) -> Images:

@@ -48,7 +48,8 @@ def read_npz(path: Path) -> Columns:
                     f"it is a zip file but holds no .npy arrays (its first entry is {archive.namelist()[0]}). "
                     + FOR_IMAGES
                 )
-            shapes, columns = {}, {}
+            shapes: dict[str, tuple[int, ...]] = {}
+            columns: Columns = {}
             for name in names:
                 with archive.open(f"{name}.npy") as member:
                     shapes[name] = _read_header(member, name)[0]
@@ -58,8 +59,8 @@ def read_npz(path: Path) -> Columns:
     except _DAMAGE as error:
         raise InputError(f"it is cut short or damaged ({error}); write it again.") from None
     if "meta" in columns:
-        meta = columns.pop("meta")
-        return columns | {"meta": meta_from_json(meta.item() if meta.size == 1 else meta)}
+        meta = columns["meta"]
+        columns["meta"] = meta_from_json(meta.item() if meta.size == 1 else meta)
     return columns
 
 

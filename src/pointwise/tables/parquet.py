@@ -81,9 +81,10 @@ def _read(shards: list[_Shard]) -> Columns:
     first = shards[0]
     for shard in shards[1:]:
         if shard.types != first.types:
+            one, other = (", ".join(f"{_NAMES[name]} {it.types[name]}" for name in it.types) for it in (first, shard))
             raise InputError(
-                f"its shards differ: {first.path.name} has {_listed(first.types)}, but {shard.path.name} has "
-                f"{_listed(shard.types)}; all must have the same columns, types and dimensions."
+                f"its shards differ: {first.path.name} has {one}, but {shard.path.name} has {other}; "
+                "all must have the same columns, types and dimensions."
             )
     rows = sum(shard.rows for shard in shards)
     columns: Columns = {}  # filled batch by batch, so that the table is not there twice
@@ -219,7 +220,3 @@ def _refuse_nulls(values: pa.Array, name: str, start: int, per_row: int) -> None
         raise InputError(
             f"column {_NAMES[name]} has no value (null) in row {row}; fill in or drop the rows without one."
         )
-
-
-def _listed(types: dict[str, str]) -> str:
-    return ", ".join(f"{_NAMES[name]} {kind}" for name, kind in types.items())

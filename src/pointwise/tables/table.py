@@ -64,8 +64,7 @@ class FeatureTable:
             if len(text) != n:
                 raise InputError(f"text has {len(text)} rows but features has {n}; give one text row per sample.")
         for name in ("ids", "modes", "captions"):
-            column = getattr(self, name)
-            if column is not None:
+            if (column := getattr(self, name)) is not None:
                 fill[name] = as_column(column, name=name, length=n)
                 fill[name].flags.writeable = False
         if "captions" in fill and fill["captions"].dtype.kind != "U":
@@ -109,10 +108,7 @@ class FeatureTable:
         Raises:
             InputError: the suffix is not one of these, the format cannot hold a column, or the path cannot be written.
         """
-        arrays = {
-            name: column.cpu().numpy() if isinstance(column, torch.Tensor) else column
-            for name, column in self._columns().items()
-        }
+        arrays = {name: x.cpu().numpy() if isinstance(x, torch.Tensor) else x for name, x in self._columns().items()}
         formats.write(arrays | ({"meta": dict(self.meta)} if self.meta else {}), path)
 
     def __reduce__(self) -> tuple[Any, ...]:
