@@ -65,9 +65,8 @@ class Target:
 
     def refuse(self, differences: Iterable[str]) -> NoReturn:
         """Raise the InputError that says in what the table that is there differs from the one to be."""
-        raise InputError(
-            f"{self.path} is already there and is another table: {'; '.join(differences)}. So {_OVERWRITE}"
-        )
+        words = "; ".join(differences)
+        raise InputError(f"{self.path} is already there and is another table: {words}. So {_OVERWRITE}")
 
     def put(self, tables: Iterable[FeatureTable], *, count: int = 1) -> None:
         """Put a table, or a folder of at most ``count``, in place, in one step."""
