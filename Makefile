@@ -2,6 +2,7 @@
 #
 #   make demo     the main job on real data, no network needed once installed; the report is in demo/
 #   make test     the whole test suite, doctests included
+#   make test-encoders   the tests of the adapters of open_clip and timm, which need torchvision
 #   make lint     ruff check, ruff format --check, mypy
 #   make venv     only the environment; PYTHON=python3.12 make venv chooses the interpreter of a new one
 #   make clean    remove .venv, demo/ and all caches
@@ -10,7 +11,7 @@ PYTHON ?= python3
 PIP := .venv/bin/python -m pip --quiet --quiet --disable-pip-version-check
 INSTALLED := .venv/.installed
 
-.PHONY: venv demo test lint lint-rules lint-format lint-types clean
+.PHONY: venv demo test test-encoders lint lint-rules lint-format lint-types clean
 
 venv: $(INSTALLED)
 ifneq ($(origin PYTHON),file)
@@ -26,6 +27,15 @@ demo: venv
 
 test: venv
 	.venv/bin/pytest
+
+# torchvision stays out of .venv itself, where transformers would try to import it beside a torch that it may not fit.
+test-encoders: .venv/torchvision/.installed
+	PYTHONPATH=.venv/torchvision .venv/bin/pytest tests/encoders/test_open_clip.py tests/encoders/test_timm.py
+
+.venv/torchvision/.installed: $(INSTALLED)
+	@$(PIP) install --no-deps --target .venv/torchvision torchvision==0.28.0 open_clip_torch==3.3.0 timm==1.0.31 \
+	  ftfy==6.3.1 wcwidth
+	@touch $@
 
 lint: lint-rules lint-format lint-types
 

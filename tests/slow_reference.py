@@ -182,9 +182,9 @@ def weighted_points(weights, side, row):
     return [f / math.sqrt(f @ f) for f in points], 10 * np.tanh(u / 10) - math.log(len(points))
 
 
-def kme_pmi(real, real_text, fake, fake_text):
+def kme_pmi(real, real_text, fake, fake_text, learned=None):
     """What is learned has no plain form; what is made of it has, pair by pair and point by point."""
-    learned = KmePmi.fit(real, real_text)
+    learned = KmePmi.fit(real, real_text) if learned is None else learned
     weights = {name: x.double().numpy() for name, x in learned.model.state_dict().items()}
     terms = []
     for x, y in zip(fake, fake_text, strict=True):

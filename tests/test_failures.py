@@ -108,9 +108,7 @@ def test_shrink_by_one_changes_nothing():
 
 @pytest.mark.parametrize("factor", [0, -0.5, 1.5, float("nan")])
 def test_shrink_refuses(factor):
-    with pytest.raises(
-        InputError, match=f"factor is {factor}; it must lie above 0 and be at most 1, which changes not"
-    ):
+    with pytest.raises(InputError, match=f"factor is {factor}; it must be a number above 0 and at most 1"):
         shrink(table(), factor)
     with pytest.raises(InputError, match="the table carries no modes"):
         shrink(FeatureTable(np.eye(3)), 0.5)
@@ -139,7 +137,7 @@ def test_invent_differs_by_seed():
 
 def test_invent_refuses():
     for share in (-0.1, 1.1, float("nan")):
-        with pytest.raises(InputError, match=f"share is {share}; it must lie between 0 and 1"):
+        with pytest.raises(InputError, match=f"share is {share}; it must be a number of at least 0 and at most 1"):
             invent(table(), share)
     with pytest.raises(InputError, match="mixtures between modes need at least 2 modes; this table has 1"):
         invent(table(modes=1), 0.5)
@@ -177,7 +175,7 @@ def test_memorize_takes_the_precision_of_the_table():
 def test_memorize_refuses():
     with pytest.raises(InputError, match="the table has 4 feature columns but training has 3"):
         memorize(table(), FeatureTable(np.eye(3)), 0.5)
-    with pytest.raises(InputError, match="share is 2; it must lie between 0 and 1"):
+    with pytest.raises(InputError, match="share is 2; it must be a number of at least 0 and at most 1"):
         memorize(table(), table(), 2)
     with pytest.raises(InputError, match="mode 1 of row 1 has no training row to copy"):
         memorize(table(), drop(table(), [1]), 1.0)

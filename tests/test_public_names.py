@@ -2,57 +2,29 @@
 
 import doctest
 import inspect
+import re
+import subprocess
+import sys
 import types
 from operator import attrgetter
+from pathlib import Path
 
 import pytest
 
 import pointwise
 
-NAMES = [
-    "METRICS",
-    "Agreement",
-    "Calibration",
-    "Estimate",
-    "Evaluation",
-    "FeatureTable",
-    "GaussianPair",
-    "InputError",
-    "KmePmi",
-    "MissingExtra",
-    "Neighborhoods",
-    "Neighbors",
-    "Retrieval",
-    "Score",
-    "SelfNeighbors",
-    "__version__",
-    "agreement",
-    "clip_score",
-    "clip_similarity",
-    "concat",
-    "cross_entropy",
-    "encode",
-    "encode_to",
-    "entropy",
-    "evaluate",
-    "info_nce",
-    "info_nce_score",
-    "kme_similarity",
-    "knn",
-    "linear_probe",
-    "load",
-    "mid",
-    "neighborhoods",
-    "pmi_calibration",
-    "prompt_ensemble",
-    "prompts",
-    "r_precision",
-    "ref_clip_score",
-    "retrieval",
-    "self_neighbors",
-    "wpse_similarity",
-    "zero_shot",
-]
+NAMES = {
+    "what is measured": "FeatureTable load concat encode encode_to read_captions match_captions",
+    "comparisons": "evaluate compare Reference Evaluation Comparison Score METRICS",
+    "pieces": "neighborhoods Neighborhoods knn Neighbors entropy cross_entropy",
+    "two modalities": "mid GaussianPair KmePmi clip_score ref_clip_score r_precision info_nce_score",
+    "people": "agreement Agreement",
+    "similarities": "kme_similarity wpse_similarity clip_similarity info_nce pmi_calibration Calibration "
+    "retrieval Retrieval zero_shot prompts prompt_ensemble linear_probe",
+    "modules": "encoders failures synthetic judgments training",
+    "errors and version": "InputError MissingExtra __version__",
+}
+LISTED = [name for names in NAMES.values() for name in names.split()]
 
 # Written as Python: an argument of the same name, kind and default must be there (`...`: whatever default).
 # More options may be there.
@@ -61,6 +33,16 @@ PROMISED = {
     "FeatureTable.save": lambda self, path: ...,
     "load": lambda path: ...,
     "concat": lambda tables: ...,
+    "compare": lambda real, generators, *, metrics=None, k=5, cover=3, dimension="ambient", duplicates="raise",
+    device=None, engine="auto", seed=0: ...,
+    "Comparison.difference": lambda self, first, second: ...,
+    "Comparison.to_json": lambda self, path: ...,
+    "Comparison.from_json": lambda path: ...,
+    "Comparison.to_dataframe": lambda self: ...,
+    "Reference": lambda real, *, ridge=0.0, reduce=None, debias=False, pairs=None, learned=None, kept=None,
+    progress=None: ...,
+    "Reference.save": lambda self, path: ...,
+    "Score.difference": lambda self, other: ...,
     "evaluate": lambda real, fake, *, metrics=None, k=5, cover=3, dimension="ambient", duplicates="raise", device=None,
     engine="auto", seed=0: ...,
     "Evaluation.to_dict": lambda self: ...,
@@ -93,7 +75,8 @@ PROMISED = {
     "info_nce": lambda similarity: ...,
 }  # fmt: skip
 
-PUBLIC = {name: getattr(pointwise, name) for name in pointwise.__all__}
+MODULES = NAMES["modules"].split()
+PUBLIC = {name: getattr(pointwise, name) for name in pointwise.__all__ if name not in MODULES}
 CALLABLES = {
     name: thing
     for name, thing in PUBLIC.items()
@@ -121,13 +104,34 @@ def lacks_example(thing):
     return not any(test.examples for test in doctest.DocTestFinder().find(thing, "it"))
 
 
-def test_the_list_of_names_is_frozen():
-    assert sorted(pointwise.__all__) == sorted(NAMES)
+def test_the_list_of_names_is_frozen_and_in_groups():
+    assert pointwise.__all__ == LISTED
 
 
 def test_nothing_else_is_public():
     names = {name for name, thing in vars(pointwise).items() if not isinstance(thing, types.ModuleType)}
-    assert {name for name in names if not name.startswith("_")} | {"__version__"} == set(NAMES)
+    assert {name for name in names if not name.startswith("_")} | {"__version__"} == set(LISTED) - set(MODULES)
+
+
+def test_modules_are_imported_when_they_are_first_used():
+    code = "import sys, pointwise; before = 'pointwise.judgments' in sys.modules; pointwise.judgments.load_judgments; "
+    code += "assert not before; [getattr(pointwise.training, name) for name in pointwise.training.__all__]"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="module 'pointwise' has no attribute 'nothing'"):
+        _ = pointwise.nothing
+    with pytest.raises(AttributeError, match=r"module 'pointwise\.training' has no attribute 'nothing'"):
+        _ = pointwise.training.nothing
+
+
+def test_documents_import_nothing_else():
+    """Every import of ours in README and docs is a public name, or comes from a public module."""
+    root = Path(__file__).parents[1]
+    for page in [root / "README.md", *(root / "docs").glob("*.md")]:
+        for module, names in re.findall(r"^from (pointwise[\w.]*) import (.+)$", page.read_text(), flags=re.M):
+            owner = pointwise if module == "pointwise" else getattr(pointwise, module.removeprefix("pointwise."))
+            for name in names.split(", "):
+                assert hasattr(owner, name), f"{page.name}: {module}.{name}"
+                assert module in {"pointwise", *(f"pointwise.{m}" for m in MODULES)}, f"{page.name}: {module}.{name}"
 
 
 @pytest.mark.parametrize("name", [name for name in PROMISED if name.split(".")[0] in PUBLIC])

@@ -1,7 +1,7 @@
 """Measures generative models in nats, down to the single sample."""
 
 from importlib import import_module as _import_module
-from typing import Any
+from typing import Any as _Any
 
 from pointwise._agreement import Agreement, agreement
 from pointwise._compare import compare
@@ -55,7 +55,7 @@ __all__ = [  # noqa: RUF022 - in the order of a user's work
 # fmt: on
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     if name in ("encoders", "failures", "judgments", "synthetic", "training"):  # imported when first used
         return _import_module(f"pointwise.{name}")
     raise AttributeError(f"module 'pointwise' has no attribute {name!r}")

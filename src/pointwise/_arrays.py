@@ -11,12 +11,13 @@ import torch
 from torch.utils.dlpack import from_dlpack
 
 from pointwise._options import usable_device
-from pointwise._types import Array as Array
-from pointwise._types import Column as Column
-from pointwise._types import Floats
+from pointwise._types import Array, Column, Floats
 from pointwise.errors import InputError
 
 _LARGEST_EXACT_INTEGER = 2**53
+_OVERFLOW = (
+    " A float16 array holds nothing above 65504: larger values overflowed when it was made; write it as float32."
+)
 _CHECKED_AT_ONCE = 1 << 24  # values looked at in one step, so that the check of a large table stays small
 
 
@@ -24,15 +25,11 @@ def as_features(x: Array, *, name: str = "features") -> torch.Tensor:
     """Return x as a finite floating-point tensor [n, d], of its own precision, without copying where possible.
 
     float16, float32 and float64 stay what they are; bfloat16 and integers are widened, which is exact.
-
-    Raises:
-        InputError: x is not a numeric 2-D array, has no columns, or holds NaN or inf.
     """
     tensor = _as_tensor(x, name)
     if tensor.ndim != 2:
-        advice = (
-            "reshape a single column with x[:, None]" if tensor.ndim == 1 else "flatten it with x.reshape(len(x), -1)"
-        )
+        single = tensor.ndim == 1
+        advice = "reshape a single column with x[:, None]" if single else "flatten it with x.reshape(len(x), -1)"
         raise InputError(
             f"{name} has {tensor.ndim} dimension{'s' * (tensor.ndim != 1)} (shape {tuple(tensor.shape)}); "
             f"it must have 2, one row per sample [n, d]: {advice}."
@@ -45,11 +42,7 @@ def as_features(x: Array, *, name: str = "features") -> torch.Tensor:
 
 
 def as_column(values: Sequence[Any] | Array, *, name: str, length: int) -> Column:
-    """Return a column (ids, modes or captions) as an int64 or string array of the given length.
-
-    Raises:
-        InputError: the length differs, or the values are neither all integers nor all strings.
-    """
+    """Return a column (ids, modes or captions) as an int64 or string array of the given length."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         what = f"the single string {values!r}" if isinstance(values, str) else f"a {type(values).__name__}"
         raise InputError(f"{name} is {what}; it must be a sequence of {length} values, one per row.")
@@ -69,11 +62,11 @@ def as_column(values: Sequence[Any] | Array, *, name: str, length: int) -> Colum
         return items.astype(np.int64 if items.dtype.kind == "i" else items.dtype.newbyteorder("="))
     kind = str if any(isinstance(item, str) for item in items) else int
     for row, item in enumerate(items):
-        if not _is_of(kind, item):
+        if isinstance(item, bool) or not isinstance(item, str if kind is str else int | np.integer):
             raise InputError(
                 f"{name} must be all integers or all strings; row {row} holds {item!r} of type {type(item).__name__}."
             )
-        if kind is str and item.endswith("\0"):
+        if isinstance(item, str) and item.endswith("\0"):
             raise InputError(
                 f"{name} has a string that ends in a NUL character in row {row} ({item!r}); strip it first."
             )
@@ -83,11 +76,7 @@ def as_column(values: Sequence[Any] | Array, *, name: str, length: int) -> Colum
 
 
 def as_numbers(x: Array, *, name: str) -> Floats:
-    """Return x, of any shape and on any device, as float64 in NumPy; NaN and inf are let through.
-
-    Raises:
-        InputError: x is not an array of real numbers.
-    """
+    """Return x, of any shape and on any device, as float64 in NumPy; NaN and inf are let through."""
     return _as_floating(_as_tensor(x, name), name).detach().cpu().double().numpy()
 
 
@@ -98,10 +87,6 @@ def on_device(*tensors: torch.Tensor, device: str | torch.device | None) -> list
         raise InputError(f"device is {str(target)!r}; distances are refined in float64, which needs 'cpu' or 'cuda'.")
     # float32 holds float16 exactly and is converted many times sooner.
     return [tensor.to(target, torch.float32 if tensor.dtype == torch.float16 else None) for tensor in tensors]
-
-
-def _is_of(kind: type, item: object) -> bool:
-    return isinstance(item, str if kind is str else int | np.integer) and not isinstance(item, bool)
 
 
 def _refuse_masked(x: object, name: str) -> None:
@@ -197,11 +182,7 @@ def _require_finite(tensor: torch.Tensor, name: str) -> None:
         return
     first = int(bad.nonzero()[0])
     column = int(torch.nonzero(~torch.isfinite(tensor[first]))[0])
-    hint = (
-        " A float16 array holds nothing above 65504: larger values overflowed when it was made; write it as float32."
-        if tensor.dtype == torch.float16
-        else ""
-    )
+    hint = _OVERFLOW if tensor.dtype == torch.float16 else ""
     raise InputError(
         f"{name} has NaN or inf in {int(bad.sum())} of {len(tensor)} rows; the first is row {first}, column {column} "
         f"(value {float(tensor[first, column])}). Every value must be finite: drop or mend those rows.{hint}"

@@ -64,8 +64,8 @@ def compare(
     options = Options.checked(
         k=k, cover=cover, dimension=dimension, duplicates=duplicates, device=device, engine=engine, seed=seed
     )
-    chosen = chosen_metrics(metrics, learned=reference.is_learned)
-    if not isinstance(generators, Mapping) or not generators:
+    chosen = chosen_metrics(metrics, learned=reference.has("learned_pair", options))
+    if not isinstance(generators, Mapping) or not generators or not all(isinstance(name, str) for name in generators):
         raise InputError("generators must be a mapping of at least one name to a table, as {'a': table}.")
     if any(row.summary == "neighborhoods" for row in chosen):
         reference.half("neighborhoods", options)  # too few real rows are no generator's fault, so none is named

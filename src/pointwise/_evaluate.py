@@ -78,7 +78,7 @@ def evaluate(
     options = Options.checked(
         k=k, cover=cover, dimension=dimension, duplicates=duplicates, device=device, engine=engine, seed=seed
     )
-    chosen = chosen_metrics(metrics, learned=reference.is_learned)
+    chosen = chosen_metrics(metrics, learned=reference.has("learned_pair", options))
     return evaluated(reference, as_table(fake, name="fake"), chosen, options, named=metrics is not None)
 
 
@@ -105,7 +105,7 @@ def evaluated(
             for k, score in _scores(row, summaries[row.summary]).items():
                 table = reference.table if score.of == "real" else fake
                 scores[row.name, k] = replace(
-                    score, tables=tables, ids=table.ids, modes=table.modes, captions=table.captions
+                    score, tables={**score.tables, **tables}, ids=table.ids, modes=table.modes, captions=table.captions
                 )
         except InputError as error:
             if named or row.name not in others:

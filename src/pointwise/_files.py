@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all, and saying in one sentence why that failed."""
+"""Writing a file whole or not at all, reading one, and saying in one sentence why that failed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,6 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     The bytes go to a hidden file in the same folder, reach the disk, and are then renamed: a reader sees the old file
     or the new one, never a part. A link is followed: the file that it points to is replaced.
-
-    Raises:
-        InputError: the folder does not exist, the path is a folder or a device, or an OSError met in the block or
-            here (no space, no permission) keeps the file from being written.
-
-    >>> import tempfile
-    >>> target = Path(tempfile.mkdtemp()) / "result.json"
-    >>> with atomic_write(target) as file:
-    ...     _ = file.write(b"{}")
-    >>> target.read_text()
-    '{}'
     """
     require_writable(path)
     target = Path(os.path.realpath(path))
@@ -48,6 +37,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # as of a disk that is read only, on which nothing was left
             temporary.unlink()
+
+
+@contextmanager
+def reading(start: str) -> Iterator[None]:
+    """Begin what is wrong with a file that is read with these words, such as "cannot load a.npz"."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{start}: {error}") from None
+    except OSError as error:
+        raise InputError(f"{start}: {error.strerror or error}.") from None
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -39,6 +39,7 @@ class Comparison(Mapping[str, Evaluation]):
     """
 
     evaluations: Mapping[str, Evaluation]
+    _: KW_ONLY
     stored: Mapping[tuple[str, str], Scores] | None = None
 
     def __getitem__(self, name: str) -> Evaluation:
@@ -46,6 +47,9 @@ class Comparison(Mapping[str, Evaluation]):
             hint = closest_names(name, self.evaluations)
             raise InputError(f"there is no generator {name!r}{hint}; there are {', '.join(self.evaluations)}.")
         return self.evaluations[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.evaluations
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.evaluations)
@@ -123,7 +127,7 @@ class Comparison(Mapping[str, Evaluation]):
         evaluations = {
             name: Evaluation(part.scores, part.provenance, warnings=part.warnings) for name, part in parts.items()
         }
-        return Comparison(evaluations, differences)
+        return Comparison(evaluations, stored=differences)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a pandas table with one row per generator and metric.

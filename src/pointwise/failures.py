@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from pointwise._arrays import require_same_width
+from pointwise._options import number
+from pointwise._types import Column, Integers
 from pointwise.errors import InputError
 from pointwise.tables.table import FeatureTable
 
@@ -45,15 +48,14 @@ def shrink(table: FeatureTable, factor: float) -> FeatureTable:
     >>> shrink(FeatureTable(np.array([[0.0], [4.0]]), modes=["a", "a"]), 0.5).features.tolist()
     [[1.0], [3.0]]
     """
-    if not 0 < factor <= 1:
-        raise InputError(f"factor is {factor}; it must lie above 0 and be at most 1, which changes nothing.")
+    number(factor, "factor", above=0, most=1)
     column = _modes(table)
     features = table.features.clone()
     for mode in np.unique(column):
         rows = torch.from_numpy(column == mode)
         mean = features[rows].double().mean(dim=0)
         features[rows] = (mean + factor * (features[rows].double() - mean)).to(features.dtype)
-    return _with(table, features)
+    return replace(table, features=features)
 
 
 def invent(table: FeatureTable, share: float, *, seed: int = 0) -> FeatureTable:
@@ -75,7 +77,7 @@ def invent(table: FeatureTable, share: float, *, seed: int = 0) -> FeatureTable:
     for row in rows:
         partner = rng.choice(np.flatnonzero(column != column[row]))
         features[row] = ((table.features[row].double() + table.features[partner].double()) / 2).to(features.dtype)
-    return _with(table, features)
+    return replace(table, features=features)
 
 
 def memorize(table: FeatureTable, training: FeatureTable, share: float, *, seed: int = 0) -> FeatureTable:
@@ -101,22 +103,15 @@ def memorize(table: FeatureTable, training: FeatureTable, share: float, *, seed:
             if len(source) == 0:
                 raise InputError(f"mode {table.modes[row]!s} of row {row} has no training row to copy.")
         features[row] = training.features[rng.choice(source)].to(features.dtype)
-    return _with(table, features)
+    return replace(table, features=features)
 
 
-def _some_rows(count: int, share: float, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
-    if not 0 <= share <= 1:
-        raise InputError(f"share is {share}; it must lie between 0 and 1.")
+def _some_rows(count: int, share: float, rng: np.random.Generator) -> Integers:
+    number(share, "share", above=0, below=1, closed=True)
     return np.sort(rng.choice(count, size=round(share * count), replace=False))
 
 
-def _modes(table: FeatureTable) -> np.ndarray[Any, Any]:
+def _modes(table: FeatureTable) -> Column:
     if table.modes is None:
         raise InputError("the table carries no modes; give it modes=, one per row.")
     return table.modes
-
-
-def _with(table: FeatureTable, features: torch.Tensor) -> FeatureTable:
-    return FeatureTable(
-        features, text=table.text, ids=table.ids, modes=table.modes, captions=table.captions, meta=table.meta
-    )

@@ -148,12 +148,15 @@ class Score:
         """
         paired = _rows_are_shared(self, other)
         change = self.value - other.value
-        per_sample = self.per_sample - other.per_sample if paired else None  # type: ignore[operator]
+        with np.errstate(invalid="ignore"):  # -inf less -inf, which only duplicates="keep" lets through, is nan
+            per_sample = self.per_sample - other.per_sample if paired else None  # type: ignore[operator]
         changed = Score(change, per_sample=per_sample, of=self.of)
         if paired:
             changed = replace(changed, ids=self.ids, modes=self.modes, captions=self.captions, groups=self.groups)
         if self.draws is not None and other.draws is not None:
             return replace(changed, draws=self.draws - other.draws)
+        for score in (self, other):
+            _known(score)  # else it would be said only when the error is asked for
         return replace(changed, terms=Difference(self, other), tables=self.tables)
 
     def scaled(self, factor: float) -> Score:

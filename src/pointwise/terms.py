@@ -11,7 +11,7 @@ import numpy as np
 
 from pointwise._types import Column, Floats, Integers
 
-Side = Literal["real", "generated"]
+Side = Literal["real", "generated", "fit"]  # the fit: of pairs that are not at hand
 
 
 class Extra(NamedTuple):

@@ -17,7 +17,7 @@ from pointwise.tables.table import FeatureTable
 from pointwise.tokens.token_file import save_tokens
 from pointwise.tokens.tokenizer import Tokenizer
 from pointwise.tokens.tokens import pixels
-from pointwise.training.checkpoint import MODEL
+from pointwise.training.folder import MODEL
 from pointwise.training.inputs import Inputs, Pairs
 from pointwise.training.model import DualEncoder, FrozenTokens
 from pointwise.training.towers import TextTransformer, VisionTransformer

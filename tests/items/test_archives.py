@@ -31,7 +31,8 @@ def test_an_archive_is_read_in_its_own_order(tmp_path):
 @pytest.mark.parametrize("name", ["../a.txt", "/tmp/a.txt", "cat/../../a.txt", "C:/a.txt", "../.hidden"])
 @pytest.mark.parametrize("archive", ["a.zip", "a.tar", "a.tar.gz"])
 def test_members_that_point_outside_of_an_archive_are_refused(tmp_path, archive, name):
-    with pytest.raises(InputError, match=rf"{archive} has the member '{name}', which points outside of the archive"):
+    refusal = rf"^\S+{archive} has the member '{name}', which points outside of the archive"
+    with pytest.raises(InputError, match=refusal):
         files_of(write_files(tmp_path / archive, {"ok.txt": b"", name: b""}))
 
 

@@ -42,13 +42,13 @@ def test_mid_fits_on_real_pairs_and_scores_generated_ones():
 def test_mid_in_principal_axes_takes_fewer_pairs_than_columns(debias):
     rng = np.random.default_rng(1)
     real, text, fake = rng.normal(size=(3, 30, 40)) * 0.7 ** np.arange(40)
-    with pytest.raises(pw.InputError, match=r"30 pairs are too few for 40 \+ 40 columns.*\(reduce=, --reduce\)"):
+    with pytest.raises(pw.InputError, match=r"30 pairs are too few for 40 \+ 40 columns.*\(reduce=\)"):
         pw.mid(real, text, fake)
     pair = pw.GaussianPair(reduce=3)
     pair.update(real, text)
     expected = pair.pmi(fake, text, debias=debias)
     np.testing.assert_array_equal(pw.mid(real, text, fake, reduce=3, debias=debias).per_sample, expected.per_sample)
-    with pytest.raises(pw.InputError, match="reduce is 0; it must be a whole number of at least 1, or None"):
+    with pytest.raises(pw.InputError, match="reduce is 0; it must be a whole number of at least 1"):
         pw.mid(real, text, fake, reduce=0)
 
 

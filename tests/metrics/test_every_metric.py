@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import pointwise as pw
 from pointwise.neighbors.passes import SWEEPS
 from pointwise.neighbors.sweep_torch import TorchSweep
+from pointwise.reference.options import Options
 from slow_reference import SLOW
 from strategies import table_pairs
 
@@ -91,25 +92,54 @@ def test_metrics_of_pairs_equal_their_plainest_form(pair):
         np.testing.assert_allclose(found[name].per_sample, per_sample, rtol=1e-7, atol=1e-7, err_msg=name)
 
 
-def test_what_is_learned_from_pairs_scores_by_its_plainest_form():
-    rng = np.random.default_rng(0)
-    real, fake = rng.normal(size=(120, 3)), rng.normal(size=(30, 3))
-    real_text, fake_text = real[:, :2] + rng.normal(size=(120, 2)), fake[:, :2] + rng.normal(size=(30, 2))
-    found = pw.evaluate(
-        pw.FeatureTable(real, text=real_text), pw.FeatureTable(fake, text=fake_text), metrics=["kme_pmi"]
-    )["kme_pmi"]
-    value, per_sample = SLOW["kme_pmi"](real, real_text, fake, fake_text)
+def narrow(rows=FAKE, text=FAKE_TEXT):
+    """Pairs of few columns, from which is learned quickly."""
+    return pw.FeatureTable(rows[:, :3], text=text[:, :2])
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """The narrow real pairs, and what is learned from them: once, as it takes seconds."""
+    reference = pw.Reference(narrow(REAL, REAL_TEXT))
+    pw.evaluate(reference, narrow(), metrics=["kme_pmi"])
+    assert reference.is_learned
+    return reference
+
+
+def test_what_is_learned_from_pairs_scores_by_its_plainest_form(learned):
+    real, fake = learned.table, narrow()
+    found = pw.evaluate(learned, fake, metrics=["kme_pmi"])["kme_pmi"]
+    value, per_sample = SLOW["kme_pmi"](
+        *(table.numpy() for table in (real.features, real.text, fake.features, fake.text)),
+        learned=learned.half("learned_pair", Options.checked()).pmi,
+    )
     assert found.value == pytest.approx(value, abs=1e-7)  # log m, which drops out of PMI, is taken in float32
     np.testing.assert_allclose(found.per_sample, per_sample, rtol=0, atol=1e-7)
 
 
+def test_the_constant_of_what_is_learned_is_in_the_error_and_not_in_that_of_a_difference(learned):
+    one, other = (
+        pw.evaluate(learned, narrow(text=text), metrics=["kme_pmi"])["kme_pmi"] for text in (FAKE_TEXT, FAKE_TEXT[::-1])
+    )
+    constant = learned.half("learned_pair", Options.checked()).pmi.calibration.constant_error
+    assert constant > 0
+    for score in (one, other):
+        alone = score.per_sample.std(ddof=1) / np.sqrt(len(FAKE))
+        assert score.standard_error == pytest.approx(np.hypot(alone, constant), rel=1e-9)
+    # The same images with other texts: row by row.
+    expected = (one.per_sample - other.per_sample).std(ddof=1) / np.sqrt(len(FAKE))
+    assert one.difference(other).standard_error == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.parametrize("name", pw.METRICS)
-def test_row_tells_the_truth(name, baseline):
+def test_row_tells_the_truth(name, baseline, request):
     row = pw.METRICS[name]
     key = (name, 5) if row.summary == "neighborhoods" else name
     assert (key in baseline) == row.by_default
-    score = (baseline if row.by_default else pw.evaluate(*with_texts(), metrics=[name]))[key]
+    found = baseline if row.by_default else pw.evaluate(request.getfixturevalue("learned"), narrow(), metrics=[name])
+    score = found[key]
     assert row.name == name
+    assert score.kind == ("share" if row.unit == "share" else "mean")
     assert (score.per_sample is not None) == (row.of is not None)
     if row.of is not None:
         assert score.of == row.of
@@ -125,23 +155,28 @@ def test_direction_prefers_the_same_law_to_a_distant_one(name):
     """Entropies, which look at one table, aside: every metric ranks the real law above one that is far away."""
     rng = np.random.default_rng(3)
     real, same, far = rng.normal(size=(3, 200, 3))
-    losses = []
+    row, losses = pw.METRICS[name], []
     for fake in (same, far * 0.5 + 2.5):
         value = pw.evaluate(real, fake, metrics=[name])[name].value
-        losses.append({"lower": value, "higher": -value, "zero": abs(value)}[pw.METRICS[name].better])
+        losses.append({"lower": value, "higher": -value, "zero": abs(value)}[row.better])
+        assert row.loss(value) == losses[-1]
     assert losses[0] < losses[1]
 
 
 @pytest.mark.parametrize("name", PAIRWISE)
-def test_direction_prefers_texts_that_fit_to_texts_that_do_not(name):
+def test_direction_prefers_texts_that_fit_to_texts_that_do_not(name, request):
     rng = np.random.default_rng(3)
-    real, fake = rng.normal(size=(2, 200, 3))
-    real_text, fitting = real + 0.5 * rng.normal(size=real.shape), fake + 0.5 * rng.normal(size=fake.shape)
-    values = [
-        pw.evaluate(pw.FeatureTable(real, text=real_text), pw.FeatureTable(fake, text=text), metrics=[name])[name].value
-        for text in (fitting, rng.permutation(fitting))
-    ]
+    if pw.METRICS[name].summary == "learned_pair":
+        reference, fitting, others = request.getfixturevalue("learned"), FAKE_TEXT, rng.permutation(FAKE_TEXT)
+        tables = [narrow(text=text) for text in (fitting, others)]
+    else:
+        real, fake = rng.normal(size=(2, 200, 3))
+        real_text, fitting = real + 0.5 * rng.normal(size=real.shape), fake + 0.5 * rng.normal(size=fake.shape)
+        reference = pw.FeatureTable(real, text=real_text)
+        tables = [pw.FeatureTable(fake, text=text) for text in (fitting, rng.permutation(fitting))]
+    values = [pw.evaluate(reference, table, metrics=[name])[name].value for table in tables]
     assert pw.METRICS[name].better == "higher"
+    assert pw.METRICS[name].loss(values[0]) < pw.METRICS[name].loss(values[1])
     assert values[0] > values[1]
 
 
@@ -226,8 +261,8 @@ def test_fidelity_and_diversity_split_the_divergence(pair, k):
     if not all(np.isfinite(score.value) for score in ev.scores.values()):
         return
     n, m, d = len(real), len(fake), real.shape[1]
-    rho_real = hoods.within_real.neighbors.distances[:, k - 1]
-    rho_fake = hoods.within_fake.neighbors.distances[:, k - 1]
+    rho_real = hoods.within_real.distances[:, k - 1]
+    rho_fake = hoods.within_fake.distances[:, k - 1]
     to_fake, to_real = hoods.real_to_fake.distances[:, k - 1], hoods.fake_to_real.distances[:, k - 1]
     assert ev["kl_fake_real"].value == pytest.approx(ev["pce"].value - ev["re"].value, rel=1e-9, abs=1e-9)
     assert ev["kl_real_fake"].value == pytest.approx(ev["rce"].value, rel=1e-9, abs=1e-9)

@@ -126,6 +126,27 @@ def test_the_standard_error_is_the_spread_over_repeats(stretch):
     assert math.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values, ddof=1), rel=0.15)
 
 
+@pytest.mark.parametrize("d", [1, 4])
+def test_the_standard_error_is_the_plain_formula(d):
+    """Influences by the map of optimal transport, T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2, from SciPy's matrix roots."""
+    rng = np.random.default_rng(11)
+    mix = np.eye(d) + rng.standard_normal((d, d)) / d
+    real, fake = rng.standard_normal((60, d)), 1.4 * rng.standard_normal((45, d)) @ mix + 0.3
+
+    def variance(x, y):
+        a, b = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (x, y))
+        root = np.atleast_2d(sqrtm(a)).real
+        transport = np.linalg.solve(root, np.linalg.solve(root, np.atleast_2d(sqrtm(root @ b @ root)).real).T)
+        z = x - x.mean(axis=0)
+        u = 2 * z @ (x.mean(axis=0) - y.mean(axis=0)) + np.einsum("ij,ij->i", z @ (np.eye(d) - transport), z)
+        return u.var(ddof=1) / len(u)
+
+    found = score(real, fake)
+    expected = math.sqrt(variance(real, fake) + variance(fake, real))
+    assert found.standard_error == pytest.approx(expected, rel=1e-12 if d == 1 else 1e-11)
+    assert {side: len(u) for side, u in found.terms.influence(None).items()} == {"real": 60, "generated": 45}
+
+
 @pytest.mark.parametrize(("n", "m"), [(6, 100), (100, 6)])
 def test_the_standard_error_is_not_known_with_no_more_rows_than_columns(n, m):
     rng = np.random.default_rng(9)

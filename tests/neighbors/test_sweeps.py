@@ -85,22 +85,22 @@ class Hopeless(Forgetful):
         return dataclasses.replace(super().place(table, frame), summing=1.0)
 
 
-class Quarter(Noisy):
-    """Gives a quarter of the closeness, so that what is worth measuring is misjudged."""
+class Faint(Noisy):
+    """Gives a hundredth of the closeness, so that what is worth measuring is misjudged."""
 
     def place(self, table, frame):
-        return as_kind(QuarterTiles, super().place(table, frame))
+        return as_kind(FaintTiles, super().place(table, frame))
 
     def closeness(self, x, i, y, j):
-        return super().closeness(x, i, y, j).div_(4)
+        return super().closeness(x, i, y, j).div_(100)
 
 
-class QuarterTiles(Tiles):
+class FaintTiles(Tiles):
     def lowest(self, distances):
-        return super().lowest(distances) / 4
+        return super().lowest(distances) / 100
 
     def highest(self, distances):
-        return super().highest(distances) / 4
+        return super().highest(distances) / 100
 
 
 def as_kind(kind, tiles):
@@ -139,7 +139,7 @@ HONEST = {
     "coarse": Coarse(),
     "noisy": Noisy(width=64),
     "upper": Upper(width=64),
-    "quarter": Quarter(width=64),
+    "faint": Faint(width=64),
     "hopeless": Hopeless(),
 }
 
@@ -225,12 +225,29 @@ def test_a_sweep_that_lies_is_seen(sweep, kind, d):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("sweep", [TorchSweep(), Coarse(), Noisy(), Upper(), Quarter()])
+@pytest.mark.parametrize("sweep", [TorchSweep(), Coarse(), Noisy(), Upper(), Faint()])
 def test_closeness_stays_within_its_bounds(sweep, kind):
     """All certificates rest on this; that results are equal does not show it, since rounding is seldom at its worst."""
     close, lowest, highest = closeness_and_bounds(sweep, tables(kind, 100)[0])
     assert (lowest <= close).all()
     assert (close <= highest).all()
+
+
+class Vague(Placed):
+    """Knows little of rows farther than nothing."""
+
+    def lowest(self, distances):
+        return -100 * distances
+
+    def highest(self, distances):
+        return 0 * distances
+
+
+def test_a_candidate_that_was_not_worth_measuring_is_not_forgotten():
+    x, y = torch.zeros(1, 1), torch.tensor([[1.0], [0.5]])
+    placed = Vague(Frame(torch.zeros(1, dtype=torch.float64), 1.0), torch.zeros(1, 1).double(), 1, 0.0, 0.0)
+    offers = Offers(placed, torch.tensor([[0, 1]]), torch.tensor([[5.0, -1.0]]), torch.tensor([-torch.inf]))
+    assert certify.certified_nearest(x, y, offers, 1, exclude_self=False).indices.tolist() == [[1]]
 
 
 def test_closeness_stays_within_its_bounds_where_squares_vanish():

@@ -424,7 +424,7 @@ def test_reduced_streams_merges_and_is_kept(tmp_path):
 
 def test_reduced_takes_fewer_pairs_than_columns():
     x, y = correlated(40, np.full(64, 0.5), seed=3)
-    with pytest.raises(pw.InputError, match=r"40 pairs are too few for 64 \+ 64 columns.*\(reduce=, --reduce\)"):
+    with pytest.raises(pw.InputError, match=r"40 pairs are too few for 64 \+ 64 columns.*\(reduce=\)"):
         fitted(x, y).mutual_information()
     assert math.isfinite(fitted(x, y, reduce=8).mutual_information())
     with pytest.raises(pw.InputError, match=r"40 pairs are too few for 20 \+ 20 columns.*At least 41 pairs"):
@@ -442,7 +442,7 @@ def test_reduced_ignores_constant_columns_but_not_missing_rank():
 
 @pytest.mark.parametrize("reduce", [0, -1, 2.5, True])
 def test_reduce_that_is_no_number_of_axes(reduce):
-    with pytest.raises(pw.InputError, match=f"reduce is {reduce}; it must be a whole number of at least 1, or None"):
+    with pytest.raises(pw.InputError, match=f"reduce is {reduce}; it must be a whole number of at least 1"):
         pw.GaussianPair(reduce=reduce)
 
 

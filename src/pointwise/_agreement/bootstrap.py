@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pointwise._agreement.rank_statistics import STATISTICS, Association, Ranking
+from pointwise._agreement.rank_statistics import STATISTICS, Association
 from pointwise._agreement.result import Agreement
 from pointwise._arrays import as_column, as_numbers
 from pointwise._options import number, one_of, whole_number
@@ -75,22 +75,13 @@ def agreement(
     columns = _columns(scores, len(ratings))
     clusters = np.arange(len(ratings)) if groups is None else _clusters(groups, len(ratings))
 
-    human_ranking = Ranking(ratings)
-    rankings = [Ranking(column) for column in columns.values()]
-    associations = [Association(ranking, human_ranking) for ranking in rankings]
+    associations = [Association(column, ratings) for column in columns.values()]
 
     def statistics(weights: Integers) -> Floats:  # [b, n] to [metrics, b, statistics]
-        ranks = human_ranking.rank(weights)
-        return np.stack(
-            [
-                association.statistics(weights, ranking.rank(weights), ranks)
-                for association, ranking in zip(associations, rankings, strict=True)
-            ]
-        )
+        return np.stack([association.statistics(weights) for association in associations])
 
-    once = np.ones((1, len(ratings)), dtype=np.int64)
-    values = statistics(once)[:, 0]
-    drawn = np.concatenate([statistics(weights) for weights in _resampled(clusters, resamples, seed)], axis=1)
+    values = statistics(np.ones((1, len(ratings)), dtype=np.int64))[:, 0]
+    drawn = np.concatenate([statistics(weights) for weights in resampled(clusters, resamples, seed)], axis=1)
     return Agreement(
         {
             (metric, statistic): Score(
@@ -103,15 +94,13 @@ def agreement(
         },
         level=level,
         n=len(ratings),
-        tied_ratings=int(human_ranking.tied_pairs(once)[0]),
-        tied_scores={
-            metric: int(ranking.tied_pairs(once)[0]) for metric, ranking in zip(columns, rankings, strict=True)
-        },
+        tied_ratings=_tied_pairs(ratings),
+        tied_scores={metric: _tied_pairs(column) for metric, column in columns.items()},
     )
 
 
-def _resampled(clusters: Integers, resamples: int, seed: int) -> Iterator[Integers]:
-    """How often each item is there when as many clusters as there are are drawn with replacement: blocks [b, n]."""
+def resampled(clusters: Integers, resamples: int, seed: int) -> Iterator[Integers]:
+    """Yield how often each item is there when as many clusters as there are are drawn with replacement: [b, n]."""
     rng = np.random.default_rng(seed)
     count = int(clusters.max()) + 1
     at_once = max(1, _WEIGHTS_AT_ONCE // len(clusters))
@@ -120,6 +109,11 @@ def _resampled(clusters: Integers, resamples: int, seed: int) -> Iterator[Intege
         for row in weights:
             row[:] = np.bincount(rng.integers(count, size=count), minlength=count)[clusters]
         yield weights
+
+
+def _tied_pairs(column: Floats) -> int:
+    sizes = np.unique(column, return_counts=True)[1]
+    return int((sizes * (sizes - 1) // 2).sum())
 
 
 def _columns(scores: Array | Score | Mapping[str, Array | Score], n: int) -> dict[str, Floats]:

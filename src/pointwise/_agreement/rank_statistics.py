@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from pointwise._types import Floats, Integers
@@ -13,172 +10,100 @@ STATISTICS = ("kendall_b", "kendall_c", "spearman", "pearson", "pairwise_accurac
 
 
 class Ranking:
-    """A column whose items are sorted once, so that any weights of them are ranked without sorting again.
+    """A column [n], sorted once, so that any weights of its items are ranked without sorting again."""
 
-    Args:
-        values: float64 [n], finite.
-    """
-
-    def __init__(self, values: Floats) -> None:
-        distinct, levels = np.unique(values, return_inverse=True)
-        self.levels: Integers = levels.astype(np.int64)  # [n], 0 for the smallest value
+    def __init__(self, values: Floats | Integers) -> None:
+        distinct, self.levels = np.unique(values, return_inverse=True)  # [n], 0 for the smallest value
         self.level_count = len(distinct)
-        self.scaled: Floats = values / (np.abs(values).max() or 1.0)  # squares of huge values stay finite
         self._order = np.argsort(self.levels, kind="stable")
-        self._edges = np.concatenate([[0], np.cumsum(np.bincount(self.levels))])
-        self._first, self._end = self._edges[self.levels], self._edges[self.levels + 1]
+        self._starts = np.searchsorted(self.levels, np.arange(self.level_count), sorter=self._order)
 
-    def rank(self, weights: Integers) -> Ranks:
-        """Rank the items when item i is there ``weights[b, i]`` times; tied ones share the middle of their places."""
-        below = _running_sum(weights.take(self._order, 1))  # [b, n + 1]
-        total = below[:, -1:]
-        centred = (below.take(self._first, 1) + below.take(self._end, 1) - total) / 2
-        sizes = self._sizes(below)
-        return Ranks(
-            centred,
-            np.count_nonzero(sizes, axis=1),
-            _pairs(sizes).sum(1),
-            _cube_less_self(total[:, 0]) - _cube_less_self(sizes).sum(1),
-        )
+    def sizes(self, weights: Integers) -> Integers:
+        """Return [b, levels], how many items have each value when item i is there ``weights[b, i]`` times."""
+        return np.add.reduceat(weights.take(self._order, 1), self._starts, axis=1)
 
-    def tied_pairs(self, weights: Integers) -> Integers:
-        """Return [b], how many pairs have the same value."""
-        if self.level_count == len(self.levels):
-            sizes = weights
-        else:
-            sizes = self._sizes(_running_sum(weights.take(self._order, 1)))
-        return np.asarray(_pairs(sizes).sum(1))
-
-    def _sizes(self, below: Integers) -> Integers:
-        """How many items have each value: [b, levels]."""
-        return np.diff(below.take(self._edges, 1), axis=1)
-
-
-@dataclass(frozen=True, eq=False)
-class Ranks:
-    """The ranks of one column under b weightings.
-
-    Args:
-        centred: float64 [b, n], less their mean, which is (total + 1) / 2.
-        levels: int64 [b], how many distinct values are there.
-        tied_pairs: int64 [b], how many pairs have the same value.
-        spread: float64 [b], 12 times the sum of the squares of the centred ranks.
-    """
-
-    centred: Floats
-    levels: Integers
-    tied_pairs: Integers
-    spread: Floats
+    def ranks(self, sizes: Integers) -> Floats:
+        """Return [b, n], the ranks less their mean where each value has so many items, which share their mean rank."""
+        of_level: Floats = np.cumsum(sizes, axis=1) - (sizes + sizes.sum(1, keepdims=True)) / 2
+        return of_level.take(self.levels, 1)
 
 
 class Association:
-    r"""The five statistics of two columns, in O(n log L) for each weighting, where L is the fewer distinct values.
+    """The five statistics of two columns [n], in O(n log L) for each weighting, where L is the fewer distinct values.
 
     Pairs that both columns order alike (concordant pairs) are counted bit by bit, as a radix sort would sort them. Two
     levels of the one column differ first in some bit; among the items that share the bits above it, those with a 1 in
     that bit are higher than those with a 0. With the items sorted by the other column, a running sum of the weights of
     the zeros says how many of them lie below each one. Which items these are does not depend on the weights: it is
     found once.
-
-    Args:
-        x: a column of n items.
-        y: another column of the same items.
     """
 
-    def __init__(self, x: Ranking, y: Ranking) -> None:
-        self._x, self._y = x, y
-        self._both = Ranking((x.levels * y.level_count + y.levels).astype(np.float64))
+    def __init__(self, scores: Floats, ratings: Floats) -> None:
+        self._columns = [column / (np.abs(column).max() or 1.0) for column in (scores, ratings)]  # squares stay finite
+        self._x, self._y = x, y = Ranking(scores), Ranking(ratings)
+        self._both = Ranking(x.levels * y.level_count + y.levels)
         few, many = (x, y) if x.level_count < y.level_count else (y, x)
-        self._bits = [
-            _bit_plan(few.levels, many.levels, bit=bit) for bit in reversed(range((few.level_count - 1).bit_length()))
-        ]
+        self._bits = [_below(few.levels, many.levels, bit) for bit in range((few.level_count - 1).bit_length())]
 
-    def statistics(self, weights: Integers, x: Ranks, y: Ranks) -> Floats:
-        """Return float64 [b, 5], in the order of `STATISTICS`; nan where a column is constant.
+    def statistics(self, weights: Integers) -> Floats:
+        """Return [b, 5], in the order of `STATISTICS`, when item i is there ``weights[b, i]`` times.
 
-        Args:
-            weights: int64 [b, n], how often each item is there.
-            x: the first column's ranks under these weights.
-            y: the second column's.
+        They are nan where a column is constant.
         """
+        x, y = self._x.sizes(weights), self._y.sizes(weights)
         total = weights.sum(1)
-        pairs = _pairs(total)
-        untied_x, untied_y = pairs - x.tied_pairs, pairs - y.tied_pairs
-        untied = untied_x - y.tied_pairs + self._both.tied_pairs(weights)
+        pairs, tied_x, tied_y = _pairs(total), _pairs(x).sum(1), _pairs(y).sum(1)
+        untied_x, untied_y = pairs - tied_x, pairs - tied_y
+        untied = untied_x - tied_y + _pairs(self._both.sizes(weights)).sum(1)
         balance = 2 * self._concordant(weights) - untied  # concordant less discordant pairs
-        levels = np.minimum(x.levels, y.levels)
+        levels = np.minimum(np.count_nonzero(x, axis=1), np.count_nonzero(y, axis=1))
         mass = weights.astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):  # of constant columns
-            columns = (
+            statistics = (
                 balance / np.sqrt(untied_x.astype(np.float64) * untied_y),
                 2 * balance / total.astype(np.float64) ** 2 * levels / (levels - 1),
-                12 * _dot(mass * x.centred, y.centred) / np.sqrt(x.spread * y.spread),
-                _correlation(mass, self._x.scaled, self._y.scaled),
+                _correlation(mass, self._x.ranks(x), self._y.ranks(y)),
+                _correlation(mass, *(column - _weighted_mean(mass, column) for column in self._columns)),
                 (1 + balance / untied_y) / 2,
             )
         defined = (untied_x > 0) & (untied_y > 0)
-        return np.where(defined[:, None], np.stack(columns, axis=1).clip(-1, 1), np.nan)  # 1 + 1e-16 is 1
+        return np.where(defined[:, None], np.stack(statistics, axis=1).clip(-1, 1), np.nan)  # 1 + 1e-16 is 1
 
     def _concordant(self, weights: Integers) -> Integers:
         count = np.zeros(len(weights), dtype=np.int64)
-        for plan in self._bits:
-            below = _running_sum(weights.take(plan.zeros, 1))
-            count += _dot(weights.take(plan.ones, 1), below.take(plan.end, 1) - below.take(plan.start, 1))
+        for zeros, ones, start, end in self._bits:
+            below = np.zeros((len(weights), len(zeros) + 1), dtype=np.int64)
+            np.cumsum(weights.take(zeros, 1), axis=1, out=below[:, 1:])
+            count += np.einsum("bi,bi->b", weights.take(ones, 1), below.take(end, 1) - below.take(start, 1))
         return count
 
 
-@dataclass(frozen=True, eq=False)
-class _BitPlan:
-    """For one bit: items with a 0, in order, and for each item with a 1 which run of them is below it in both columns.
+def _below(few: Integers, many: Integers, bit: int) -> tuple[Integers, Integers, Integers, Integers]:
+    """Items with a 0 in this bit, in order, those with a 1, and start and end of the run of zeros below each of these.
 
-    Args:
-        zeros: items whose level has a 0 in this bit, sorted by the bits above it, then by the other column.
-        ones: items whose level has a 1 in this bit and that have such zeros below them.
-        start: where their run begins in zeros.
-        end: where it ends.
+    They are ordered by the bits above it, then by the other column, so that what is below in both is one run.
     """
-
-    zeros: Integers
-    ones: Integers
-    start: Integers
-    end: Integers
-
-
-def _bit_plan(few: Integers, many: Integers, *, bit: int) -> _BitPlan:
     above = few >> (bit + 1)
-    has_one = (few >> bit) & 1 == 1
     key = above * (many.max() + 1) + many
     order = np.argsort(key, kind="stable")
-    zeros, ones = order[~has_one[order]], order[has_one[order]]
+    has_one = (few[order] >> bit) & 1 == 1
+    zeros, ones = order[~has_one], order[has_one]
     start, end = np.searchsorted(above[zeros], above[ones]), np.searchsorted(key[zeros], key[ones])
     some = end > start
-    return _BitPlan(zeros, ones[some], start[some], end[some])
-
-
-def _running_sum(weights: Integers) -> Integers:
-    """[b, n] to [b, n + 1]: the sum of the weights before each place."""
-    sums = np.zeros((len(weights), weights.shape[1] + 1), dtype=np.int64)
-    np.cumsum(weights, axis=1, out=sums[:, 1:])
-    return sums
-
-
-def _dot(left: Any, right: Any) -> Any:
-    return np.einsum("bi,bi->b", left, right)
+    return zeros, ones[some], start[some], end[some]
 
 
 def _pairs(count: Integers) -> Integers:
     return count * (count - 1) // 2
 
 
-def _cube_less_self(count: Integers) -> Floats:
-    """In float64: the cube of millions of items is beyond 64-bit integers."""
-    size = count.astype(np.float64)
-    return size * (size * size - 1)
+def _weighted_mean(mass: Floats, column: Floats) -> Floats:  # not by @, whose last digit hangs on how many rows
+    mean: Floats = np.einsum("bi,i->b", mass, column) / mass.sum(1)
+    return mean[:, None]
 
 
 def _correlation(mass: Floats, x: Floats, y: Floats) -> Floats:
-    total = mass.sum(1)
-    x, y = (column - (np.einsum("bi,i->b", mass, column) / total)[:, None] for column in (x, y))  # [b, n]
-    weighted = mass * x
-    correlation: Floats = _dot(weighted, y) / np.sqrt(_dot(weighted, x) * _dot(mass * y, y))
+    """Of columns [b, n] whose means, weighted by mass, are 0."""
+    covariance, x2, y2 = (np.einsum("bi,bi->b", mass * one, other) for one, other in ((x, y), (x, x), (y, y)))
+    correlation: Floats = covariance / np.sqrt(x2 * y2)
     return correlation

@@ -22,15 +22,8 @@ class Blocks:
 
     Minus infinity is allowed, for a pair that is ruled out. NaN and +inf are refused, in the block where they appear.
 
-    Args:
-        similarity: an array [n, ...], or a function from a slice of the n rows to that part of the array, which then is
-            never held as a whole.
-        n: how many rows there are, where similarity is a function.
-        entries: of a block, at most, unless a single row has more.
-
-    Attributes:
-        n: number of rows.
-        shape: of one row.
+    Similarity is an array [n, ...], or a function from a slice of n rows to that part of it, which then is never held
+    as a whole. A block has so many entries at most, unless a single row has more.
     """
 
     def __init__(
@@ -48,7 +41,7 @@ class Blocks:
         if n < 1:
             raise InputError("similarity has 0 rows; it must have at least one.")
         self.n = n
-        self.shape: tuple[int, ...] = ()
+        self.shape: tuple[int, ...] = ()  # of one row, which tells it
         self.shape = tuple(self._block(slice(0, 1)).shape[1:])
         if 0 in self.shape:
             raise InputError(f"similarity has shape {[n, *self.shape]}: there is nothing that its rows are similar to.")
@@ -72,7 +65,10 @@ class Blocks:
 
     def _block(self, rows: slice) -> torch.Tensor:
         with torch.no_grad():
-            block = _as_tensor(self._of(rows))
+            given = self._of(rows)
+        if not (isinstance(given, torch.Tensor) and given.is_floating_point()):
+            given = torch.from_numpy(as_numbers(given, name="similarity"))
+        block: torch.Tensor = given.detach().float() if given.dtype.itemsize < 4 else given.detach()
         expected = (rows.stop - rows.start, *self.shape)
         if block.ndim < 2 or block.shape[0] != expected[0] or (self.shape and tuple(block.shape) != expected):
             raise InputError(
@@ -105,10 +101,3 @@ def length_of(x: Array, name: str) -> int:
         return len(x)
     except TypeError:
         raise InputError(f"{name} has no length (its type is {type(x).__name__}); give an array.") from None
-
-
-def _as_tensor(block: Array) -> torch.Tensor:
-    if isinstance(block, torch.Tensor) and block.is_floating_point():
-        floating: torch.Tensor = block.detach()
-        return floating.float() if floating.dtype.itemsize < 4 else floating
-    return torch.from_numpy(as_numbers(block, name="similarity"))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 
-from pointwise._types import Column, Progress, Say, Steps
-from pointwise.encoders.protocol import Pixels
+from pointwise._types import Column, Pixels, Progress, Say
 from pointwise.encoding.items import Items, open_items
 from pointwise.errors import InputError
 from pointwise.items.images import is_images
@@ -31,27 +29,25 @@ Block: TypeAlias = "Callable[[slice], torch.Tensor]"  # of rows, images and then
 
 
 class Candidates(NamedTuple):
-    """Images [n] and texts [b], and what is known of them.
-
-    image_of: [b], the image of each text.
-    ids: [n], of the images, or None.
-    captions: [b], or None.
-    meta: "image_encoder" and "text_encoder" by name, where known.
-    distractors: images [m] that no text belongs to, as candidates after the others; or None.
-    """
+    """Images [n] and texts [b], and what is known of them."""
 
     images: Inputs
     texts: Inputs
-    image_of: Column
-    ids: Column | None
-    captions: Column | None
-    meta: Mapping[str, Any]
-    distractors: Inputs | None = None
+    image_of: Column  # [b], the image of each text
+    ids: Column | None  # [n], of the images
+    captions: Column | None  # [b]
+    meta: Mapping[str, Any]  # "image_encoder" and "text_encoder" by name, where known
+    distractors: Inputs | None = None  # images [m] that no text belongs to, as candidates after the others
+
+    @property
+    def shown(self) -> dict[str, Inputs]:
+        """All that is to be found by a text, the rows of a similarity: images, and then distractors."""
+        return {"images": self.images} | ({} if self.distractors is None else {"distractors": self.distractors})
 
     @property
     def rows(self) -> int:
-        """How many rows a similarity has: images, and then distractors."""
-        return len(self.images.x) + (0 if self.distractors is None else len(self.distractors.x))
+        """How many these are."""
+        return sum(len(inputs.x) for inputs in self.shown.values())
 
 
 def open_candidates(
@@ -74,7 +70,7 @@ def open_candidates(
     if stored is not None:
         if captions is not None:
             raise InputError(f"{source} holds features of texts already; leave --captions out.")
-        candidates = _by_id(_stored(stored, model), source)
+        candidates = _stored(stored, model)
     elif model is not None:
         items = open_pictures(source, captions, say=say)
         images, texts = _read(model, items, "images", progress), list(items.captions or ())
@@ -94,11 +90,8 @@ def open_candidates(
 
 def products(candidates: Candidates, *, unit: bool) -> Block:
     """Return the similarity that is the product of features, or their cosine."""
-    sides = {}
-    for name in ("images", "distractors", "texts"):
-        inputs = getattr(candidates, name)
-        if inputs is None:
-            continue
+
+    def vectors(name: str, inputs: Inputs) -> torch.Tensor:
         rows = inputs.x[:][:, 0].double()  # in memory first, where it is on disk
         lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         if unit and bool((lengths == 0).any()):
@@ -106,20 +99,26 @@ def products(candidates: Candidates, *, unit: bool) -> Block:
                 f"the {name[:-1]} features of row {int((lengths == 0).flatten().nonzero()[0])} are all zeros: they "
                 "have no direction, and no cosine."
             )
-        sides[name] = rows / lengths if unit else rows
-    y = sides.pop("texts")
-    x = torch.cat(list(sides.values()))
+        return rows / lengths if unit else rows
+
+    x = torch.cat([vectors(name, inputs) for name, inputs in candidates.shown.items()])
+    y = vectors("texts", candidates.texts)
     return lambda rows: x[rows] @ y.T
 
 
+@torch.no_grad()
 def similarities(candidates: Candidates, model: DualEncoder, progress: Progress) -> Block:
     """Return the similarity of a model, whose points are made once."""
-    parts = [_points(model.image_points, candidates.images, model, partial(progress, "points of images"))]
-    if candidates.distractors is not None:
-        more = partial(progress, "points of distractors")
-        parts.append(_points(model.image_points, candidates.distractors, model, more))
-    images = joined(parts)
-    texts = _points(model.text_points, candidates.texts, model, partial(progress, "points of texts"))
+
+    def points(make: Callable[[Inputs], PointSet], name: str, inputs: Inputs) -> PointSet:
+        parts, n = [], len(inputs.x)
+        for some in _slices(n):
+            parts.append(make(inputs.rows(some).to(model.log_scale.device)))
+            progress(f"points of {name}", some.stop, n)
+        return joined(parts)
+
+    images = joined([points(model.image_points, name, inputs) for name, inputs in candidates.shown.items()])
+    texts = points(model.text_points, "texts", candidates.texts)
 
     @torch.no_grad()
     def block(rows: slice) -> torch.Tensor:
@@ -138,9 +137,12 @@ def held(block: Block, candidates: Candidates, *, most: int = 1 << 26) -> Block:
 
 
 def _stored(source: Source, model: DualEncoder | None) -> Candidates:
-    """The features of a table, or of stored tokens, once it is known that their similarity has a meaning."""
-    pairs, made_of = source.pairs, source.made_of
-    if pairs.n == 0:
+    """The features of a table, or of stored tokens, whose similarity must have a meaning; rows of one id are one image.
+
+    These must look the same in all of them.
+    """
+    (images, texts), made_of = source.pairs, source.made_of
+    if source.pairs.n == 0:
         raise InputError(f"the table {source.path} has no rows, and so nothing to find.")
     if model is not None:
         _require_fitting(model, source)
@@ -149,26 +151,17 @@ def _stored(source: Source, model: DualEncoder | None) -> Candidates:
     else:
         raise InputError(f"{source.path} holds tokens; give the model that was trained on such: --model FOLDER.")
     ids, captions = (None if column is None else np.asarray(column) for column in (made_of.ids, made_of.captions))
-    return Candidates(*pairs, np.arange(pairs.n), ids, captions, source.meta)
-
-
-def _by_id(candidates: Candidates, source: str) -> Candidates:
-    """The same with rows of one id as one image, which must look the same in all of them."""
-    ids = candidates.ids
-    if ids is None:
-        return candidates
-    names, first, image_of = np.unique(ids, return_index=True, return_inverse=True)
-    if len(names) == len(ids):
-        return candidates
-    repeated = np.flatnonzero(first[image_of] != np.arange(len(ids)))
-    for row in repeated.tolist():  # one at a time, as features may be on disk
-        if not torch.equal(candidates.images.x[row], candidates.images.x[first[image_of[row]]]):
-            raise InputError(
-                f"rows {first[image_of[row]]} and {row} of {source} have the same id {ids[row].item()!r} "
-                "and different features; an id is of one image: give each image its own, or no ids."
-            )
-    images = candidates.images.rows(torch.from_numpy(first))
-    return candidates._replace(images=images, image_of=image_of, ids=names)
+    image_of = np.arange(source.pairs.n)
+    if ids is not None and len(np.unique(ids)) < len(ids):
+        names, first, image_of = np.unique(ids, return_index=True, return_inverse=True)
+        for row, same in enumerate(first[image_of].tolist()):  # one at a time, as features may be on disk
+            if row != same and not torch.equal(images.x[row], images.x[same]):
+                raise InputError(
+                    f"rows {same} and {row} of {source.path} have the same id {ids[row].item()!r} "
+                    "and different features; an id is of one image: give each image its own, or no ids."
+                )
+        images, ids = images.rows(torch.from_numpy(first)), names
+    return Candidates(images, texts, image_of, ids, captions, source.meta)
 
 
 def _require_fitting(model: DualEncoder, source: Source) -> None:
@@ -241,15 +234,6 @@ def _read(model: DualEncoder, items: Items, what: str, progress: Progress) -> In
             progress(what, i + 1, len(items))
 
     return image_inputs(model, pictures())
-
-
-@torch.no_grad()
-def _points(make: Callable[[Inputs], PointSet], inputs: Inputs, model: DualEncoder, progress: Steps) -> PointSet:
-    parts = []
-    for some in _slices(len(inputs.x)):
-        parts.append(make(inputs.rows(some).to(model.log_scale.device)))
-        progress(some.stop, len(inputs.x))
-    return joined(parts)
 
 
 def _slices(n: int) -> list[slice]:

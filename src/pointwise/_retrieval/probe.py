@@ -23,21 +23,15 @@ _STEPS = 2000
 class LinearProbe:
     """A logistic regression on frozen features, and how well it does on others.
 
-    Args:
-        accuracy: Score, the share of test rows that are put in their mode; higher is better.
-        predictions: [n], the mode that each test row is put in.
-        strength: C, the inverse of the regularisation, as chosen.
-        converged: whether the last fit did, within 2,000 steps.
-
     >>> table = FeatureTable(np.eye(2)[np.arange(20) % 2], modes=np.arange(20) % 2)
     >>> linear_probe(table, table)
     LinearProbe(accuracy 1, 20 rows, C = 0.0001)
     """
 
-    accuracy: Score
-    predictions: Column
-    strength: float
-    converged: bool
+    accuracy: Score  # the share of test rows that are put in their mode; higher is better
+    predictions: Column  # [n], the mode that each test row is put in
+    strength: float  # C, the inverse of the regularisation, as chosen
+    converged: bool  # whether the last fit did, within 2,000 steps
 
     def __repr__(self) -> str:
         rows, late = len(self.predictions), "" if self.converged else ", not converged"
@@ -51,12 +45,8 @@ def linear_probe(train: FeatureTable, test: FeatureTable, *, seed: int = 0) -> L
 
     The accuracy is a share in [0, 1], higher is better. Columns are brought to mean 0 and variance 1 by the training
     table. C is the one of 10^-4, 10^-3 ... 10^2 that does best on a fifth of each mode of the training table, the
-    smallest of those that do equally well; then all of it is fitted.
-
-    Args:
-        train: table with modes.
-        test: table with modes, of the same encoder.
-        seed: of the split that C is chosen on.
+    smallest of those that do equally well; then all of it is fitted. Both tables carry modes and are of one encoder;
+    the seed is that of the split that C is chosen on.
 
     Raises:
         InputError: no modes, fewer than two of them, modes of the test table that are not in training, another

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from pointwise._options import whole_number
 from pointwise._types import Floats, Integers
@@ -17,18 +18,28 @@ class Ranks(NamedTuple):
 
     Everything that is computed is an exact expectation over the random order of candidates that tie with it.
 
-    ahead: [n], wrong candidates that are more similar.
-    tied: [n], wrong candidates that are just as similar.
-    right: [n], right candidates that are just as similar, itself included.
-
     >>> ranks = Ranks(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([1, 1, 1]))
     >>> ranks.hits(2).tolist(), ranks.expected().tolist()
     ([1.0, 1.0, 0.5], [1.0, 2.0, 2.5])
     """
 
-    ahead: Integers
-    tied: Integers
-    right: Integers
+    ahead: Integers  # [n], wrong candidates that are more similar
+    tied: Integers  # [n], wrong candidates that are just as similar
+    right: Integers  # [n], right candidates that are just as similar, itself included
+
+    @classmethod
+    def none(cls, n: int) -> Ranks:
+        """Return the ranks of n queries of which nothing is counted yet."""
+        return cls(*np.zeros((3, n), dtype=np.int64))
+
+    def add(self, some: slice, block: torch.Tensor, right: torch.Tensor, *, best: torch.Tensor, dim: int) -> None:
+        """Add the candidates along a dimension of a block, where right is True for right ones, to some queries.
+
+        Best is the similarity of the most similar right one of each.
+        """
+        equal = block == best
+        for total, here in zip(self, (block > best, equal & ~right, equal & right), strict=True):
+            total[some] += here.sum(dim=dim, dtype=torch.int32).cpu().numpy()  # much sooner than in int64
 
     def expected(self) -> Floats:
         """Return the rank of the first right candidate, from 1: the mean of the least of `right` among all that tie."""

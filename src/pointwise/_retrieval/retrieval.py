@@ -20,26 +20,17 @@ from pointwise.score import Score, mean_score
 class Direction:
     """Retrieval in one direction: each query against all candidates.
 
-    Args:
-        recall: k -> Score: share of queries with a right candidate among the first k; higher is better.
-        reciprocal_rank: Score of 1 / rank; higher is better.
-        ranks: float64 [q], of the first right candidate of each query, 1 is best.
-        groups: [q], of the queries: those of one group are alike, and count less than as many of different ones.
-        candidates: how many each query is set against.
-        queries: [q], the row, or column, of each query: all but those without a partner.
-        without_partner: how many rows, or columns, have no partner, and so are no queries.
-
     >>> retrieval(np.eye(8)[::-1], ks=[1]).image_to_text
     Direction(8 queries, 8 candidates: recall@1 0, reciprocal_rank 0.2..., median_rank 5)
     """
 
-    recall: Mapping[int, Score]
-    reciprocal_rank: Score
-    ranks: Floats
-    groups: Column
-    candidates: int
-    queries: Integers
-    without_partner: int
+    recall: Mapping[int, Score]  # k -> share of queries with a right candidate among the first k; higher is better
+    reciprocal_rank: Score  # of 1 / rank; higher is better
+    ranks: Floats  # [q], of the first right candidate of each query, 1 is best
+    groups: Column  # [q]; queries of one group are alike, and count less than as many of different ones
+    candidates: int  # how many each query is set against
+    queries: Integers  # [q], the row, or column, of each query: all but those without a partner
+    without_partner: int  # how many rows, or columns, have no partner, and so are no queries
 
     @property
     def median_rank(self) -> float:
@@ -89,11 +80,9 @@ class Direction:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Retrieval:
-    """Retrieval in both directions; rows of the similarity are images and columns texts, or whatever else they are.
+    """Retrieval in both directions: image_to_text is each row of the similarity against all columns, and so on.
 
-    Args:
-        image_to_text: each row against all columns.
-        text_to_image: each column against all rows.
+    Rows are images and columns texts, or whatever else they are.
 
     >>> retrieval(np.eye(3), ks=[1]).to_dict()["image_to_text_recall@1"]
     1.0
@@ -104,8 +93,7 @@ class Retrieval:
 
     def to_dict(self) -> dict[str, float]:
         """Return {name: value} of both, as image_to_text_recall@1."""
-        ways = ("image_to_text", "text_to_image")
-        return {f"{way}_{name}": value for way in ways for name, value in getattr(self, way).to_dict().items()}
+        return {f"{way}_{name}": value for way in vars(self) for name, value in getattr(self, way).to_dict().items()}
 
     def __repr__(self) -> str:
         return f"Retrieval(\n  image_to_text={self.image_to_text},\n  text_to_image={self.text_to_image},\n)"
@@ -195,19 +183,17 @@ def _codes(group_x: Column, group_y: Column) -> tuple[Integers, Integers]:
 
 def _ranks(blocks: Blocks, code_x: Integers, code_y: Integers) -> tuple[Ranks, Ranks]:
     """The ranks of each row among columns and of each column among rows: one pass finds what is best, one counts."""
-    rows, columns = (Ranks(*np.zeros((3, n), dtype=np.int64)) for n in (len(code_x), len(code_y)))
-    best_of_columns = torch.full((len(code_y),), -torch.inf, dtype=torch.float64)
-    order = np.argsort(code_y, kind="stable")
+    rows, columns = Ranks.none(len(code_x)), Ranks.none(len(code_y))
+    x, y = torch.from_numpy(code_x), torch.from_numpy(code_y)
+    best = torch.full((len(y),), -torch.inf, dtype=torch.float64)
     for some, block in blocks:
-        row, column = _pairs(code_x[some], code_y, order, block.device)
-        own = block[row, column]
-        best = block.new_full((len(block),), -torch.inf).scatter_reduce(0, row, own, "amax")
-        _count(rows, some, block, best[:, None], row[own == best[row]], dim=1)
-        best_of_columns = best_of_columns.to(block.device).scatter_reduce(0, column, own.double(), "amax")
+        right = x[some, None].to(block.device) == y.to(block.device)
+        own = block.masked_fill(~right, -torch.inf)
+        rows.add(some, block, right, best=own.amax(dim=1, keepdim=True), dim=1)
+        best = torch.maximum(best.to(block.device), own.amax(dim=0).double())
     for some, block in blocks:
-        row, column = _pairs(code_x[some], code_y, order, block.device)
-        best = best_of_columns.to(block.device, block.dtype)
-        _count(columns, slice(None), block, best, column[block[row, column] == best[column]], dim=0)
+        right = x[some, None].to(block.device) == y.to(block.device)
+        columns.add(slice(None), block, right, best=best.to(block.device, block.dtype), dim=0)
     changed = np.flatnonzero((columns.right == 0) & np.isin(code_y, code_x))
     if len(changed):
         raise InputError(
@@ -217,31 +203,9 @@ def _ranks(blocks: Blocks, code_x: Integers, code_y: Integers) -> tuple[Ranks, R
     return rows, columns
 
 
-def _pairs(
-    code_x: Integers, code_y: Integers, order: Integers, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The row and the column of each two that belong together, by the order that sorts the columns."""
-    first, end = (np.searchsorted(code_y, code_x, side=side, sorter=order) for side in ("left", "right"))
-    size = end - first
-    row = np.repeat(np.arange(len(code_x)), size)
-    column = order[np.arange(len(row)) + np.repeat(end - np.cumsum(size), size)]
-    return torch.from_numpy(row).to(device), torch.from_numpy(column).to(device)
-
-
-def _count(
-    totals: Ranks, place: slice, block: torch.Tensor, best: torch.Tensor, right: torch.Tensor, *, dim: int
-) -> None:
-    """Add how many are above the best right one, how many wrong ones equal it, and how many right ones do."""
-    own = torch.bincount(right, minlength=block.shape[1 - dim])
-    above, equal = (block > best).sum(dim=dim), (block == best).sum(dim=dim)
-    for total, counts in zip(totals, (above, equal - own, own), strict=True):
-        total[place] += counts.cpu().numpy()
-
-
 def _direction(ranks: Ranks, own: Integers, others: Integers, ks: Sequence[int]) -> Direction:
     queries = np.flatnonzero(np.isin(own, others))
     ranks, groups = Ranks(*(counts[queries] for counts in ranks)), own[queries]
-
     return Direction(
         {k: mean_score(ranks.hits(k), of="pair", kind="share", groups=groups) for k in ks},
         mean_score(ranks.reciprocal(), of="pair", groups=groups),

@@ -22,17 +22,13 @@ from pointwise.score import Score, mean_score
 class ZeroShot:
     """Classes told apart without training on them.
 
-    Args:
-        accuracy: k -> Score, the share of samples whose class is among the k most similar; higher is better. Its modes
-            are the classes.
-        predictions: [n], the most similar class of each sample; of equally similar ones the first.
-
     >>> zero_shot(np.eye(3), [0, 1, 1], ks=[1, 2])
     ZeroShot(top-1 0.6667, top-2 0.8333, 3 samples)
     """
 
+    # k -> the share of samples whose class is among the k most similar; higher is better. Its modes are the classes.
     accuracy: Mapping[int, Score]
-    predictions: Column
+    predictions: Column  # [n], the most similar class of each sample; of equally similar ones the first
 
     def __repr__(self) -> str:
         shares = ", ".join(f"top-{k} {score.value:.4g}" for k, score in self.accuracy.items())
@@ -79,14 +75,13 @@ def zero_shot(
     names = as_groups(classes, name="classes", what="classes", length=blocks.shape[0])
     label = _positions(values, names)
     first = np.empty(blocks.n, dtype=np.int64)
-    ranks = Ranks(*np.ones((3, blocks.n), dtype=np.int64))
+    ranks = Ranks.none(blocks.n)
     for some, block in blocks:
         if block.ndim == 3:
             block = torch.logsumexp(block, dim=2) - math.log(block.shape[2])
         first[some] = block.argmax(dim=1).cpu().numpy()
-        own = block.gather(1, torch.from_numpy(label[some]).to(block.device)[:, None])
-        ranks.ahead[some] = (block > own).sum(dim=1).cpu().numpy()
-        ranks.tied[some] = (block == own).sum(dim=1).cpu().numpy() - 1
+        right = torch.nn.functional.one_hot(torch.from_numpy(label[some]), block.shape[1]).bool().to(block.device)
+        ranks.add(some, block, right, best=block[right][:, None], dim=1)
     return ZeroShot(
         {k: mean_score(ranks.hits(k), of="pair", kind="share", modes=names[label]) for k in ks}, names[first]
     )
@@ -95,9 +90,7 @@ def zero_shot(
 def prompts(classes: Sequence[str], templates: Sequence[str]) -> list[str]:
     """Return each class name in each template, a class at a time, so that features of them are [classes * templates].
 
-    Args:
-        classes: names.
-        templates: sentences with {} where the name goes.
+    Templates are sentences with {} where the name goes.
 
     Raises:
         InputError: a template has no {}, or there is nothing to put together.
@@ -115,13 +108,10 @@ def prompts(classes: Sequence[str], templates: Sequence[str]) -> list[str]:
 
 
 def prompt_ensemble(features: Array) -> Floats:
-    r"""Return the features [classes, d] that stand for the prompts of each class when similarity is a cosine.
+    r"""Return from features [classes, prompts, d] those [classes, d] that stand for each class where S is a cosine.
 
     .. math:: \frac{\bar u_c}{\lVert \bar u_c \rVert}, \qquad
               \bar u_c = \frac1T \sum_t \frac{y_{c,t}}{\lVert y_{c,t} \rVert}
-
-    Args:
-        features: [classes, prompts, d] features of the prompts.
 
     Raises:
         InputError: another number of dimensions, a prompt of zeros, NaN or inf, or prompts that cancel out.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
-from rich.table import Table
 
-from pointwise._files import atomic_write, require_writable
 from pointwise.cli.bars import Bars
+from pointwise.cli.results import json_option, show
 from pointwise.cli.sources import warn
-from pointwise.cli.tables import console
+from pointwise.cli.tables import console, table_of
 from pointwise.encoders import load_encoder, load_text_encoder
 from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
@@ -45,7 +45,7 @@ _LABELS = {
 @click.option("--human", help="For own: the column of ratings; several raters as a,b,c.")
 @click.option("--group", help="For own: the column that says which rows belong together, the image say.")
 @click.option("--resamples", type=click.IntRange(min=2), default=1000, show_default=True, help="Of the bootstrap.")
-@click.option("--json", "json_path", help="Write all results here; - for stdout instead of the table.")
+@json_option
 @click.option("--device", help="cpu or cuda.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn.")
 def agreement(
@@ -83,8 +83,6 @@ def agreement(
         if value is not None:
             kind = "a published set" if own else "a table of your own (own FILE)"
             raise InputError(f"{option} is for {kind}, not for {judgments}; leave it out.")
-    if json_path not in (None, "-"):
-        require_writable(str(json_path))
     report: dict[str, Any] = {"resamples": resamples, "seed": seed, "set": judgments, "source": path}
     if own:
         if human is None:
@@ -119,16 +117,7 @@ def agreement(
         | {"p_value": difference.p_value}
         for statistic, one, other, difference in differences(rows)
     ]
-    content = json.dumps(report, indent=1, allow_nan=False)
-    if json_path == "-":
-        click.echo(content)
-        return
-    if json_path:
-        with atomic_write(json_path) as file:
-            file.write(content.encode())
-    _print(rows, note)
-    if json_path:
-        click.echo(f"Everything is in {json_path}.")
+    show(json_path, partial(json.dumps, report, indent=1, allow_nan=False), partial(_print, rows, note))
 
 
 def _names(text: str, option: str) -> list[str]:
@@ -163,7 +152,7 @@ def _print(rows: Sequence[Result], note: str) -> None:
     out = console()
     published = any(row.published is not None for row in rows)
     columns = ("ours", "95% interval", "published", "n") if published else ("value", "95% interval", "n")
-    table = _table("statistic", "metric", numbers=columns)
+    table = table_of("statistic", "metric", numbers=columns)
     statistics = list(dict.fromkeys(row.statistic for row in rows))
     for row in sorted(rows, key=lambda row: statistics.index(row.statistic)):
         number = [] if not published else ["-" if row.published is None else f"{row.published:.1f}"]
@@ -173,22 +162,12 @@ def _print(rows: Sequence[Result], note: str) -> None:
     between = differences(rows)
     if between:
         out.print("Differences between metrics, on the same resamples:")
-        table = _table("statistic", "first - second", numbers=("difference", "95% interval", "p"))
+        table = table_of("statistic", "first - second", numbers=("difference", "95% interval", "p"))
         for statistic, one, other, difference in sorted(between, key=lambda row: statistics.index(row[0])):
             label = _LABELS.get(statistic, statistic)
             table.add_row(label, f"{one} - {other}", *_cells(difference), f"{difference.p_value:.2g}")
         out.print(table)
     out.print(f"All numbers are 100 times the statistic. {note}", soft_wrap=True)
-
-
-def _table(*texts: str, numbers: Sequence[str]) -> Table:
-    """On a narrow screen texts go on in the next line; numbers are never cut."""
-    table = Table()
-    for column in texts:
-        table.add_column(column, overflow="fold")
-    for column in numbers:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
 
 
 def _cells(estimate: Score) -> tuple[str, str]:

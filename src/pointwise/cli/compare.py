@@ -12,6 +12,7 @@ from pointwise import document
 from pointwise._compare import compare as compared
 from pointwise._files import require_writable
 from pointwise.cli.bars import Bars
+from pointwise.cli.results import json_option, show
 from pointwise.cli.sources import named, names, read, warn
 from pointwise.cli.tables import NOTE, console, modes_tables, pairs_table, scores_table, shown
 from pointwise.comparison import Comparison
@@ -55,7 +56,7 @@ from pointwise.tables.table import FeatureTable
     show_default=True,
     help="What a k-th neighbour at distance zero does to a log.",
 )
-@click.option("--json", "json_path", help="Write all results here; - for stdout instead of the table.")
+@json_option
 @click.option("--device", help="cpu or cuda.")
 @click.option(
     "--seed",
@@ -117,9 +118,8 @@ def compare(
     if encoder is not None:
         load_encoder(encoder, device=device)
     sources = dict(zip(names(fake), fake, strict=True))
-    for path in (json_path if json_path != "-" else None, kept):
-        if path is not None:
-            require_writable(path)
+    if kept is not None:
+        require_writable(kept)
     table = read(real, encoder=encoder or "bundled", skip_bad=skip_bad, device=device)
     # By its own name, "pixels:28x28" say, an encoder is the same for every source.
     same = table.meta.get("encoder") if is_images(real) or encoder is None else encoder
@@ -140,14 +140,12 @@ def compare(
     for name, evaluation in comparison.items():
         for sentence in evaluation.warnings:
             warn(shown(f"{name}: {sentence}"))
-    if json_path == "-":
-        click.echo(document.to_json(comparison.document()))
-        return
-    if json_path:  # before the table, whose reader may go away
-        comparison.to_json(json_path)
-    _print(comparison)
-    if json_path:
-        click.echo(f"Everything, down to the sample, is in {json_path}.")
+    show(
+        json_path,
+        lambda: document.to_json(comparison.document()),
+        lambda: _print(comparison),
+        "Everything, down to the sample,",
+    )
 
 
 class _Sources(Mapping[str, FeatureTable]):

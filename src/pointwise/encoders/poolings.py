@@ -66,11 +66,7 @@ def of_text(network: nn.Module, pooling: str) -> Features:
 
 
 def trained(features: Features, untrained: Mapping[str, Tensor], example: Inputs, *, name: str, failure: str) -> str:
-    """Return the name of the first features that no weight reaches which the model's files lack, by autograd's graph.
-
-    Raises:
-        InputError: the network does not take the example, or all features need weights that are not there.
-    """
+    """Return the name of the first features that no weight reaches which the model's files lack, by autograd."""
     needed: list[str] = []
     with loading(failure), torch.set_grad_enabled(bool(untrained)):
         example = {key: x.clone() for key, x in example.items()}  # may have come out of inference mode

@@ -9,28 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pointwise._types import Pixels
 from pointwise.encoders.network import Inputs, Tower, in_batches, loading
-from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError
 
 _LONGEST = 1000  # times as long as wide is a picture whose ends, far outside of the centre crop, are not resized
 
 
 class Preprocessing:
-    """What a package does to each picture before its network, which brings all to one size.
+    """What a package does to each picture before its network: `steps` from uint8 [h, w, 3] to [3, height, width].
 
-    Args:
-        steps: of the package: a picture, uint8 [h, w, 3], to [3, height, width].
-        settings: of these steps, in the package's own words; writable as JSON.
-        name: of the model, for messages.
-        centre: the shorter side is resized and the centre cut out, so that the ends of a long picture do not matter.
-
-    Attributes:
-        meta: the settings, for the meta of an encoder.
-        example: what the network takes for one picture, of noise.
-
-    Raises:
-        InputError: pictures of different sizes do not come out of one size.
+    The settings are in the package's own words, and `example` is what the network takes for a picture of noise. Where
+    the centre is cut out after the shorter side is resized, the ends of a long picture do not matter.
     """
 
     def __init__(
@@ -60,6 +50,13 @@ class Preprocessing:
             return image
         height, width = (max(0, (side - _LONGEST * min(image.shape[:2])) // 2) for side in image.shape[:2])
         return image[height : image.shape[0] - height, width : image.shape[1] - width]
+
+
+def of_pillow(transform: Callable[[Any], Tensor]) -> Callable[[Pixels], Tensor]:
+    """Return the steps that a transform of Pillow's images makes."""
+    from PIL import Image
+
+    return lambda image: transform(Image.fromarray(image))
 
 
 class ImageEncoder:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-import numpy as np
 import torch
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+from pointwise._types import Pixels
+
+_Item = TypeVar("_Item", contravariant=True)
 
 
-class _Named(Protocol):
-    """What every encoder says of itself.
+class _Encodes(Protocol[_Item]):
+    """What every encoder has.
 
     Attributes:
         name: the name that it is loaded by again, with every option in it.
@@ -29,20 +30,20 @@ class _Named(Protocol):
     @property
     def meta(self) -> Mapping[str, Any]: ...
 
+    def encode(self, items: Sequence[_Item], /) -> torch.Tensor:
+        """Return the features of b items: float32 [b, d], row i of item i.
 
-class Encoder(_Named, Protocol):
-    """Turns pictures into features; any object with ``name``, ``dim``, ``meta`` and ``encode`` is one."""
-
-    def encode(self, images: Sequence[Pixels]) -> torch.Tensor:
-        """Return the features of b pictures, each uint8 [h, w, 3] of its own size: float32 [b, d], row i of picture i.
-
-        A row depends on its picture alone, up to float rounding: not on the others, nor on how many they are.
+        A row depends on its item alone, up to float rounding: not on the others, nor on how many they are.
         """
         ...
 
 
-class TextEncoder(_Named, Protocol):
-    """Turns texts into features; any object with ``name``, ``dim``, ``meta`` and the members below is one."""
+class Encoder(_Encodes[Pixels], Protocol):
+    """Turns pictures, each uint8 [h, w, 3] of its own size, into features; any object with these members is one."""
+
+
+class TextEncoder(_Encodes[str], Protocol):
+    """Turns texts into features; any object with these members is one."""
 
     @property
     def max_tokens(self) -> int:
@@ -51,11 +52,4 @@ class TextEncoder(_Named, Protocol):
 
     def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
         """Return how many tokens each text has, special ones counted, before it is cut to ``max_tokens``."""
-        ...
-
-    def encode(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return the features of b texts: float32 [b, e], row i of text i.
-
-        A row depends on its text alone, up to float rounding: not on the others, nor on how many they are.
-        """
         ...

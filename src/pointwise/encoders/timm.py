@@ -7,25 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 from pointwise.encoders.network import Tower, loading
 from pointwise.encoders.packages import import_package, listed, perhaps, sha256_of_weights
-from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing
+from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing, of_pillow
 from pointwise.errors import InputError
 
 
 class TimmEncoder(ImageEncoder):
     """The pooled features of a model of timm, those before its classifier; float32 throughout, no TF32.
 
-    Args:
-        name: "MODEL.TAG" as ``timm.list_pretrained()`` lists them, or "MODEL" for timm's first tag of it; "@" and a
-            path behind it takes the weights from that file, and everything else from the tag.
-        device: of torch.
-
-    Raises:
-        MissingExtra: timm is not installed.
-        InputError: there is no such model or tag, or its weights cannot be loaded.
+    A name is "MODEL.TAG" as ``timm.list_pretrained()`` lists them, or "MODEL" for timm's first tag of it; "@" and a
+    path behind it takes the weights from that file, and everything else from the tag.
     """
 
     def __init__(self, name: str, *, device: torch.device) -> None:
@@ -59,7 +52,7 @@ def preprocessing(timm: Any, config: Mapping[str, Any], name: str) -> Preprocess
     """Return what timm does to pictures by a data configuration of its own."""
     transform = timm.data.create_transform(**config, is_training=False)
     centre = config["crop_mode"] not in ("squash", "border")
-    return Preprocessing(lambda image: transform(Image.fromarray(image)), config, name=name, centre=centre)
+    return Preprocessing(of_pillow(transform), config, name=name, centre=centre)
 
 
 def _check(timm: Any, model: str, *, has_file: bool) -> None:

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pointwise._types import Pixels
 from pointwise.encoders.folder import model_folder, sha256, tokenizer_files, weight_files
 from pointwise.encoders.network import Inputs, Tower, loading, quiet, refusing
 from pointwise.encoders.poolings import Features, of_text, of_vision, projected, sentence_steps, trained
 from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing
-from pointwise.encoders.protocol import Pixels
 from pointwise.errors import InputError, MissingExtra
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -79,7 +79,7 @@ class TransformersTextEncoder:
         self._inputs = {"input_ids"} if self._siglip else {"input_ids", "attention_mask"}
         if getattr(_text_config(config), "type_vocab_size", 0):
             self._inputs.add("token_type_ids")
-        self._failure = f"{model.place} cannot be used by {model.package}"
+        self._failure = model.failure
         self._tokenizer = _tokenizer(model, keep_side=self._siglip)
         pooling, unit_length, longest = ("", True, None) if dual else sentence_steps(model.folder)
         self.max_tokens = _max_tokens(self._tokenizer, network, longest)
@@ -139,11 +139,7 @@ class TransformersTextEncoder:
 
 
 def preprocessing(folder: Path, name: str, package: str) -> Preprocessing:
-    """Return the preprocessing of a model folder of transformers, by its image processor that works with Pillow.
-
-    Raises:
-        InputError: the folder has none, or one that makes more of a picture than its pixels at the network's size.
-    """
+    """Return the preprocessing of a model folder of transformers, by its image processor that works with Pillow."""
     if not any((folder / file).is_file() for file in ("preprocessor_config.json", "processor_config.json")):
         raise InputError(
             f"{folder} has no preprocessor_config.json, so how pictures must be resized and normalised is not known; "
@@ -187,6 +183,7 @@ class _Model:
             raise MissingExtra("transformers", extra="transformers")
         transformers = import_module("transformers")
         self.place, self.package = base, f"transformers {transformers.__version__}"
+        self.failure = f"{base} cannot be used by {self.package}"
         self.name = f"transformers:{base}" + (f"@{precision}" if precision != "float32" else "")
         self._dtype = _DTYPES[precision]
         with quiet():
@@ -213,9 +210,8 @@ class _Model:
         self, features: Features, example: Inputs, *, unit_length: bool, device: torch.device
     ) -> tuple[Tower, dict[str, Any]]:
         """Return the part that makes the first features that were trained, and what ``meta`` says of them."""
-        failure = f"{self.place} cannot be used by {self.package}"
         with quiet():
-            pooling = trained(features, self._untrained, example, name=self.place, failure=failure)
+            pooling = trained(features, self._untrained, example, name=self.place, failure=self.failure)
         tower = Tower(
             self.network,
             lambda inputs: features(inputs)[pooling],

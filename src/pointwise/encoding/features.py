@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointwise._types import Column, Say, Steps
-from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
+from pointwise._types import Column, Pixels, Say, Steps
+from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.encoding.items import open_source
 from pointwise.encoding.run import Batch, Places, Run
 from pointwise.errors import InputError

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 import torch
 
-from pointwise._types import Column, Say
+from pointwise._types import Column, Pixels, Say
 from pointwise.encoders import pixels
 from pointwise.encoders.load import load_encoder, load_text_encoder
-from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
+from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
 from pointwise.items.captions import read_captions
 from pointwise.items.images import Images, open_images

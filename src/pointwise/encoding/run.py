@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from pointwise._options import whole_number
-from pointwise._types import Column, Say, Steps
-from pointwise.encoders.protocol import Pixels
+from pointwise._types import Column, Pixels, Say, Steps
 from pointwise.encoding.items import Encoders, Items
 from pointwise.errors import InputError
 from pointwise.resumable.parts import Content, Parts

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 
 from pointwise._options import whole_number
-from pointwise._types import Say, Steps
-from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
+from pointwise._types import Pixels, Say, Steps
+from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.encoding.features import SHARD_ROWS, Columns, columns_of, table_of
 from pointwise.encoding.items import open_source
 from pointwise.encoding.run import Places, Run

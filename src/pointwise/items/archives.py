@@ -13,20 +13,16 @@ import tarfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
-from pointwise.errors import InputError
-from pointwise.tables.columns import first_line
+from pointwise.errors import InputError, first_line
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_PACKED: Mapping[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}  # by their first bytes
+# What opens a compressed tar, by its first bytes.
+_PACKED: Mapping[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _LARGEST_HEADER = 1 << 24  # bytes: tarfile reads a header whole, and a small archive may hold one that unpacks to much
 _LINKS = 40  # that lead from one to the next, as many as the kernel follows
 DAMAGED = (  # what damaged bytes raise
@@ -35,22 +31,16 @@ DAMAGED = (  # what damaged bytes raise
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Files:
+class Files(NamedTuple):
     """The files of a folder or an archive, at any depth, without hidden ones and ``__MACOSX``."""
 
     source: Path
-    _: KW_ONLY
     names: Sequence[str]  # their paths inside it with "/" between folders, sorted
     order: Sequence[str]  # the same in the order in which reading all of them is quick
     open: Callable[[str], Any]  # returns the binary stream of one of them
 
     def read(self, name: str, *, limit: int) -> bytes:
-        """Return the bytes of one file; of a small archive that unpacks to much, no more than the limit is read.
-
-        Raises:
-            InputError: it has more than ``limit`` bytes, or it cannot be read.
-        """
+        """Return the bytes of one file; of a small archive that unpacks to much, no more than the limit is read."""
         try:
             with self.open(name) as stream:
                 data: bytes = stream.read(limit + 1)
@@ -67,14 +57,18 @@ class Files:
 
 
 def files_of(source: Path) -> Files:
-    """Return the files of a folder (links are followed), a .zip or a .tar (also compressed), without reading them.
-
-    Raises:
-        InputError: it cannot be read, or is an archive with a member that points outside of it.
-    """
+    """Return the files of a folder (links are followed), a .zip or a .tar (also compressed), without reading them."""
     if source.is_dir():
         return _of_folder(source)
-    return _of_zip(source) if source.name.lower().endswith(".zip") else _of_tar(source)
+    try:
+        return _of_zip(source) if source.name.lower().endswith(".zip") else _of_tar(source)
+    except InputError:
+        raise
+    except DAMAGED as error:
+        raise InputError(
+            f"{source} cannot be read as an archive: {first_line(error)}. It may be damaged or cut short: copy or "
+            "pack it again."
+        ) from None
 
 
 def printable(name: str) -> str:
@@ -83,24 +77,26 @@ def printable(name: str) -> str:
 
 
 def _of_folder(folder: Path) -> Files:
-    paths = {}
-    above: dict[str, tuple[str, ...]] = {str(folder): (os.path.realpath(folder),)}  # where each really lies
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse_folder):
-        here = above.pop(parent)
-        folders[:] = [name for name in folders if not _hidden(name)]
-        for name in folders.copy():
-            path = os.path.join(parent, name)
-            real = os.path.realpath(path)
-            if os.path.islink(path) and any(os.path.commonpath([real, other]) == real for other in here):
-                folders.remove(name)  # it leads back, so that walking it would never end
-            else:
-                above[path] = (*here, real)
-        below = os.path.relpath(parent, folder).replace(os.sep, "/")
-        for file in files:
-            if not _hidden(file):
-                paths[file if below == "." else f"{below}/{file}"] = os.path.join(parent, file)
-    names = sorted(paths)
-    return Files(folder, names=names, order=names, open=lambda name: _open_regular(paths[name]))
+    names = sorted(os.path.relpath(path, folder).replace(os.sep, "/") for path in _walk(str(folder), ()))
+    return Files(folder, names=names, order=names, open=lambda name: _open_regular(os.path.join(folder, name)))
+
+
+def _walk(folder: str, above: tuple[str, ...]) -> Iterator[str]:
+    """The paths of the files in a folder and below; ``above`` is where the folders on the way to it really lie."""
+    above = (*above, os.path.realpath(folder))
+    if any(os.path.commonpath([above[-1], other]) == above[-1] for other in above[:-1]):
+        return  # a link that leads back, so that walking it would never end
+    try:
+        entries = [entry for entry in os.scandir(folder) if not _hidden(entry.name)]
+    except OSError as error:
+        raise InputError(
+            f"the folder {error.filename} cannot be read ({error.strerror}); change its permissions or take it away."
+        ) from None
+    for entry in entries:
+        if entry.is_dir():
+            yield from _walk(entry.path, above)
+        else:
+            yield entry.path
 
 
 def _open_regular(path: str) -> Any:
@@ -110,33 +106,29 @@ def _open_regular(path: str) -> Any:
 
 
 def _of_zip(path: Path) -> Files:
-    try:
-        archive = zipfile.ZipFile(path)
-    except DAMAGED as error:
-        _refuse_archive(path, error)
+    archive = zipfile.ZipFile(path)
     stream: Any = archive.fp
     weakref.finalize(archive, stream.close)  # before the stream is collected and warns
     members = [(member.filename.replace("\\", "/"), member) for member in archive.infolist() if not member.is_dir()]
-    return _of_members(path, members, archive.open, position="header_offset")
+    return _of_members(path, members, archive.open, "header_offset")
 
 
 def _of_tar(path: Path) -> Files:
+    stream = _unpacked(path)
     try:
-        stream = _unpacked(path)
-        try:
-            headers: Any = _Headers(stream)
-            archive = tarfile.open(fileobj=headers, mode="r:")
-            members = [(each.name, each) for each in archive if each.isreg() or each.islnk() or each.issym()]
-            _require_end(archive)
-        except BaseException:
-            stream.close()
-            raise
-    except DAMAGED as error:
-        _refuse_archive(path, error)
+        archive = tarfile.open(fileobj=_headers_of(stream), mode="r:")
+        members = [(each.name, each) for each in archive if each.isreg() or each.islnk() or each.issym()]
+        stream.seek(archive.offset)
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes a damaged header for the end
+            count = len(archive.getmembers())
+            raise tarfile.ReadError(f"after {count} members there is neither another nor the end mark")
+    except BaseException:
+        stream.close()
+        raise
     archive.fileobj = stream  # for the files, which may be larger than headers
     weakref.finalize(archive, stream.close)
     plain = {posixpath.normpath(name): member for name, member in members}
-    return _of_members(path, members, lambda it: archive.extractfile(_followed(it, plain)), position="offset")
+    return _of_members(path, members, lambda it: archive.extractfile(_followed(it, plain)), "offset")
 
 
 def _unpacked(path: Path) -> Any:
@@ -146,18 +138,16 @@ def _unpacked(path: Path) -> Any:
     return next((opened for magic, opened in _PACKED.items() if start.startswith(magic)), open)(path, "rb")
 
 
-class _Headers:
+def _headers_of(stream: Any) -> Any:
     """The stream of a tar while its headers are read, none of which may fill the memory."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.seek, self.tell = stream.seek, stream.tell
-
-    def read(self, size: int) -> bytes:
+    def read(size: int) -> bytes:
         if size > _LARGEST_HEADER:
             raise tarfile.ReadError(f"one of its headers unpacks to {size} bytes")
-        data: bytes = self._stream.read(size)
+        data: bytes = stream.read(size)
         return data
+
+    return SimpleNamespace(read=read, seek=stream.seek, tell=stream.tell)
 
 
 def _followed(member: tarfile.TarInfo, members: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInfo:
@@ -175,7 +165,7 @@ def _followed(member: tarfile.TarInfo, members: Mapping[str, tarfile.TarInfo]) -
 
 
 def _of_members(
-    path: Path, members: Sequence[tuple[str, Any]], open_member: Callable[[Any], Any], *, position: str
+    path: Path, members: Sequence[tuple[str, Any]], open_member: Callable[[Any], Any], position: str
 ) -> Files:
     """Files of an archive, whose members are quick to read in the order of their positions; of one name the last."""
     plain = {}
@@ -192,26 +182,5 @@ def _of_members(
     return Files(path, names=names, order=order, open=lambda name: open_member(plain[name]))
 
 
-def _require_end(archive: tarfile.TarFile) -> None:
-    """Raise unless the members end in a block of zeros: tarfile takes a damaged header for the end and says nothing."""
-    stream: Any = archive.fileobj
-    stream.seek(archive.offset)
-    if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError(f"after {len(archive.getmembers())} members there is neither another nor the end mark")
-
-
 def _hidden(part: str) -> bool:
     return part.startswith(".") or part == "__MACOSX"
-
-
-def _refuse_folder(error: OSError) -> NoReturn:
-    raise InputError(
-        f"the folder {error.filename} cannot be read ({error.strerror}); change its permissions or take it away."
-    ) from None
-
-
-def _refuse_archive(path: Path, error: BaseException) -> NoReturn:
-    raise InputError(
-        f"{path} cannot be read as an archive: {first_line(error)}. It may be damaged or cut short: copy or "
-        "pack it again."
-    ) from None

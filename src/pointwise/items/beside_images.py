@@ -9,8 +9,8 @@ from typing import Any
 
 from pointwise.errors import InputError
 from pointwise.items.archives import Files, files_of, printable
-from pointwise.items.caption_checks import Unchecked
 from pointwise.items.images import SUFFIXES
+from pointwise.tables.rows import Place
 from pointwise.tables.text import decoded, parse_json
 
 _TEXT_SUFFIXES = (".txt", ".caption")  # the first that an image has counts
@@ -19,8 +19,8 @@ _LARGEST = 1 << 20  # bytes of one file beside an image
 _LARGEST_ALL = 1 << 31  # bytes of all, so that a small archive cannot fill the memory
 
 
-def read_beside_images(path: Path) -> Unchecked:
-    """Return the captions of a folder, .zip or .tar that lie beside the images, in files of the same name.
+def read_beside_images(path: Path) -> tuple[list[str], list[str], Place]:
+    """Return ids, captions and places of a folder, .zip or .tar with a file of the same name beside each image.
 
     The caption of ``cat/a.jpg`` is in ``cat/a.txt``, else in ``cat/a.caption``, else it is the field "caption" or
     "text" of ``cat/a.json``. In archives the name may also end at its first dot, as in webdataset: ``a.txt`` is that
@@ -52,7 +52,7 @@ def read_beside_images(path: Path) -> Unchecked:
             "looked for. A table of captions in it is given by its own path, such as folder/metadata.jsonl."
         )
     ids = files.ids(named, of=images or named)
-    return Unchecked(ids, [captions[file_of[name]] for name in named], lambda i: printable(file_of[named[i]]))
+    return ids, [captions[file_of[name]] for name in named], lambda i: printable(file_of[named[i]])
 
 
 def _stems(files: Files, suffix: str) -> Iterator[tuple[str, str]]:
@@ -63,9 +63,7 @@ def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
     """The caption in each of these files; a .json without one is left out."""
     captions: dict[str, str] = {}
     total = 0
-    for name in files.order:
-        if name not in wanted:
-            continue
+    for name in [name for name in files.order if name in wanted]:
         data = files.read(name, limit=_LARGEST)
         total += len(data)
         if total > _LARGEST_ALL:
@@ -77,7 +75,7 @@ def _read_all(files: Files, wanted: set[str]) -> dict[str, str]:
                 texts = [content.get(field) for field in _JSON_FIELDS] if isinstance(content, dict) else []
         except InputError as error:
             raise InputError(f"in {printable(name)}, {error}") from None
-        for text in texts:
-            if isinstance(text, str):
-                captions.setdefault(name, text.strip())
+        text = next((text for text in texts if isinstance(text, str)), None)
+        if text is not None:
+            captions[name] = text.strip()
     return captions

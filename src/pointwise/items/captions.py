@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from pointwise._files import reading
 from pointwise._types import Column
 from pointwise.errors import InputError
 from pointwise.items.archives import TARS
 from pointwise.items.beside_images import read_beside_images
-from pointwise.items.caption_checks import Unchecked, checked
 from pointwise.tables.columns import find_captions
-from pointwise.tables.rows import READERS, TEXT_KINDS, Rows, nth, open_rows, rows_of_objects
+from pointwise.tables.rows import READERS, TEXT_KINDS, Place, Rows, nth, open_rows, rows_of_objects
 from pointwise.tables.text import decoded, parse_json, shortened
 
 _ARCHIVES = (".zip", *TARS)
 _FLICKR = re.compile(r"(?P<name>[^\t]+?\.(?:jpe?g|png))(?:#\d+)?\t", re.IGNORECASE)  # a.jpg#0<tab>caption
+
+_LONGEST = 131_072  # characters of a caption, as many as the csv module takes
+_LONGEST_ID = 4_096  # characters of an id, as many as a path may have
+_UNPRINTABLE = re.compile("[\\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,27 +79,32 @@ def read_captions(
     ('a cat, asleep',)
     """
     path = Path(source)
-    try:
-        ids, texts = checked(_unchecked(path, text_column=text_column, id_column=id_column))
-    except InputError as error:
-        raise InputError(f"cannot read captions from {path}: {error}") from None
-    except OSError as error:
-        raise InputError(f"cannot read captions from {path}: {error.strerror or error}.") from error
+    options = {"text_column": text_column, "id_column": id_column}
+    with reading(f"cannot read captions from {path}"):
+        ids, texts = _checked(_read(path, **{name: it for name, it in options.items() if it is not None}))
     return Captions(str(source), ids=None if ids is None else np.array(ids, dtype=str), texts=tuple(texts))
 
 
-def _unchecked(path: Path, *, text_column: str | None, id_column: str | None) -> Unchecked:
+class _Unchecked(NamedTuple):
+    """What each row of a file names, its caption or captions, and where in the file it is."""
+
+    ids: Sequence[Any] | None
+    texts: Sequence[Any]
+    place: Place
+
+
+def _read(path: Path, **columns: str) -> _Unchecked:
     suffix = path.suffix.lower()
     if not path.exists():
         raise InputError("there is no such file or folder.")
     if path.is_file() and suffix == ".json":
-        return _of_json(parse_json(decoded(path.read_bytes())), text_column=text_column, id_column=id_column)
+        return _of_json(parse_json(decoded(path.read_bytes())), **columns)
     if path.is_file() and suffix in READERS:
-        return _of_rows(open_rows(path), text_column=text_column, id_column=id_column)
-    if text_column is not None or id_column is not None:
+        return _of_rows(open_rows(path), **columns)
+    if columns:
         raise InputError(f"it has no columns to choose from; only {', '.join(READERS)} files have.")
     if path.is_dir() or path.name.lower().endswith(_ARCHIVES):
-        return read_beside_images(path)
+        return _Unchecked(*read_beside_images(path))
     if suffix == ".txt":
         return _of_lines(decoded(path.read_bytes()))
     raise InputError(
@@ -103,32 +113,32 @@ def _unchecked(path: Path, *, text_column: str | None, id_column: str | None) ->
     )
 
 
-def _of_rows(rows: Rows, *, text_column: str | None, id_column: str | None) -> Unchecked:
+def _of_rows(rows: Rows, **columns: str) -> _Unchecked:
     fields = list(zip(rows.names, rows.kinds, strict=True))
     names = [name for name, kind in fields if kind in TEXT_KINDS]
     try:
-        chosen = find_captions(names, text_column=text_column, id_column=id_column)
+        chosen = find_captions(names, **columns)
     except InputError as error:
         others = ", ".join(f"{name!r} ({kind[:40]})" for name, kind in fields if kind not in TEXT_KINDS)
         raise InputError(f"{error}{' Columns of other types are not looked at: ' * bool(others)}{others}") from None
-    (texts, *ids), place = rows.read([name for name in chosen if name is not None])
-    return Unchecked(ids[0] if ids else None, texts, place)
+    (texts, *ids), place = rows.read(chosen)
+    return _Unchecked(ids[0] if ids else None, texts, place)
 
 
-def _of_json(content: Any, *, text_column: str | None, id_column: str | None) -> Unchecked:
+def _of_json(content: Any, **columns: str) -> _Unchecked:
     """A list of objects or of strings, COCO's annotations, or {image: caption}."""
     strings = isinstance(content, list) and all(isinstance(item, str) for item in content)
     if content and isinstance(content, list) and not strings:
-        return _of_rows(rows_of_objects(content, nth("entry")), text_column=text_column, id_column=id_column)
-    if text_column is not None or id_column is not None:
+        return _of_rows(rows_of_objects(content, nth("entry")), **columns)
+    if columns:
         raise InputError(f"it holds {_outline(content)}, which has no columns to choose from; a list of objects has.")
     if content and strings:
-        return Unchecked(None, content, nth("entry"))
+        return _Unchecked(None, content, nth("entry"))
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         return _of_coco(content["annotations"], content.get("images"))
     if content and isinstance(content, dict) and all(map(_is_text, content.values())):
         names = list(content)
-        return Unchecked(names, list(content.values()), lambda i: f"the entry {names[i][:80]!r}")
+        return _Unchecked(names, list(content.values()), lambda i: f"the entry {names[i][:80]!r}")
     raise InputError(
         f"it holds {_outline(content)}, which is none of the forms that captions have: a list of objects such as "
         '{"file_name": "a.jpg", "caption": "a cat"}, COCO\'s {"images": [...], "annotations": [...]}, '
@@ -136,7 +146,7 @@ def _of_json(content: Any, *, text_column: str | None, id_column: str | None) ->
     )
 
 
-def _of_coco(annotations: list[Any], images: Any) -> Unchecked:
+def _of_coco(annotations: list[Any], images: Any) -> _Unchecked:
     """The captions of COCO's annotations; they name images by file name, or by id where no images are listed."""
     if not any(isinstance(item, Mapping) and "caption" in item for item in annotations):
         raise InputError(
@@ -164,26 +174,23 @@ def _of_coco(annotations: list[Any], images: Any) -> Unchecked:
     return captions._replace(ids=names)
 
 
-def _of_lines(text: str) -> Unchecked:
+def _of_lines(text: str) -> _Unchecked:
     """One caption a line; where the first is like those of Flickr8k, ``a.jpg#0``, a tab and a caption, all must be."""
     lines = re.split("\r\n|\r|\n", text)
     while lines and not lines[-1].strip():
         lines.pop()
-
-    def place(i: int) -> str:
-        return f"line {i + 1}"
-
+    rows = _Unchecked(None, lines, lambda i: f"line {i + 1}")
     if not lines or not _FLICKR.match(lines[0]):
-        return Unchecked(None, lines, place)
+        return rows
     cells = [line.partition("\t") for line in lines]
     lacking = [i for i, (_, tab, _) in enumerate(cells) if not tab]
     if lacking:
         raise InputError(
             f"its first line is an image, a tab and a caption, but {len(lacking)} of {len(lines)} lines have no tab "
-            f"(first: {place(lacking[0])}); write all lines alike."
+            f"(first: {rows.place(lacking[0])}); write all lines alike."
         )
     names = [re.sub(r"#\d+$", "", name) for name, _, _ in cells]
-    return Unchecked(names, [caption.strip() for _, _, caption in cells], place)
+    return rows._replace(ids=names, texts=[caption.strip() for _, _, caption in cells])
 
 
 def _is_text(value: Any) -> bool:
@@ -194,3 +201,58 @@ def _outline(content: Any) -> str:
     if isinstance(content, dict):
         return f"an object with the keys {', '.join(map(repr, list(content)[:8])) or '(none)'}"
     return "an empty list" if content == [] else shortened(content)
+
+
+def _checked(rows: _Unchecked) -> tuple[list[str] | None, list[str]]:
+    """Return the ids and texts of the rows as strings; a row with a list of captions becomes as many rows."""
+    if rows.ids is not None and any(isinstance(text, list) for text in rows.texts):
+        named, place = rows.ids, rows.place
+        several = [(text or [None]) if isinstance(text, list) else [text] for text in rows.texts]
+        origin = [i for i, some in enumerate(several) for _ in some]
+        rows = _Unchecked([named[i] for i in origin], list(chain.from_iterable(several)), lambda i: place(origin[i]))
+    texts = list(rows.texts)
+    if not texts:
+        raise InputError("it holds no captions.")
+    _refuse(rows, "are missing", "write them, or take those rows away.", [text is None for text in texts])
+    odd = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
+    if odd is not None:
+        raise InputError(f"{rows.place(odd)} has the caption {shortened(texts[odd])}; captions must be strings.")
+    blank = [not text or text.isspace() for text in texts]
+    _refuse(rows, "are empty or white space alone", "write them, or take those rows away.", blank)
+    long = [len(text) > _LONGEST for text in texts]
+    _refuse(rows, f"have more than {_LONGEST} characters", "this is no file of captions, or it is damaged.", long)
+    _refuse_unprintable(texts, rows, "caption")
+    if rows.ids is None:
+        return None, texts
+    nameless = [id_ is None or id_ == "" for id_ in rows.ids]
+    _refuse(rows, "name no image: their id is empty or missing", "write it, or take those rows away.", nameless)
+    odd = next((i for i, id_ in enumerate(rows.ids) if not isinstance(id_, str | int) or isinstance(id_, bool)), None)
+    if odd is not None:
+        what = shortened(rows.ids[odd])
+        raise InputError(f"{rows.place(odd)} has the id {what}; ids must be strings (file names, paths) or integers.")
+    ids = [str(id_) for id_ in rows.ids]
+    long = [len(id_) > _LONGEST_ID for id_ in ids]
+    _refuse(rows, f"have an id of more than {_LONGEST_ID} characters", "name the images by path or number.", long)
+    _refuse_unprintable(ids, rows, "id")
+    return ids, texts
+
+
+def _refuse(rows: _Unchecked, what: str, advice: str, bad: Sequence[bool]) -> None:
+    """Refuse rows of which any is bad: how many, and the first with its place and the image that it names."""
+    if any(bad):
+        first = bad.index(True)
+        id_ = None if rows.ids is None else rows.ids[first]
+        place = rows.place(first) + ("" if id_ in (None, "") else f", of {str(id_)[:80]}")
+        raise InputError(f"{sum(bad)} of {len(bad)} captions {what} (first: {place}); {advice}")
+
+
+def _refuse_unprintable(strings: Sequence[str], rows: _Unchecked, what: str) -> None:
+    """Refuse NUL characters and lone surrogates, which no tokenizer and no file of tables takes."""
+    bad = [i for i, string in enumerate(strings) if _UNPRINTABLE.search(string)]
+    if not bad:
+        return
+    kind = "a NUL character" if "\0" in strings[bad[0]] else "half of a surrogate pair, which is not valid Unicode"
+    raise InputError(
+        f"{len(bad)} of {len(strings)} captions (first: {rows.place(bad[0])}) {'has' if len(strings) == 1 else 'have'} "
+        f"a character in the {what} that cannot be kept ({kind}, in {strings[bad[0]][:60]!r}); replace it."
+    )

@@ -10,19 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pointwise._types import Column
-from pointwise.errors import InputError
+from pointwise._types import Column, Pixels
+from pointwise.errors import InputError, first_line
 from pointwise.items.archives import DAMAGED, TARS, Files, files_of
-from pointwise.tables.columns import first_line
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _ARCHIVES = (".zip", *TARS)
@@ -51,11 +45,7 @@ class Images:
         return len(self.ids)
 
     def __getitem__(self, i: int) -> Pixels:
-        """Return image i, uint8 [h, w, 3].
-
-        Raises:
-            InputError: it cannot be read: damaged, cut short, too large, or of a kind that has no 8-bit RGB form.
-        """
+        """Return image i, uint8 [h, w, 3], or raise an InputError that names it."""
         i = range(len(self))[i]
         with self._naming(i):
             return self._decode(self._hashed.pop(i) if i in self._hashed else self._content(i))
@@ -64,13 +54,6 @@ class Images:
         """Return the SHA-256 of image i as it is kept: of its file, not decoded, or of its shape and bytes in an array.
 
         Where image i is read next, it is decoded from the very bytes that were hashed, whatever became of its file.
-
-        Raises:
-            InputError: its bytes cannot be read.
-
-        >>> images = open_images(np.array([0, 255, 0], dtype=np.uint8).reshape(3, 1, 1))
-        >>> images.digest(0) == images.digest(1), images.digest(0) == images.digest(2)
-        (False, True)
         """
         i = range(len(self))[i]
         self._hashed.clear()
@@ -108,19 +91,8 @@ def open_images(source: str | Path | Pixels) -> Images:
     Files with an image suffix count, at any depth, sorted by path; others, hidden ones and ``__MACOSX`` are left out.
     The top folder that a file lies in is its mode; where all files lie directly in the source there are no modes.
     The folders that all images of an archive share are its wrapping: neither a mode nor part of the ids. Archives are
-    read in memory and never unpacked to disk.
-
-    Args:
-        source: a path, or an array: uint8 [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1]; in a file, .npy.
-
-    Raises:
-        InputError: the source cannot be read, holds no images, holds some in sub-folders and some beside them, is an
-            array of another kind, or is an archive with a member that points outside of it.
-
-    >>> import numpy as np
-    >>> images = open_images(np.zeros((5, 8, 8), dtype=np.uint8))
-    >>> len(images), images[0].shape
-    (5, (8, 8, 3))
+    read in memory and never unpacked to disk. An array is uint8 [n, h, w, 3], or grey as [n, h, w] or [n, h, w, 1]; in
+    a file, .npy.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, "an array")
@@ -131,7 +103,14 @@ def open_images(source: str | Path | Pixels) -> Images:
     if os.path.isdir(path) or name.endswith(_ARCHIVES):
         return _from_files(files_of(path))
     if name.endswith(".npy"):
-        return _from_npy(path)
+        try:
+            return _from_array(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
+        except InputError:
+            raise
+        except _BROKEN as error:
+            raise InputError(
+                f"{path} cannot be read as an .npy array: {first_line(error)}. Write it again with numpy.save."
+            ) from None
     if name.endswith(SUFFIXES):
         raise InputError(f"{source} is a single image; give the folder, .zip or .tar that holds the images.")
     raise InputError(
@@ -143,9 +122,8 @@ def open_images(source: str | Path | Pixels) -> Images:
 def is_images(source: str | Path) -> bool:
     """Say whether this path holds images rather than a table of features.
 
-    A folder does unless the first of its folders that holds either kind of file holds .parquet shards; a .zip, a .tar
-    and an image file do; an .npy does if it is uint8 [n, h, w, 3] or grey [n, h, w]. A path that cannot be read is no
-    image source.
+    A folder does unless the first of its folders that holds either kind of file holds .parquet shards; an .npy does if
+    it is uint8 with three or four axes. A path that cannot be read is no image source.
     """
     path = Path(source)
     name = path.name.lower()
@@ -216,16 +194,6 @@ def _from_files(files: Files) -> Images:
     )
 
 
-def _from_npy(path: Path) -> Images:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except _BROKEN as error:
-        raise InputError(
-            f"{path} cannot be read as an .npy array: {first_line(error)}. Write it again with numpy.save."
-        ) from None
-    return _from_array(array, str(path))
-
-
 def _from_array(array: Any, source: str) -> Images:
     holds = f"{source} holds {array.dtype} {list(array.shape)}"
     if array.dtype != np.uint8:
@@ -258,18 +226,14 @@ def _decoded(content: bytes) -> Pixels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata does not concern the pixels
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(io.BytesIO(content)) as image:
-            return np.array(_as_rgb(ImageOps.exif_transpose(image), png=image.format == "PNG"))
-
-
-def _as_rgb(image: Image.Image, *, png: bool) -> Image.Image:
-    from PIL import Image
-
-    if image.mode.startswith("I;16") or (png and image.mode == "I"):  # older releases of Pillow say I for 16 bits
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"its pixels have 32 bits (mode {image.mode}), so black and white are not known")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+        with Image.open(io.BytesIO(content)) as file:
+            image = ImageOps.exif_transpose(file)
+            # Older releases of Pillow say I for the 16 bits of a PNG.
+            if image.mode.startswith("I;16") or (file.format == "PNG" and image.mode == "I"):
+                image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+            if image.mode in ("I", "F"):
+                raise ValueError(f"its pixels have 32 bits (mode {image.mode}), so black and white are not known")
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            return np.array(image.convert("RGB"))

@@ -24,24 +24,6 @@ class Matched(NamedTuple):
     notes: tuple[str, ...]  # sentences on what was decided
 
 
-class _Join:
-    """Images and captions by one form of their names, their keys.
-
-    It is ``complete`` if every caption names an image or every image has a caption; a ``clash`` says why it would be a
-    guess.
-    """
-
-    def __init__(self, form: str, images: Sequence[str], names: Sequence[str]) -> None:
-        self.form = form
-        self.image_keys, self.caption_keys = ([_FORMS[form](name) for name in side] for side in (images, names))
-        self.shared = set(self.image_keys) & set(self.caption_keys)
-        self.complete = any(self.shared == set(keys) != set() for keys in (self.image_keys, self.caption_keys))
-        self.matched = sum(key in self.shared for key in self.image_keys)
-        self.clash = _clash(images, self.image_keys, self.shared, "name {0!r} may mean {1} or {2}") or _clash(
-            names, self.caption_keys, self.shared, "image {0!r} may be that of {1} or {2}"
-        )
-
-
 def match_captions(
     image_ids: Column | Sequence[Any], captions: Captions, *, source: str, only_matching: bool = False
 ) -> Matched:
@@ -70,38 +52,38 @@ def match_captions(
     if captions.ids is None:
         return _by_order(images, captions, source)
     names = captions.ids.tolist()
-    join = _best_join(images, names, captions, source)
-    first: dict[str, str] = {}
-    for key, text in zip(join.caption_keys, captions.texts, strict=True):
-        first.setdefault(key, text)
-    rows = [i for i, key in enumerate(join.image_keys) if key in join.shared]
-    notes = [] if join.form == _EXACT else [f"{captions.source} names images by {join.form}."]
+    form = _best_form(images, names, captions, source)
+    image_keys, caption_keys = list(map(_FORMS[form], images)), list(map(_FORMS[form], names))
+    first = dict(zip(reversed(caption_keys), reversed(captions.texts), strict=True))
+    rows = [i for i, key in enumerate(image_keys) if key in first]
+    notes = [] if form == _EXACT else [f"{captions.source} names images by {form}."]
 
-    lonely = [name for name, key in zip(images, join.image_keys, strict=True) if key not in join.shared]
-    strays = [name for name, key in zip(names, join.caption_keys, strict=True) if key not in join.shared]
+    named = set(image_keys)
+    lonely = [name for name, key in zip(images, image_keys, strict=True) if key not in first]
+    strays = [name for name, key in zip(names, caption_keys, strict=True) if key not in named]
     alone = []
     if lonely:
         alone.append(f"{len(lonely)} of {len(images)} images of {source} have no caption ({_first(lonely)})")
     if strays:
         alone.append(f"{len(strays)} of {len(names)} captions of {captions.source} name no image ({_first(strays)})")
-    counts = ", and ".join(alone)
-    if counts and not rows:
-        raise InputError(f"{counts}; nothing matches, so give the captions of these images.")
-    if counts and not only_matching:
-        raise InputError(
-            f"{counts}; mend the two so that they match, or keep the {len(rows)} images that have a caption: "
-            "--only-matching, or only_matching=True."
-        )
-    if counts:
+    if alone:
+        counts = ", and ".join(alone)
+        if not rows:
+            raise InputError(f"{counts}; nothing matches, so give the captions of these images.")
+        if not only_matching:
+            raise InputError(
+                f"{counts}; mend the two so that they match, or keep the {len(rows)} images that have a caption: "
+                "--only-matching, or only_matching=True."
+            )
         notes.append(f"{counts}; the {len(rows)} images with a caption are kept.")
-    times = Counter(join.caption_keys)
-    several = sum(times[join.image_keys[i]] > 1 for i in rows)
+    times = Counter(caption_keys)
+    several = sum(times[image_keys[i]] > 1 for i in rows)
     if several:
         notes.append(
             f"{several} images have several captions in {captions.source}: the first of each is taken, "
-            f"{sum(times[key] - 1 for key in join.shared)} are left out."
+            f"{sum(times[key] - 1 for key in named & set(first))} are left out."
         )
-    texts = tuple(first[join.image_keys[i]] for i in rows)
+    texts = tuple(first[image_keys[i]] for i in rows)
     return Matched(np.array(rows, dtype=np.int64), texts, tuple(notes))
 
 
@@ -116,18 +98,24 @@ def _by_order(images: Sequence[str], captions: Captions, source: str) -> Matched
     return Matched(np.arange(len(images), dtype=np.int64), captions.texts, (note,))
 
 
-def _best_join(images: Sequence[str], names: Sequence[str], captions: Captions, source: str) -> _Join:
-    best: _Join | None = None  # one at a time, as each has all names once more
+def _best_form(images: Sequence[str], names: Sequence[str], captions: Captions, source: str) -> str:
+    best, most = "", 0
     guess = ""
-    for form in _FORMS:
-        join = _Join(form, images, names)
-        if join.complete and join.clash is None:
-            return join
-        if join.clash is not None:
-            guess = guess or f"by {form}, which is not enough: {join.clash}"
-        elif best is None or join.matched > best.matched:  # the first of equals
-            best = join
-    if best is None or (guess and not best.matched):
+    for form, key_of in _FORMS.items():
+        image_keys, caption_keys = list(map(key_of, images)), list(map(key_of, names))
+        shared = set(image_keys) & set(caption_keys)
+        clash = _clash(images, image_keys, shared, "name {0!r} may mean {1} or {2}") or _clash(
+            names, caption_keys, shared, "image {0!r} may be that of {1} or {2}"
+        )
+        if clash is not None:
+            guess = guess or f"by {form}, which is not enough: {clash}"
+        elif shared and shared in (set(image_keys), set(caption_keys)):
+            return form
+        else:
+            matched = sum(key in shared for key in image_keys)
+            if not best or matched > most:  # the first of equals
+                best, most = form, matched
+    if not best or (guess and not most):
         raise InputError(
             f"{captions.source} names the images of {source} {guess}. Name the images by their paths inside the source."
         )

@@ -18,17 +18,11 @@ _TEXTS_AT_ONCE = 256
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What encoders make of a set.
+    """What encoders make of a set: float32 of unit length, row by row its images and its texts after the prefix."""
 
-    Attributes:
-        images: float32 [a, d], unit length, row by row the images of the set.
-        texts: float32 [b, e], unit length, row by row its texts with the prefix before them.
-        shortened: how many texts have more tokens than the encoder reads.
-    """
-
-    images: torch.Tensor
-    texts: torch.Tensor
-    shortened: int = 0
+    images: torch.Tensor  # [a, d]
+    texts: torch.Tensor  # [b, e]
+    shortened: int = 0  # how many texts have more tokens than the encoder reads
 
 
 def encode_judgments(

@@ -15,8 +15,6 @@ from pointwise.judgments.tree import Paths, read_rows
 _CAPTIONS, _EXPERT, _CROWD = "Flickr8k.token.txt", "ExpertAnnotations.txt", "CrowdFlowerAnnotations.txt"
 _EXPERT_COLUMNS = ("image", "caption id", "first rating", "second rating", "third rating")
 _CROWD_COLUMNS = ("image", "caption id", "share of yes", "number of yes", "number of no")
-_IMAGES = "Flicker8k_Dataset/"  # so spelt where it is published
-_PREFIX = "A photo depicts "
 _ROUNDING = 1e-4  # of the share of yes as it is printed
 
 
@@ -115,16 +113,16 @@ def _share(cells: Sequence[str], where: str) -> float:
 EXPERT = Published(
     "flickr8k-expert",
     files=(_EXPERT, _CAPTIONS),
-    images=_IMAGES,
+    images="Flicker8k_Dataset/",  # so spelt where it is published
     read=_expert,
-    prefix=_PREFIX,
-    numbers={("mid", "kendall_c"): 54.9, ("clip_score", "kendall_c"): 51.2, ("ref_clip_score", "kendall_c"): 53.0},
+    prefix="A photo depicts ",
+    statistics=["kendall_c"],
+    numbers={"mid": [54.9], "clip_score": [51.2], "ref_clip_score": [53.0]},
 )
-CROWD = Published(
-    "flickr8k-cf",
+CROWD = EXPERT._replace(
+    name="flickr8k-cf",
     files=(_CROWD, _CAPTIONS),
-    images=_IMAGES,
     read=_crowd,
-    prefix=_PREFIX,
-    numbers={("mid", "kendall_b"): 37.3, ("clip_score", "kendall_b"): 34.4, ("ref_clip_score", "kendall_b"): 36.4},
+    statistics=["kendall_b"],
+    numbers={"mid": [37.3], "clip_score": [34.4], "ref_clip_score": [36.4]},
 )

@@ -85,10 +85,5 @@ def _samples(path: Path) -> Iterator[tuple[int, int]]:
 
 
 MID_AMT = Published(
-    "mid-amt",
-    files=(_RATINGS, _SAMPLES, coco.CAPTIONS),
-    images=f"fakeim/ and {coco.IMAGES}",
-    read=_read,
-    prefix="",
-    numbers={},
+    "mid-amt", files=(_RATINGS, _SAMPLES, coco.CAPTIONS), images=f"fakeim/ and {coco.IMAGES}", read=_read
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pointwise._files import reading
 from pointwise._types import Floats
 from pointwise.errors import InputError
 from pointwise.metrics.registry import closest_names
@@ -44,39 +45,45 @@ def read_own_table(
             raise InputError(
                 f"{path} has no column {name!r}{closest_names(name, columns)}; its columns are {', '.join(columns)}."
             )
+    numbers = {name: np.array([_number(value) for value in values]) for name, values in columns.items()}
     chosen = list(dict.fromkeys(metrics or ()))
-    sentences: tuple[str, ...] = ()
+    left_out = []
     if metrics is None:
-        others = {name: values for name, values in columns.items() if name not in named and _some_number(values)}
-        reasons = {name: _why_left_out(values) for name, values in others.items()}
+        others = [name for name in columns if name not in named and np.isfinite(numbers[name]).any()]
+        reasons = {name: _why_left_out(columns[name], numbers[name]) for name in others}
         chosen = [name for name, why in reasons.items() if why is None]
-        sentences = tuple(f"column {name!r} of {path} is left out: {why}." for name, why in reasons.items() if why)
+        left_out = [f"column {name!r} of {path} is left out: {why}." for name, why in reasons.items() if why]
     if not chosen:
         raise InputError(
             f"{path} has no column of numbers beside {', '.join(named)}; add one for each metric."
-            + "".join(f" ({sentence})" for sentence in sentences)
+            + "".join(f" ({sentence})" for sentence in left_out)
         )
-    return OwnTable(
-        np.stack([_numbers(columns[name], name, path, missing=True) for name in dict.fromkeys(human)], axis=1),
-        {name: _numbers(columns[name], name, path, missing=False) for name in chosen},
-        None if group is None else _groups(columns[group], group, path),
-        sentences,
-    )
+    raters = list(dict.fromkeys(human))
+    allowed = [(name, ~np.isinf(numbers[name])) for name in raters]  # nan where one did not rate
+    allowed += [(name, np.isfinite(numbers[name])) for name in chosen]
+    for name, good in allowed:
+        if not good.all():
+            row = int(good.argmin())
+            raise InputError(f"{path}: column {name!r} has {columns[name][row]!r} in row {row}; it must hold numbers.")
+    groups = None if group is None else ["" if value is None else str(value).strip() for value in columns[group]]
+    if groups and "" in groups:
+        raise InputError(
+            f"{path}: column {group!r} is empty in {groups.count('')} of {len(groups)} rows, the first is row "
+            f"{groups.index('')}; name the group of each row."
+        )
+    ratings = np.stack([numbers[name] for name in raters], axis=1)
+    return OwnTable(ratings, {name: numbers[name] for name in chosen}, groups, tuple(left_out))
 
 
 def _read(path: Path) -> dict[str, list[Any]]:
     if path.suffix.lower() not in READERS:
         raise InputError(f"{path} has the suffix {path.suffix!r}; a table of ratings is one of {', '.join(READERS)}.")
-    try:
+    with reading(f"{path} cannot be read"):
         rows = open_rows(path)
         names = [name for name, kind in zip(rows.names, rows.kinds, strict=True) if kind in KINDS]
         if len(set(names)) < len(names):
             raise InputError(f"it has two columns of one name; its columns are {', '.join(names)}.")
         return dict(zip(names, rows.read(names)[0], strict=True))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}).") from None
-    except InputError as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
 
 
 def _number(value: Any) -> float:
@@ -89,33 +96,10 @@ def _number(value: Any) -> float:
         return math.inf
 
 
-def _some_number(values: Sequence[Any]) -> bool:
-    return any(math.isfinite(_number(value)) for value in values)
-
-
-def _why_left_out(values: Sequence[Any]) -> str | None:
+def _why_left_out(values: Sequence[Any], numbers: Floats) -> str | None:
     """Why a column that has numbers is no column of scores."""
-    numbers = [_number(value) for value in values]
-    bad = [i for i, number in enumerate(numbers) if not math.isfinite(number)]
-    if bad:
-        return f"{len(bad)} of its {len(values)} rows hold no number, the first is row {bad[0]} ({values[bad[0]]!r})"
-    return f"it is {values[0]} in all {len(values)} rows" if len(set(numbers)) == 1 else None
-
-
-def _groups(values: Sequence[Any], name: str, path: Path) -> list[str]:
-    groups = ["" if value is None else str(value).strip() for value in values]
-    if "" in groups:
-        raise InputError(
-            f"{path}: column {name!r} is empty in {groups.count('')} of {len(groups)} rows, the first is row "
-            f"{groups.index('')}; name the group of each row."
-        )
-    return groups
-
-
-def _numbers(values: Sequence[Any], name: str, path: Path, *, missing: bool) -> Floats:
-    numbers = np.array([_number(value) for value in values], dtype=np.float64)
-    bad = np.isinf(numbers) if missing else ~np.isfinite(numbers)
-    if bad.any():
-        row = int(bad.argmax())
-        raise InputError(f"{path}: column {name!r} has {values[row]!r} in row {row}; it must hold numbers.")
-    return numbers
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        first = values[bad[0]]
+        return f"{len(bad)} of its {len(values)} rows hold no number, the first is row {bad[0]} ({first!r})"
+    return f"it is {values[0]} in all {len(values)} rows" if (numbers == numbers[0]).all() else None

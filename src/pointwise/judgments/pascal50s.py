@@ -18,12 +18,6 @@ _PAIRS, _VOTES_FILE = "pair_pascal.mat", "consensus_pascal.mat"
 _VOTES = 48  # of each pair, one for each of that many reference sentences
 _CATEGORIES = ("HC", "HI", "HM", "MM")  # human correct, human incorrect, human and machine, two machines
 _DRAWS, _DRAWN = 5, 5
-_STATISTICS = (*(f"accuracy {category}" for category in _CATEGORIES), "accuracy")
-_NUMBERS = {
-    "mid": (67.0, 99.7, 97.4, 76.8, 85.2),
-    "clip_score": (56.5, 99.3, 96.4, 70.4, 80.7),
-    "ref_clip_score": (64.5, 99.6, 95.4, 72.8, 83.1),
-}
 
 
 def _read(paths: Paths, rng: np.random.Generator) -> Annotations:
@@ -127,9 +121,10 @@ PASCAL_50S = Published(
     images="images/ or VOC2010/JPEGImages/",
     read=_read,
     prefix="A photo depicts ",
+    statistics=(*(f"accuracy {category}" for category in _CATEGORIES), "accuracy"),
     numbers={
-        (metric, statistic): number
-        for metric, numbers in _NUMBERS.items()
-        for statistic, number in zip(_STATISTICS, numbers, strict=True)
+        "mid": (67.0, 99.7, 97.4, 76.8, 85.2),
+        "clip_score": (56.5, 99.3, 96.4, 70.4, 80.7),
+        "ref_clip_score": (64.5, 99.6, 95.4, 72.8, 83.1),
     },
 )

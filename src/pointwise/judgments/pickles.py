@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import struct
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pointwise.errors import InputError
+from pointwise.items.archives import DAMAGED
 
-_BROKEN = (
-    *(pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError),
-    *(ArithmeticError, MemoryError, RecursionError, struct.error),
-)
-
-
+_BROKEN = (*DAMAGED, pickle.UnpicklingError, AttributeError, ImportError, MemoryError)
 _PLAIN_NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 
 
@@ -32,15 +27,10 @@ class _Kind:
     def __init__(self, code: str, *_: object) -> None:
         if code not in _PLAIN_NUMBERS:
             raise pickle.UnpicklingError(f"it holds NumPy values of type {code!r}")
-        self._type = np.dtype(code)
+        self.type = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        if state[1] in ("<", ">"):
-            self._type = self._type.newbyteorder(state[1])
-
-    def numbers(self, data: bytes) -> list[Any]:
-        numbers: list[Any] = np.frombuffer(data, self._type).tolist()
-        return numbers
+        self.type = self.type.newbyteorder(state[1])
 
 
 class _Numbers(list[Any]):
@@ -48,12 +38,7 @@ class _Numbers(list[Any]):
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         *_, kind, _, data = state
-        self[:] = kind.numbers(data)
-
-
-def _scalar(kind: _Kind, data: bytes) -> Any:
-    (number,) = kind.numbers(data)
-    return number
+        self[:] = np.frombuffer(data, kind.type).tolist()
 
 
 # All that may be looked up while unpickling, by what it is taken for.
@@ -63,7 +48,7 @@ _ALLOWED = {
     ("numpy", "ndarray"): _Numbers,
     ("numpy", "dtype"): _Kind,
     ("numpy._core.multiarray", "_reconstruct"): lambda *_: _Numbers(),
-    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): lambda kind, data: np.frombuffer(data, kind.type).item(),
 }
 
 
@@ -78,10 +63,9 @@ class _Plain(pickle._Unpickler):  # not the one in C, which takes as much memory
         return found
 
     def load_build(self) -> None:
-        state = self.stack.pop()
-        if not isinstance(self.stack[-1], _Kind | _Numbers):
-            raise pickle.UnpicklingError(f"it sets attributes of a {type(self.stack[-1]).__name__}")
-        self.stack[-1].__setstate__(state)
+        if not isinstance(self.stack[-2], _Kind | _Numbers):
+            raise pickle.UnpicklingError(f"it sets attributes of a {type(self.stack[-2]).__name__}")
+        super().load_build()  # type: ignore[misc]
 
     dispatch[pickle.BUILD[0]] = load_build
 

@@ -17,61 +17,38 @@ Kendall: TypeAlias = Literal["kendall_b", "kendall_c"]
 
 @dataclass(frozen=True, eq=False)
 class Ratings:
-    """People rated pairs: a metric is right as far as it orders them alike (Kendall's tau).
+    """People rated pairs: a metric is right as far as it orders them alike (Kendall's tau)."""
 
-    Attributes:
-        pair: int64 [r], the pair that each rating is of; a pair may have several.
-        value: float64 [r], higher is better.
-        statistics: which of Kendall's taus the set is reported with.
-    """
-
-    pair: Integers
-    value: Floats
-    statistics: tuple[Kendall, ...]
+    pair: Integers  # [r], the pair that each rating is of; a pair may have several
+    value: Floats  # [r], higher is better
+    statistics: tuple[Kendall, ...]  # which of Kendall's taus the set is reported with
 
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """People chose between two texts of an image: a metric is right where it scores the chosen one higher (accuracy).
+    """People chose between two texts of an image: a metric is right where it scores that one higher (accuracy)."""
 
-    Attributes:
-        first_chosen: float64 [c], of pairs 0 and 1, 2 and 3, and so on: 1 where the first was chosen, 0 where the
-            second, 0.5 where votes were equal.
-        tie: what equal scores of a metric count: 0 as a mistake, 0.5 as a coin.
-        categories: [c], or None; accuracy is given for each too.
-    """
-
+    # [c], of pairs 0 and 1, 2 and 3, and so on: 1 where the first was chosen, 0 where the second, 0.5 at equal votes
     first_chosen: Floats
-    tie: float
-    categories: Sequence[str] | None = None
+    tie: float  # what equal scores of a metric count: 0 as a mistake, 0.5 as a coin
+    categories: Sequence[str] | None = None  # [c]; accuracy is given for each too
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Judgments:
-    """A set of human judgments, each image and each text in it once.
-
-    Attributes:
-        name: of the set.
-        images: the pictures.
-        texts: candidates and references, without the prefix.
-        pairs: int64 [n, 2], the rows of images and texts of each judged pair.
-        references: variant of the protocol -> draws -> the rows of the reference texts of each pair; empty where there
-            are none. Accuracies are means over the draws.
-        fit: int64 [m, 2], the pairs of an image and a reference that MID's Gaussian is fitted on, no judged one.
-        verdict: what people said.
-        prefix: put before each text by those who published numbers of the set.
-        published: (metric, statistic) -> their number, times 100.
-    """
+    """A set of human judgments, each image and each text in it once."""
 
     name: str
     images: Images
-    texts: Sequence[str]
-    pairs: Integers
+    texts: Sequence[str]  # candidates and references, without the prefix
+    pairs: Integers  # [n, 2], the rows of images and texts of each judged pair
+    # Variant of the protocol -> draws -> the rows of the reference texts of each pair; empty where there are none.
+    # Accuracies are means over the draws.
     references: Mapping[str, Sequence[Sequence[Sequence[int]]]]
-    fit: Integers
-    verdict: Ratings | Choices
-    prefix: str = ""
-    published: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    fit: Integers  # [m, 2], the pairs of an image and a reference that MID's Gaussian is fitted on, no judged one
+    verdict: Ratings | Choices  # what people said
+    prefix: str = ""  # put before each text by those who published numbers of the set
+    published: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (metric, statistic) -> 100 times theirs
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -81,34 +58,21 @@ class Judgments:
 
 
 class Annotations(NamedTuple):
-    """What the files of a set say, by names of images and by sentences.
+    """What the files of a set say, by names of images and by sentences."""
 
-    pairs: name of the image, and text, of each judged pair.
-    verdict: what people said.
-    references: variant of the protocol -> draws -> the sentences of each pair.
-    fit: image and reference text; those that are themselves judged, and repeated ones, will be left out.
-    """
-
-    pairs: Sequence[tuple[str, str]]
+    pairs: Sequence[tuple[str, str]]  # name of the image, and text, of each judged pair
     verdict: Ratings | Choices
-    references: Mapping[str, Sequence[Sequence[Sequence[str]]]]
-    fit: Iterable[tuple[str, str]]
+    references: Mapping[str, Sequence[Sequence[Sequence[str]]]]  # as those of Judgments, but sentences
+    fit: Iterable[tuple[str, str]]  # image and reference text; judged and repeated ones will be left out
 
 
 class Published(NamedTuple):
-    """A set as its authors publish it.
-
-    name: of the set.
-    files: of its annotations.
-    images: the folders of its images, for messages.
-    read: takes where each file lies, and what to draw with.
-    prefix: put before each text by those who published numbers.
-    numbers: (metric, statistic) -> their number, times 100.
-    """
+    """A set as its authors publish it."""
 
     name: str
-    files: Sequence[str]
-    images: str
-    read: Callable[[Paths, np.random.Generator], Annotations]
-    prefix: str
-    numbers: Mapping[tuple[str, str], float]
+    files: Sequence[str]  # of its annotations
+    images: str  # the folders of its images, for messages
+    read: Callable[[Paths, np.random.Generator], Annotations]  # takes where each file lies, and what to draw with
+    prefix: str = ""  # put before each text by those who published numbers
+    statistics: Sequence[str] = ()  # of which numbers are published
+    numbers: Mapping[str, Sequence[float]] = {}  # metric -> 100 times each of these statistics

@@ -59,7 +59,11 @@ def load_judgments(name: str, folder: str | Path, *, seed: int = 0) -> Judgments
         fit=np.asarray(fit, dtype=np.int64).reshape(-1, 2),
         verdict=annotations.verdict,
         prefix=published.prefix,
-        published=published.numbers,
+        published={
+            (metric, statistic): number
+            for metric, numbers in published.numbers.items()
+            for statistic, number in zip(published.statistics, numbers, strict=True)
+        },
     )
 
 

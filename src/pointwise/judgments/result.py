@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pointwise._agreement import STATISTICS, agreement
+from pointwise._agreement.bootstrap import resampled
 from pointwise._options import whole_number
 from pointwise._types import Floats, Integers
 from pointwise.judgments.own_table import OwnTable
@@ -22,21 +23,13 @@ _Found: TypeAlias = Iterator[tuple[str, str, Score, int]]  # metric, statistic, 
 
 @dataclass(frozen=True)
 class Result:
-    """One number of the table.
-
-    Attributes:
-        metric: its name.
-        statistic: "kendall_b", "kendall_c" or "accuracy", with the category or the references that it is for.
-        estimate: 100 times the statistic, as numbers of judgment sets are published.
-        n: how many ratings or choices it is of.
-        published: the published number, times 100 too, or None.
-    """
+    """One number of the table."""
 
     metric: str
-    statistic: str
-    estimate: Score
-    n: int
-    published: float | None = None
+    statistic: str  # "kendall_b", "kendall_c" or "accuracy", with the category or the references that it is for
+    estimate: Score  # 100 times the statistic, as numbers of judgment sets are published
+    n: int  # how many ratings or choices it is of
+    published: float | None = None  # the published number, times 100 too
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, writable as JSON."""
@@ -83,8 +76,7 @@ def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Score]]:
 
 def _rated(verdict: Ratings, images: Integers, scores: Scores, *, resamples: int, seed: int) -> _Found:
     columns = {name: draws[0][verdict.pair] for (name, _), draws in scores.items()}
-    groups = images[verdict.pair]
-    found = agreement(columns, verdict.value, groups=groups, resamples=resamples, seed=seed)
+    found = agreement(columns, verdict.value, groups=images[verdict.pair], resamples=resamples, seed=seed)
     for name in columns:
         for statistic in verdict.statistics:
             yield name, statistic, found[name, statistic], len(verdict.value)
@@ -92,16 +84,18 @@ def _rated(verdict: Ratings, images: Integers, scores: Scores, *, resamples: int
 
 def _chosen(verdict: Choices, images: Integers, scores: Scores, *, resamples: int, seed: int) -> _Found:
     categories = np.asarray(verdict.categories or [""] * len(verdict.first_chosen))
+    parts = [f" {category}" for category in dict.fromkeys(categories.tolist()) if category]
+    rows = np.stack([*(categories == part[1:] for part in parts), np.full(len(categories), True)])  # [parts, c]
+    right = [np.mean([_right(values, verdict) for values in draws], axis=0) for draws in scores.values()]
+    sums = np.reshape(right, (-1, 1, len(categories))) * rows  # [metrics, parts, c], of which means are taken
     groups = np.unique(images[::2], return_inverse=True)[1]
-    parts = [(f" {category}", categories == category) for category in dict.fromkeys(categories.tolist()) if category]
-    parts.append(("", np.ones(len(categories), dtype=bool)))
-    for (name, variant), draws in scores.items():
-        right = np.mean([_right(values, verdict) for values in draws], axis=0)
-        for category, rows in parts:
-            statistic = f"accuracy{category}" + (f", {variant}" if variant else "")
-            resampled = _means(right[rows], groups[rows], int(groups.max()) + 1, resamples, seed)
-            estimate = Score(float(right[rows].mean()), draws=resampled, null=0.5)
-            yield name, statistic, estimate, int(rows.sum())
+    blocks = (weights.T.astype(np.float64) for weights in resampled(groups, resamples, seed))
+    with np.errstate(invalid="ignore"):  # nan where nothing of a part is drawn
+        drawn = np.concatenate([sums @ weights / (rows @ weights) for weights in blocks], axis=2)
+    for i, (name, variant) in enumerate(scores):
+        for j, part in enumerate([*parts, ""]):
+            estimate = Score(float(right[i][rows[j]].mean()), draws=drawn[i, j], null=0.5)
+            yield name, f"accuracy{part}" + (f", {variant}" if variant else ""), estimate, int(rows[j].sum())
 
 
 def _right(values: Floats, verdict: Choices) -> Floats:
@@ -109,15 +103,3 @@ def _right(values: Floats, verdict: Choices) -> Floats:
     first, second = values[::2], values[1::2]
     agrees = np.where(first > second, verdict.first_chosen, 1 - verdict.first_chosen)
     return np.where(first == second, verdict.tie, agrees)
-
-
-def _means(values: Floats, groups: Integers, count: int, resamples: int, seed: int) -> Floats:
-    """The mean on each resample of the groups; nan where none of those drawn has a value."""
-    sums, sizes = np.bincount(groups, values, count), np.bincount(groups, minlength=count)
-    rng = np.random.default_rng(seed)
-    means = np.full(resamples, np.nan)
-    for i in range(resamples):
-        drawn = rng.integers(count, size=count)
-        if size := sizes[drawn].sum():
-            means[i] = sums[drawn].sum() / size
-    return means

@@ -38,20 +38,12 @@ def score(
     reduce: int | None = None,
     seed: int = 0,
 ) -> Scores:
-    """Return the value that each metric gives each judged pair.
+    """Return the value that each metric, one of ``NAMES``, gives each judged pair.
 
     mid is the pointwise mutual information of the pair under a Gaussian fitted on the set's own pairs of an image and a
-    reference caption, of which none is judged; ridge and reduce are those of the `GaussianPair`.
-
-    Args:
-        judged: the set.
-        features: of its images and texts.
-        metrics: names out of ``NAMES``.
-        functions: further ones by name: each takes image features [n, d] and text features [n, e], row by row of the
-            judged pairs, and gives a value for each.
-        ridge: for mid.
-        reduce: for mid.
-        seed: of the texts that r_precision draws.
+    reference caption, of which none is judged; ridge and reduce are those of the `GaussianPair`. The seed is that of
+    the texts that r_precision draws. Functions are further metrics by name: each takes image features [n, d] and text
+    features [n, e], row by row of the judged pairs, and gives a value for each.
     """
     image, text = features.images[judged.pairs[:, 0]], features.texts[judged.pairs[:, 1]]
     reference = _fitted(judged, features, ridge=ridge, reduce=reduce) if "mid" in metrics else None
@@ -117,9 +109,8 @@ def _checked(metrics: Sequence[str], judged: Judgments) -> Sequence[str]:
 
 def _fitted(judged: Judgments, features: Features, *, ridge: float, reduce: int | None) -> GaussianPair:
     pair = GaussianPair(ridge=ridge, reduce=reduce)
-    for start in range(0, len(judged.fit), _ROWS_AT_ONCE):
-        images, texts = judged.fit[start : start + _ROWS_AT_ONCE].T
-        pair.update(features.images[images], features.texts[texts])
+    for some in torch.from_numpy(judged.fit).split(_ROWS_AT_ONCE):
+        pair.update(features.images[some[:, 0]], features.texts[some[:, 1]])
     try:
         pair.mutual_information()
     except InputError as error:
@@ -135,13 +126,10 @@ def _by_references(
 ) -> Floats:
     most = max(map(len, draw))
     # The largest cosine counts, so a pair with fewer references may show its first one again.
-    rows = np.asarray([[*shown, *[shown[0]] * (most - len(shown))] for shown in draw])
-    parts = [slice(start, start + _ROWS_AT_ONCE) for start in range(0, len(rows), _ROWS_AT_ONCE)]
+    rows = torch.tensor([[*shown, *[shown[0]] * (most - len(shown))] for shown in draw])
+    parts = zip(*(table.split(_ROWS_AT_ONCE) for table in (image, text, rows)), strict=True)
     return np.concatenate(
-        [
-            _values(ref_clip_score(image[part], text[part], texts[rows[part]]), REFERENCE_METRIC, len(rows[part]))
-            for part in parts
-        ]
+        [_values(ref_clip_score(x, y, texts[some]), REFERENCE_METRIC, len(x)) for x, y, some in parts]
     )
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pointwise._files import reading
 from pointwise.errors import InputError
 from pointwise.items.archives import Files, files_of
 from pointwise.items.images import SUFFIXES, Images, images_in
 from pointwise.tables.text import decoded, parse_json
 
 Paths = Mapping[str, Path]  # by the name of the file alone
-
-_NAMED = 3  # names in a message
 
 
 def find(folder: str | Path, *, needed: Sequence[str], name: str) -> Paths:
@@ -37,14 +36,10 @@ def find(folder: str | Path, *, needed: Sequence[str], name: str) -> Paths:
     return paths
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file."""
-    try:
-        return decoded(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
-    except InputError as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+def read_text(path: Path, parse: Callable[[str], Any] = str) -> Any:
+    """Return the text of a UTF-8 file, or what it is parsed to."""
+    with reading(f"{path} cannot be read"):
+        return parse(decoded(path.read_bytes()))
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
@@ -63,11 +58,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[st
 
 def read_json(path: Path) -> Any:
     """Return what a JSON file holds."""
-    text = read_text(path)
-    try:
-        return parse_json(text)
-    except InputError as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+    return read_text(path, parse_json)
 
 
 def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) -> Images:
@@ -76,7 +67,7 @@ def pictures(paths: Paths, names: Sequence[str], *, source: str, within: str) ->
     if missing:
         raise InputError(
             f"{len(missing)} of the {len(names)} images that the annotations name are not in {source}, the first "
-            f"{', '.join(missing[:_NAMED])}; they belong into {within}."
+            f"{', '.join(missing[:3])}; they belong into {within}."
         )
     files = Files(Path(source), names=names, order=names, open=lambda name: paths[name].open("rb"))
     return images_in(files, names, ids=np.asarray(names), reading_order=range(len(names)))

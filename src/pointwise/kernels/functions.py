@@ -6,6 +6,7 @@ import math
 from typing import TypeAlias
 
 import torch
+from torch import Tensor
 
 from pointwise._arrays import as_numbers
 from pointwise._options import number, one_of
@@ -16,7 +17,7 @@ from pointwise.kernels import fused
 
 ENGINES = {"auto": fused.log_kernel_sum, "blocked": fused.log_kernel_sum}
 
-Scale: TypeAlias = "float | torch.Tensor"
+Scale: TypeAlias = "float | Tensor"
 
 _LOG2_E = 1 / math.log(2)
 
@@ -29,7 +30,7 @@ def kme_similarity(
     log_wy: Array | None = None,
     scale: Scale,
     engine: str = "auto",
-) -> torch.Tensor:
+) -> Tensor:
     r"""KME: the log of the inner product of two weighted point sets under a Gaussian kernel; higher is more alike.
 
     .. math:: S(x, y) = \log \sum_{ij} w_i w'_j \, k(x_i, y_j), \qquad k(f, g) = \exp(-\tfrac{s}{2} \|f - g\|^2)
@@ -39,8 +40,7 @@ def kme_similarity(
     information plus a constant.
 
     Differentiable once, in points, log-weights and scale. Memory is that of the inputs, their gradients, the result and
-    a block of a few megabytes. bfloat16 and float16 are widened to float32, float64 stays. Neither
-    autocast nor TF32 is used, whatever the program allows.
+    a block of a few megabytes. bfloat16 and float16 are widened to float32; neither autocast nor TF32 is ever used.
 
     Args:
         x: points [n, m, d].
@@ -85,7 +85,7 @@ def wpse_similarity(
     linear: float = 0.667,
     gaussian: float = 0.333,
     sigma: float = 0.5,
-) -> torch.Tensor:
+) -> Tensor:
     r"""WPSE: the inner product of two point sets with signed weights under a linear and a Gaussian kernel.
 
     .. math:: S(x, y) = \frac{s}{m l} \sum_{ij} w_i w'_j \Big[ a_1\, x_i \cdot y_j
@@ -130,7 +130,7 @@ def wpse_similarity(
     return similar * (s / (f.shape[1] * g.shape[1]))
 
 
-def clip_similarity(x: Array, y: Array, *, scale: Scale) -> torch.Tensor:
+def clip_similarity(x: Array, y: Array, *, scale: Scale) -> Tensor:
     r"""CLIP: the scaled inner product of one vector of each, taken as they are; higher is more alike.
 
     .. math:: S(x, y) = s \, x \cdot y, \qquad s = 1 / \tau
@@ -160,7 +160,7 @@ def clip_similarity(x: Array, y: Array, *, scale: Scale) -> torch.Tensor:
         return (s * f) @ g.t()
 
 
-def _as_points(x: Array, name: str, ndim: int) -> torch.Tensor:
+def _as_points(x: Array, name: str, ndim: int) -> Tensor:
     points = _as_floating(x, name)
     shape = {2: "one vector per sample [samples, d]", 3: "point sets [samples, points, d]"}[ndim]
     if points.ndim != ndim:
@@ -171,9 +171,9 @@ def _as_points(x: Array, name: str, ndim: int) -> torch.Tensor:
     return points
 
 
-def _as_floating(x: Array, name: str) -> torch.Tensor:
+def _as_floating(x: Array, name: str) -> Tensor:
     """A torch tensor keeps its graph; what is not one is read as float64. Less than float32 is widened to it."""
-    tensor = x if isinstance(x, torch.Tensor) else torch.from_numpy(as_numbers(x, name=name))
+    tensor = x if isinstance(x, Tensor) else torch.from_numpy(as_numbers(x, name=name))
     if tensor.is_complex():
         raise InputError(f"{name} holds complex values ({tensor.dtype}); only real numbers are allowed.")
     if not tensor.is_floating_point():
@@ -181,30 +181,24 @@ def _as_floating(x: Array, name: str) -> torch.Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
-def _in_one_space(f: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _in_one_space(f: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     if f.shape[-1] != g.shape[-1]:
         raise InputError(f"x has points of {f.shape[-1]} dimensions but y of {g.shape[-1]}; both must be in one space.")
     if f.device != g.device:
         raise InputError(f"x is on {f.device} but y on {g.device}; move both to one device.")
-    _require_finite(f, "x")
-    _require_finite(g, "y")
+    for name, points in (("x", f), ("y", g)):
+        # NaN and inf survive a sum: nearly always it alone tells that there are none.
+        if not torch.isfinite(points.detach().sum()) and not torch.isfinite(points).all():
+            bad = (~torch.isfinite(points)).flatten(1).any(dim=1).nonzero().flatten()
+            raise InputError(
+                f"{name} has NaN or inf in {len(bad)} of {len(points)} samples; the first is sample {int(bad[0])}. "
+                "Every value must be finite, those of points without weight too."
+            )
     dtype = torch.promote_types(f.dtype, g.dtype)
     return f.to(dtype), g.to(dtype)
 
 
-@torch.no_grad()
-def _require_finite(points: torch.Tensor, name: str) -> None:
-    # NaN and inf survive a sum: nearly always it alone tells that there are none.
-    if torch.isfinite(points.sum()) or torch.isfinite(points).all():
-        return
-    bad = (~torch.isfinite(points)).flatten(1).any(dim=1).nonzero().flatten()
-    raise InputError(
-        f"{name} has NaN or inf in {len(bad)} of {len(points)} samples; the first is sample {int(bad[0])}. "
-        "Every value must be finite, those of points without weight too."
-    )
-
-
-def _as_scale(scale: Scale, name: str, like: torch.Tensor) -> torch.Tensor:
+def _as_scale(scale: Scale, name: str, like: Tensor) -> Tensor:
     one = torch.as_tensor(scale, dtype=like.dtype, device=like.device)
     if one.numel() != 1:
         raise InputError(f"{name} has shape {list(one.shape)}; it must be one number.")
@@ -212,7 +206,7 @@ def _as_scale(scale: Scale, name: str, like: torch.Tensor) -> torch.Tensor:
     return one.reshape(())
 
 
-def _log_weights(log_w: Array | None, name: str, points: torch.Tensor) -> torch.Tensor:
+def _log_weights(log_w: Array | None, name: str, points: Tensor) -> Tensor:
     if log_w is None:
         return points.new_full(points.shape[:2], -math.log(points.shape[1]))
     weights = _weights_like(log_w, name, points)
@@ -228,7 +222,7 @@ def _log_weights(log_w: Array | None, name: str, points: torch.Tensor) -> torch.
     )
 
 
-def _weights(w: Array | None, name: str, points: torch.Tensor) -> torch.Tensor:
+def _weights(w: Array | None, name: str, points: Tensor) -> Tensor:
     if w is None:
         return points.new_ones(points.shape[:2])
     weights = _weights_like(w, name, points)
@@ -238,7 +232,7 @@ def _weights(w: Array | None, name: str, points: torch.Tensor) -> torch.Tensor:
     return weights
 
 
-def _weights_like(w: Array, name: str, points: torch.Tensor) -> torch.Tensor:
+def _weights_like(w: Array, name: str, points: Tensor) -> Tensor:
     weights = _as_floating(w, name)
     if weights.shape != points.shape[:2]:
         raise InputError(

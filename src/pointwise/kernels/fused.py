@@ -10,72 +10,68 @@ Another engine is a module with the same two functions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import torch
+from torch import Tensor
 
 from pointwise._products import full_precision, product
 from pointwise.errors import InputError
 
 _ROWS, _COLUMNS = 512, 2560  # of a block: 5 MB of float32 stay in a CPU's cache, and the products are large enough
-_ROWS_ON_GPU, _COLUMNS_ON_GPU = 8192, 8192
+_ON_GPU = 8192
 _LANES = 32  # samples side by side from which on PyTorch takes their maxima by vector instructions
 _LOG_TWO = math.log(2)
 
 Part: TypeAlias = "tuple[slice, slice]"  # some of the samples, some of their points
-Gradients: TypeAlias = "tuple[torch.Tensor | None, ...]"
+Gradients: TypeAlias = "tuple[Tensor | None, ...]"
 
 
-def log_kernel_sum(x: torch.Tensor, y: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+def log_kernel_sum(x: Tensor, y: Tensor, u: Tensor, v: Tensor) -> Tensor:
     r""":math:`\log_2 \sum_{ij} 2^{x_i \cdot y_j + u_i + v_j}` of each pair of samples, [n, b].
 
     x is [n, m, d], y [b, l, d], u [n, m] and v [b, l], all of one precision; u or v of -inf leaves a point out.
     """
-    result: torch.Tensor = _LogKernelSum.apply(x, y, u, v)  # type: ignore[no-untyped-call]
+    result: Tensor = _LogKernelSum.apply(x, y, u, v)  # type: ignore[no-untyped-call]
     return result
 
 
-def kernel_sum(
-    x: torch.Tensor, y: torch.Tensor, u: torch.Tensor, v: torch.Tensor, wx: torch.Tensor, wy: torch.Tensor
-) -> torch.Tensor:
+def kernel_sum(x: Tensor, y: Tensor, u: Tensor, v: Tensor, wx: Tensor, wy: Tensor) -> Tensor:
     r""":math:`\sum_{ij} w_i w'_j 2^{x_i \cdot y_j + u_i + v_j}` of each pair of samples, [n, b]; weights have any sign.
 
     Shapes are those of `log_kernel_sum`; u and v are such that no exponent is above zero by more than rounding.
     """
-    result: torch.Tensor = _KernelSum.apply(x, y, u, v, wx, wy)  # type: ignore[no-untyped-call]
+    result: Tensor = _KernelSum.apply(x, y, u, v, wx, wy)  # type: ignore[no-untyped-call]
     return result
 
 
 class _LogKernelSum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, x: Tensor, y: Tensor, u: Tensor, v: Tensor) -> Tensor:
         total = x.new_full((len(x), len(y)), -math.inf)
         with full_precision(x.device):
-            for columns in _columns(y):
-                points, offsets = _points_first(y[columns]), _points_first(v[columns])
-                for rows in _rows(x):
-                    block = _exponents(x[rows], points, offsets, len(y[columns]))
-                    above = u[rows].unsqueeze(2)
-                    # The largest term of each pair is taken out before powers are, so that none overflows and not all
-                    # underflow. u joins the small maxima and not the block: one pass over the block less.
-                    peak = (_largest(block) + above).amax(dim=1, keepdim=True)
-                    peak.masked_fill_(peak == -math.inf, 0.0)  # all are left out: the sum is 0, its logarithm -inf
-                    block.sub_((peak - above).unsqueeze(2)).exp2_()
-                    partial = block.flatten(1, 2).sum(dim=1).log2_().add_(peak.squeeze(1))
-                    # A pair whose points are split over blocks meets its total again: logs are added, not set.
-                    here = total[rows[0], columns[0]]
-                    here.copy_(torch.logaddexp2(here, partial))
+            for rows, columns, block, _ in _blocks(x, y, v):
+                above = u[rows].unsqueeze(2)
+                # The largest term of each pair is taken out before powers are, so that none overflows and not all
+                # underflow. u joins the small maxima and not the block: one pass over the block less.
+                peak = (_largest(block) + above).amax(dim=1, keepdim=True)
+                peak.masked_fill_(peak == -math.inf, 0.0)  # all are left out: the sum is 0, its logarithm -inf
+                block.sub_((peak - above).unsqueeze(2)).exp2_()
+                partial = block.flatten(1, 2).sum(dim=1).log2_().add_(peak.squeeze(1))
+                # A pair whose points are split over blocks meets its total again: logs are added, not set.
+                here = total[rows[0], columns[0]]
+                here.copy_(torch.logaddexp2(here, partial))
         ctx.save_for_backward(x, y, u, v, total)
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> Gradients:
+    def backward(ctx: Any, grad: Tensor) -> Gradients:
         _refuse_second_derivatives()
         x, y, u, v, total = ctx.saved_tensors
         total = total.masked_fill(total == -math.inf, 0.0)  # of a pair without mass all shares are then 2^-inf = 0
 
-        def share(block: torch.Tensor, rows: Part, columns: Part) -> None:
+        def share(block: Tensor, rows: Part, columns: Part) -> None:
             # d S / d exponent is the share of that term in the sum: no weight of its own is needed, and no ln 2, as
             # the log and the power are of one base.
             pairs = rows[0], columns[0]
@@ -88,35 +84,24 @@ class _LogKernelSum(torch.autograd.Function):
 
 class _KernelSum(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: torch.Tensor,
-        y: torch.Tensor,
-        u: torch.Tensor,
-        v: torch.Tensor,
-        wx: torch.Tensor,
-        wy: torch.Tensor,
-    ) -> torch.Tensor:
+    def forward(ctx: Any, x: Tensor, y: Tensor, u: Tensor, v: Tensor, wx: Tensor, wy: Tensor) -> Tensor:
         total = x.new_zeros(len(x), len(y))
         with full_precision(x.device):
-            for columns in _columns(y):
-                points, offsets, weights = (_points_first(table[columns]) for table in (y, v, wy))
-                for rows in _rows(x):
-                    block = _exponents(x[rows], points, offsets, len(y[columns]))
-                    block.add_(u[rows][:, :, None, None]).exp2_()
-                    # Over the points of x the sum is a product, of w with the block as [points of x, all of y]; over
-                    # those of y it is left to a plain sum, as they lie in steps of the number of samples.
-                    over_x = (wx[rows].unsqueeze(1) @ block.flatten(2)).squeeze(1) * weights
-                    total[rows[0], columns[0]] += over_x.view(len(block), -1, block.shape[3]).sum(dim=1)
+            for rows, columns, block, (weights,) in _blocks(x, y, v, wy):
+                block.add_(u[rows][:, :, None, None]).exp2_()
+                # Over the points of x the sum is a product, of w with the block as [points of x, all of y]; over
+                # those of y it is left to a plain sum, as they lie in steps of the number of samples.
+                over_x = (wx[rows].unsqueeze(1) @ block.flatten(2)).squeeze(1) * weights
+                total[rows[0], columns[0]] += over_x.view(len(block), -1, block.shape[3]).sum(dim=1)
         ctx.save_for_backward(x, y, u, v, wx, wy)
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> Gradients:
+    def backward(ctx: Any, grad: Tensor) -> Gradients:
         _refuse_second_derivatives()
         x, y, u, v, wx, wy = ctx.saved_tensors
 
-        def kernel(block: torch.Tensor, rows: Part, columns: Part) -> None:
+        def kernel(block: Tensor, rows: Part, columns: Part) -> None:
             block.add_(u[rows][:, :, None, None]).exp2_()
             block.mul_(grad[rows[0], columns[0]][:, None, None])
 
@@ -125,14 +110,9 @@ class _KernelSum(torch.autograd.Function):
         # the own weight and the ln 2 of the power.
         factors = x * wx.unsqueeze(2), y * wy.unsqueeze(2), wx, wy
         dx, dy, dwx, dwy = _gradients((x, y, v), factors, kernel, (of_x, of_y, of_u or of_wx, of_v or of_wy))
-        return (
-            None if dx is None else dx * (wx * _LOG_TWO).unsqueeze(2),
-            None if dy is None else dy * (wy * _LOG_TWO).unsqueeze(2),
-            None if dwx is None else dwx * wx * _LOG_TWO,
-            None if dwy is None else dwy * wy * _LOG_TWO,
-            dwx,
-            dwy,
-        )
+        du, dv = (None if dw is None else dw * w * _LOG_TWO for dw, w in ((dwx, wx), (dwy, wy)))
+        dx, dy = (None if d is None else d * (w * _LOG_TWO).unsqueeze(2) for d, w in ((dx, wx), (dy, wy)))
+        return dx, dy, du, dv, dwx, dwy
 
 
 def _refuse_second_derivatives() -> None:
@@ -145,9 +125,9 @@ def _refuse_second_derivatives() -> None:
 
 
 def _gradients(
-    made_of: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-    factors: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
-    fill: Callable[[torch.Tensor, Part, Part], None],
+    made_of: tuple[Tensor, Tensor, Tensor],
+    factors: tuple[Tensor, Tensor, Tensor, Tensor],
+    fill: Callable[[Tensor, Part, Part], None],
     needed: tuple[bool, ...],
 ) -> Gradients:
     """For each point of x, the sums of q p and of q w over all points of y; for each point of y, those over x.
@@ -160,31 +140,36 @@ def _gradients(
     sums = [torch.zeros_like(like) if need else None for like, need in zip(factors, needed, strict=True)]
     dx, dy, du, dv = sums
     with full_precision(x.device):
-        for columns in _columns(y):
-            count = len(y[columns])
-            points, offsets, p, w = (_points_first(table[columns]) for table in (y, v, p_y, w_y))
-            for rows in _rows(x):
-                block = _exponents(x[rows], points, offsets, count)
-                fill(block, rows, columns)
-                # All four sums are products with one matrix q [points of x, points of y], while it is in the cache.
-                q = block.view(-1, len(points))
-                if dx is not None:
-                    dx[rows] += product(q, p.t()).view(dx[rows].shape)
-                if du is not None:
-                    du[rows] += (q @ w).view(du[rows].shape)
-                if dy is not None:
-                    dy[columns] += _samples_first(product(q.t(), p_x[rows].flatten(0, 1).t()), count)
-                if dv is not None:
-                    dv[columns] += _samples_first(w_x[rows].flatten() @ q, count)
+        for rows, columns, block, (p, w) in _blocks(x, y, v, p_y, w_y):
+            fill(block, rows, columns)
+            # All four sums are products with one matrix q [points of x, points of y], while it is in the cache.
+            count = block.shape[3]
+            q = block.view(-1, block.shape[2] * count)
+            if dx is not None:
+                dx[rows] += product(q, p.t()).view(dx[rows].shape)
+            if du is not None:
+                du[rows] += (q @ w).view(du[rows].shape)
+            if dy is not None:
+                dy[columns] += _samples_first(product(q.t(), p_x[rows].flatten(0, 1).t()), count)
+            if dv is not None:
+                dv[columns] += _samples_first(w_x[rows].flatten() @ q, count)
     return tuple(sums)
 
 
-def _exponents(some: torch.Tensor, points: torch.Tensor, offsets: torch.Tensor, count: int) -> torch.Tensor:
-    """The x . y + v of some samples of x and count of y: [samples of x, their points, points of y, samples of y]."""
-    return product(some.flatten(0, 1), points, offsets).view(*some.shape[:2], -1, count)
+def _blocks(x: Tensor, y: Tensor, v: Tensor, *of_y: Tensor) -> Iterator[tuple[Part, Part, Tensor, list[Tensor]]]:
+    """Blocks of exponents x . y + v: [samples of x, their points, points of y, samples of y], with both parts and of_y.
+
+    What is of the points of y, v and of_y among it, is laid out once for all rows, each point as a row.
+    """
+    height, width = (_ROWS, _COLUMNS) if x.device.type == "cpu" else (_ON_GPU, _ON_GPU)
+    for columns in _parts(y, width, side_by_side=_LANES):
+        points, offsets, *others = (_points_first(table[columns]) for table in (y, v, *of_y))
+        for rows in _parts(x, height, side_by_side=1):
+            some, count = x[rows], len(y[columns])
+            yield rows, columns, product(some.flatten(0, 1), points, offsets).view(*some.shape[:2], -1, count), others
 
 
-def _largest(block: torch.Tensor) -> torch.Tensor:
+def _largest(block: Tensor) -> Tensor:
     """The maximum over the last dimension but one; halves are compared whole where the last one is short."""
     # amax over a dimension that is not the last is quick where the last fills vectors, and slow below that; halves that
     # overlap by one where the count is odd change no maximum.
@@ -194,25 +179,17 @@ def _largest(block: torch.Tensor) -> torch.Tensor:
     return block.amax(dim=2)
 
 
-def _points_first(part: torch.Tensor) -> torch.Tensor:
+def _points_first(part: Tensor) -> Tensor:
     """Samples [b, l, ...] as rows [l b, ...]: side by side lie the same points of all samples, which sums go across."""
     return part.transpose(0, 1).flatten(0, 1)
 
 
-def _samples_first(rows: torch.Tensor, count: int) -> torch.Tensor:
+def _samples_first(rows: Tensor, count: int) -> Tensor:
     """Undo points_first for this number of samples."""
     return rows.view(-1, count, *rows.shape[1:]).transpose(0, 1)
 
 
-def _rows(x: torch.Tensor) -> list[Part]:
-    return _parts(x, _ROWS if x.device.type == "cpu" else _ROWS_ON_GPU, side_by_side=1)
-
-
-def _columns(y: torch.Tensor) -> list[Part]:
-    return _parts(y, _COLUMNS if y.device.type == "cpu" else _COLUMNS_ON_GPU, side_by_side=_LANES)
-
-
-def _parts(table: torch.Tensor, size: int, *, side_by_side: int) -> list[Part]:
+def _parts(table: Tensor, size: int, *, side_by_side: int) -> list[Part]:
     """A table in parts of about so many points, but at least so many samples; points are split where they must."""
     n, m = table.shape[:2]
     # Parts are even, so that no small one is left over: its product would be as slow as it is small.

@@ -254,4 +254,4 @@ def _in_balls(hoods: Neighborhoods, of: Side) -> Integers:
 
 
 def _mean(terms: Terms) -> Score:
-    return mean_score(terms, of=terms.side)
+    return mean_score(terms, of="real" if terms.side == "real" else "generated")

@@ -89,7 +89,7 @@ def _terms(kernels: KernelSums, scale: float) -> WholeSets:
     """
     n, m = len(kernels.real.within), len(kernels.fake.within)
     if min(n, m) < 4:
-        return WholeSets({"real": np.full(n, np.nan)})
+        return WholeSets({"real": np.full(kernels.real.size, np.nan)})
     real, fake, across = kernels.real.interaction, kernels.fake.interaction, kernels.across_interaction
     # A row takes part in its table's mean too; (n − 1)/(n − 2) undoes that share.
     real_effect = kernels.real.within * ((n - 1) / (n - 2)) - kernels.real_across

@@ -66,7 +66,8 @@ def _below_best(tile: torch.Tensor, depth: int) -> torch.Tensor:
     if groups < 2 * depth:
         return tile.new_tensor(-math.inf)
     # Column c belongs to group c % groups, so that maxima run along contiguous memory, in either layout.
-    best = tile.unflatten(1, (_GROUP, groups)).amax(dim=1)
+    transposed = tile.t().unflatten(0, (_GROUP, groups))
+    best = tile.unflatten(1, (_GROUP, groups)).amax(dim=1) if tile.is_contiguous() else transposed.amax(dim=0).t()
     return torch.nextafter(best.topk(depth, dim=1).values[:, -1:], tile.new_tensor(-math.inf))
 
 

@@ -35,9 +35,9 @@ def certified_nearest(x: torch.Tensor, y: torch.Tensor, offers: Offers, k: int, 
     kth = close[:, k - 1 : k]
     about = (-2 * kth).clamp_min_(0).sqrt_() / placed.frame.scale
     measured = (close >= kth - (placed.highest(about) - placed.lowest(about))) & (close > -torch.inf)
-    row, column = measured.nonzero(as_tuple=True)
-    distance = torch.full(close.shape, torch.inf, dtype=torch.float64, device=x.device)
-    distance[row, column] = measure(x, y, row, partner[row, column])
+    place = measured.flatten().nonzero().squeeze(1)
+    distance = torch.full_like(close, torch.inf)
+    distance.view(-1)[place] = measure(x, y, place // close.shape[1], partner.view(-1)[place])
     unmeasured = close.masked_fill(measured, -torch.inf).amax(dim=1).maximum(offers.beyond)
     partner, order = partner.sort(dim=1)  # of equal distances the smaller index comes first
     distance, order = distance.gather(1, order).sort(dim=1, stable=True)

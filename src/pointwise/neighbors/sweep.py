@@ -98,7 +98,4 @@ class Sweep(Protocol[P]):
     def across(
         self, x: P, y: P, k: int, balls: tuple[Balls, Balls] | None, progress: Steps | None
     ) -> tuple[Offers, Offers]:
-        """Go over all pairs of rows of two tables, for candidates of both, and count in balls around x and around y.
-
-        Without balls, candidates are wanted of x alone, and the second offers are not looked at.
-        """
+        """Go over all pairs of two tables: candidates of both and counts in their balls; or, without, of x alone."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,20 +14,13 @@ _ROUNDING = 1e-10  # of the largest variance: what is below it is noise of float
 _CERTAIN = 0.99  # correlation that a few hundred pairs cannot tell from 1
 
 
-class Canonical(NamedTuple):
-    """The axes of both sides, and how the two go together along each.
-
-    x, y: the tower of each side; its coordinates have deviation 1 on the pairs held out.
-    correlations: float64 [r], on the pairs held out; 0 where they do not differ from chance.
-    """
-
-    x: CanonicalAxes
-    y: CanonicalAxes
-    correlations: Tensor
-
-
-def canonical_axes(training: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], *, most: int) -> Canonical:
+def canonical_axes(
+    training: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], *, most: int
+) -> tuple[CanonicalAxes, CanonicalAxes, Tensor]:
     r"""Return the canonical axes of training pairs, with the ridge that does best on held-out pairs.
+
+    They come as the tower of each side, whose coordinates have deviation 1 on the held-out pairs, and their
+    correlations there, float64 [r], 0 where these do not differ from chance.
 
     They are those of canonical correlation analysis with :math:`\lambda \operatorname{tr}(\Sigma) / d` added to the
     diagonal of the covariance of each side. Where columns are many, training pairs say far too much of the
@@ -55,7 +47,7 @@ def canonical_axes(training: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tens
         c = torch.where(c > 2 / math.sqrt(len(there[0])), c.clamp(max=_CERTAIN), torch.zeros_like(c))
         information = float(-0.5 * torch.log1p(-c.square()).sum())
         x, y = (_tower(mean, axes / s) for mean, axes, s in zip(means, sides, scales, strict=True))
-        candidates.append((information, Canonical(x, y, c)))
+        candidates.append((information, (x, y, c)))
     return max(candidates, key=lambda one: one[0])[1]
 
 

@@ -37,15 +37,15 @@ def learn(
     train_on, choose_by, unseen = three_parts(pairs.n, keys, seed=seed)
     training, choosing = pairs.rows(train_on), pairs.rows(choose_by)
     sides = [(some.images.x[:, 0].double(), some.texts.x[:, 0].double()) for some in (training, choosing)]
-    axes = canonical_axes(*sides, most=_MOST_AXES)
-    model = DualEncoder(axes.x, axes.y, points=_POINTS, dim=len(axes.correlations) + 1, seed=seed)
+    *towers, correlations = canonical_axes(*sides, most=_MOST_AXES)
+    model = DualEncoder(*towers, points=_POINTS, dim=len(correlations) + 1, seed=seed)
     model.to(pairs.images.x.device)
-    _start(model, axes.correlations, seed)
+    _start(model, correlations, seed)
     options = replace(_OPTIONS, batch_size=min(_BATCH, training.n), seed=seed)
     for line in fit(model, training, options, held_out=choosing):
         if progress is not None and line["step"]:
             progress("learning kme_pmi", int(line["step"]), options.steps)
-    model.meta["trained_on"] = training.n
+    model.meta |= {"trained_on": training.n, "seed": seed}
     return model, unseen
 
 

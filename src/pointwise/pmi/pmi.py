@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pointwise._arrays import as_features
 from pointwise._options import whole_number
 from pointwise._types import Array, Column, Integers, Progress
 from pointwise.errors import InputError
 from pointwise.pmi.calibration import Calibration, pmi_calibration
 from pointwise.score import WHOLE, Score, mean_score
+from pointwise.summaries.gaussian import as_pairs
 from pointwise.terms import Extra, Side, Terms
 from pointwise.training.inputs import Inputs, Pairs
 from pointwise.training.model import DualEncoder, load_model, restored_model
@@ -115,11 +115,8 @@ class KmePmi:
         """
         pairs = _as_pairs(x, y)
         _require_rows(self.model, pairs)
-        parts = [
-            _similarity(self._wide, some, some).diagonal()
-            for start in range(0, pairs.n, _AT_ONCE)
-            for some in [pairs.rows(torch.arange(start, min(start + _AT_ONCE, pairs.n)))]
-        ]
+        some = (pairs.rows(places) for places in torch.arange(pairs.n).split(_AT_ONCE))
+        parts = [_similarity(self._wide, few, few).diagonal() for few in some]
         values = torch.cat(parts).cpu().numpy() - self.calibration.constant
         constant: Mapping[Side, Extra] = {"real": Extra(self.calibration.constant_error**2)}
         return mean_score(Terms("generated", values, variances=constant), of="pair")
@@ -182,11 +179,7 @@ class KmePmi:
 
 
 def _as_pairs(x: Array, y: Array) -> Pairs:
-    left, right = as_features(x, name="x"), as_features(y, name="y")
-    if len(left) != len(right):
-        raise InputError(f"x has {len(left)} rows and y has {len(right)}; row i of one belongs to row i of the other.")
-    if len(left) == 0:
-        raise InputError("x and y have no rows; give at least one pair.")
+    left, right = as_pairs(x, y)
     return Pairs(Inputs(left[:, None]), Inputs(right[:, None].to(left.device)))
 
 

@@ -15,7 +15,7 @@ from pointwise.neighbors.certify import Nearest
 from pointwise.pmi.pmi import KmePmi
 from pointwise.reference.options import Options
 from pointwise.summaries.gaussian import GaussianPair
-from pointwise.summaries.kernels import Kernel, OwnSums, own_sums
+from pointwise.summaries.kernels import Kernel, OwnSums, kernel_rows, own_sums
 from pointwise.summaries.moments import SetMoments, set_moments
 from pointwise.summaries.neighborhoods import depth_within, neighbors_within_real
 from pointwise.summaries.pairs import text_of
@@ -57,12 +57,15 @@ def _neighbors_fit(half: Nearest, reference: Reference, options: Options) -> boo
 
 def _kernel(kernel: Kernel) -> Half:
     def store(half: OwnSums) -> tuple[Arrays, Words]:
-        arrays = {"rows": half.rows.cpu().numpy(), "drawn": half.drawn, "within": half.within}
-        return arrays, {"largest": half.largest, "interaction": half.interaction, "seed": half.seed}
+        return {"drawn": half.drawn, "within": half.within}, {
+            "largest": half.largest,
+            "interaction": half.interaction,
+            "seed": half.seed,
+        }
 
     def restore(arrays: Arrays, words: Words, reference: Reference) -> OwnSums:
-        rows, size = torch.from_numpy(arrays["rows"]), len(reference.table)
-        return OwnSums(rows, arrays["drawn"], size, within=arrays["within"], **words)
+        table, drawn = reference.features("cpu"), arrays["drawn"]
+        return OwnSums(kernel_rows(table, drawn, kernel), drawn, len(table), within=arrays["within"], **words)
 
     return Half(
         make=lambda reference, options: own_sums(reference.features(options.device), kernel=kernel, seed=options.seed),
@@ -85,10 +88,9 @@ def _fitted(reference: Reference, options: Options) -> GaussianPair:
 
 
 def _restored_gaussian(arrays: Arrays, words: Words, reference: Reference) -> GaussianPair:
-    """Sums serve for every ridge and reduce: those of the reference hold where it was given any."""
+    """Sums serve for every ridge and reduce: those of the reference hold, but where the Gaussian was given."""
     own = {"ridge": reference.ridge, "reduce": reference.reduce}
-    given = reference.ridge or reference.reduce is not None
-    return GaussianPair(**(own if given else words["options"])).restored(arrays, words)
+    return GaussianPair(**(words["options"] if "gaussian_pair" in reference.given else own)).restored(arrays, words)
 
 
 def _learned(reference: Reference, options: Options) -> KmePmi:
@@ -124,7 +126,9 @@ HALVES: Mapping[str, Half] = MappingProxyType(
         ),
         "learned_pair": Half(
             make=_learned,
-            fits=lambda half, reference, options: True,
+            fits=lambda half, reference, options: (
+                "learned_pair" in reference.given or half.model.meta["seed"] == options.seed
+            ),
             store=lambda half: half.stored(),
             restore=lambda arrays, words, reference: KmePmi.restored(arrays, words),
         ),

@@ -65,27 +65,30 @@ class Reference:
         self.table = as_table(real, name="real")
         self.debias = debias
         self.progress: Progress | None = progress
-        if pairs is not None and (ridge or reduce is not None):
-            raise InputError("pairs has its own ridge and reduce; leave ridge and reduce out beside it.")
         self.ridge, self.reduce = ridge, reduce
-        (pairs or GaussianPair(ridge=ridge, reduce=reduce)).require_plain(debias=debias)
+        self.given: set[str] = set()  # halves that were not worked out of the table, which serve whatever the options
         self._features: dict[str, torch.Tensor] = {}
         self._prepared: dict[str, Prepared] = {}
         self._halves: dict[str, Any] = {} if kept is None else _taken(kept, self)
-        if pairs is not None:
-            self._halves["gaussian_pair"] = pairs
-        if learned is not None:
-            self._halves["learned_pair"] = learned
+        for name, half in (("gaussian_pair", pairs), ("learned_pair", learned)):
+            if half is not None:
+                self._halves[name] = half
+                self.given.add(name)
+        fitted = GaussianPair(ridge=ridge, reduce=reduce)
+        if "gaussian_pair" in self.given:
+            if ridge or reduce is not None:
+                raise InputError("pairs has its own ridge and reduce; leave ridge and reduce out beside it.")
+            fitted = self._halves["gaussian_pair"]
+        fitted.require_plain(debias=debias)
 
     @property
     def has_pairs(self) -> bool:
         """Whether pairs can be scored by it: the table carries text, or their Gaussian or PMI is here already."""
-        return self.table.text is not None or "gaussian_pair" in self._halves or self.is_learned
+        return self.table.text is not None or bool({"gaussian_pair", "learned_pair"} & self._halves.keys())
 
-    @property
-    def is_learned(self) -> bool:
-        """Whether kme_pmi is learned already."""
-        return "learned_pair" in self._halves
+    def has(self, name: str, options: Options) -> bool:
+        """Whether a half is here that serves for these options."""
+        return name in self._halves and HALVES[name].fits(self._halves[name], self, options)
 
     def save(self, path: str | Path) -> None:
         """Write what was worked out so far to a .safetensors file, whole or not at all.
@@ -101,7 +104,8 @@ class Reference:
             own, words[name] = HALVES[name].store(half)
             arrays |= {f"{name}.{key}": array for key, array in own.items()}
         about = {"features": self.table.fingerprint(), "text": self.table.text_fingerprint or ""}
-        save_arrays(path, arrays, kind=_KIND, words={**about, "halves": json.dumps(words)})
+        about |= {"halves": json.dumps(words), "given": json.dumps(sorted(self.given))}
+        save_arrays(path, arrays, kind=_KIND, words=about)
 
     def features(self, device: str | torch.device | None) -> torch.Tensor:
         """Return the features on a device, ready for arithmetic; moved once."""
@@ -119,9 +123,8 @@ class Reference:
 
     def half(self, name: str, options: Options) -> Any:
         """Return what a summary takes of the real side alone: that which is here, or a new one if it does not fit."""
-        kind = HALVES[name]
-        if name not in self._halves or not kind.fits(self._halves[name], self, options):
-            self._halves[name] = kind.make(self, options)
+        if not self.has(name, options):
+            self._halves[name] = HALVES[name].make(self, options)
         return self._halves[name]
 
     def made(self) -> dict[str, int]:
@@ -149,6 +152,7 @@ def _taken(path: str | Path, reference: Reference) -> dict[str, Any]:
                 f"{given[:12] or 'none'}) are not those of the file (fingerprint {words[what][:12] or 'none'}). Give "
                 "that table, or another path, where it is worked out anew."
             )
+    reference.given |= set(json.loads(words["given"]))
     halves = {}
     for name, about in json.loads(words["halves"]).items():
         own = {key.partition(".")[2]: array for key, array in arrays.items() if key.partition(".")[0] == name}

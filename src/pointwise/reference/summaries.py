@@ -62,14 +62,14 @@ def _gaussian_pairs(reference: Reference, fake: Generated, options: Options) -> 
     half = reference.half("gaussian_pair", options)
     half.mutual_information(debias=reference.debias)  # that it can score is certain before anything is scored
     # Its error comes from the fitted pairs themselves where these are the table's own.
-    own = table.text is not None and half.count == len(table) and half.widths == (table.dim, table.text.shape[1])
+    own = table.text is not None and half.is_of(table.features, table.text)
     fitted = (table.features, table.text) if own and table.text is not None else None
     return Pairs(fake.table.features, text, gaussian=half, fitted=fitted, debias=reference.debias)
 
 
 def _learned_pairs(reference: Reference, fake: Generated, options: Options) -> Pairs:
     text = text_of(fake.table, "generated")
-    return Pairs(fake.table.features, text, learned=reference.half("learned_pair", options))
+    return Pairs(fake.table.features, text, learned=reference.half("learned_pair", options).pmi)
 
 
 def _cosines(reference: Reference, fake: Generated, options: Options) -> Pairs:

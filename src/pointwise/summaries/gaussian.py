@@ -16,7 +16,9 @@ from pointwise._types import Array, Floats
 from pointwise.errors import InputError
 from pointwise.score import Score
 from pointwise.summaries.gaussian_terms import GaussianTerms, PairRows
+from pointwise.tables.digest import sha256_of_array
 from pointwise.tables.tensors import load_arrays, save_arrays
+from pointwise.terms import Side
 
 _Fit = tuple[tuple[torch.Tensor, torch.Tensor] | None, torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -159,8 +161,18 @@ class GaussianPair:
             scores.append(information + doubled / 2)
         values = np.concatenate(scores)
         reference = None if fitted is None else PairRows(*fitted, self._mean, axes)
-        terms = GaussianTerms(values, rows, roots, shares, self.count, reference)
-        return Score(float(values.mean()), per_sample=values, of="pair", terms=terms)
+        terms = GaussianTerms(values, rows, roots, shares, self.count, self.ridge, reference)
+        tables: dict[Side, str] = (
+            {} if fitted is not None else {"fit": sha256_of_array(np.vstack([self._moments, self._mean]))}
+        )
+        return Score(float(values.mean()), per_sample=values, of="pair", terms=terms, tables=tables)
+
+    def is_of(self, x: torch.Tensor, y: torch.Tensor) -> bool:
+        """Return whether these are the pairs that were taken in, to judge by their number and their mean."""
+        if self.count != len(x) or self.widths != (x.shape[1], y.shape[1]):
+            return False
+        mean = torch.cat([side.mean(dim=0, dtype=torch.float64).cpu() for side in (x, y)]).numpy()
+        return bool((np.abs(mean - self._mean) <= 1e-9 * (np.abs(mean) + self._deviations())).all())
 
     def require_plain(self, *, debias: bool) -> None:
         """Raise an InputError where debias is wanted of covariances with a ridge."""
@@ -276,7 +288,7 @@ class GaussianPair:
                 f"{self.count} pairs are too few for {dx} + {dy} columns{' with debias=True' if debias else ''}: the "
                 f"joint covariance has rank {max(self.count - 1, 0)} at most, and its information would be without "
                 f"meaning. At least {needed} pairs are needed; give more, reduce each side to its principal axes "
-                "(reduce=, --reduce), or add a ridge."
+                "(reduce=), or add a ridge."
             )
         if not self.ridge and axes is None:
             self._refuse_constant()
@@ -301,7 +313,7 @@ class GaussianPair:
                 f"{self._names(bad, dx, axes)} {'is' if len(bad) == 1 else 'are'} a linear combination of those before,"
                 f" or too near to one to tell: the joint covariance has effective rank {rank} of {dx + dy}, and "
                 "the information cannot be known. "
-                "Leave such columns out, reduce each side to fewer principal axes (reduce=, --reduce), or add a ridge."
+                "Leave such columns out, reduce each side to fewer principal axes (reduce=), or add a ridge."
             )
         return axes, factor[:dx, :dx], torch.linalg.cholesky(covariance[dx:, dx:]), factor
 
@@ -331,7 +343,7 @@ class GaussianPair:
             raise InputError(
                 f"{self._names(constant, self.widths[0])} {'is' if len(constant) == 1 else 'are'} constant over all "
                 f"{self.count} pairs: a Gaussian has no density there. Leave such columns out, reduce each side to its "
-                "principal axes (reduce=, --reduce), or add a ridge."
+                "principal axes (reduce=), or add a ridge."
             )
 
     def _names(self, columns: list[int], dx: int, axes: object = None) -> str:

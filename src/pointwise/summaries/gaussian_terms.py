@@ -15,6 +15,7 @@ fitted pairs themselves are not at hand, its variance is that of a Gaussian with
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -69,6 +70,7 @@ class GaussianTerms:
         roots: inverse Cholesky factors of the covariances of x [rx, rx], of y [ry, ry] and of both.
         shares: of the inverse covariances of x, of y and of both in the score.
         count: how many pairs were fitted on.
+        ridge: on the diagonal of the covariances.
         fitted: those pairs, less their mean, where they are at hand.
     """
 
@@ -77,28 +79,36 @@ class GaussianTerms:
     roots: tuple[Floats, Floats, Floats]
     shares: tuple[float, float, float]
     count: int
+    ridge: float = 0.0
     fitted: PairRows | None = None
 
     def influence(self, rows: Integers | None) -> Mapping[Side, Floats]:
-        """Return the influence of each scored and, where they are at hand, of each fitted pair."""
+        """Return the influence of each scored and of each fitted pair, or of what stands in for these."""
         own = Terms("generated", self.values).influence(rows)
-        if self.fitted is None:
-            return own
         quadratic, linear = self._derivative(rows)
+        if self.fitted is None:
+            return {**own, "fit": self._of_gaussian_pairs(quadratic, linear)}
         influence = np.concatenate(
             [np.einsum("ij,ij->i", w @ quadratic, w) / 2 - w @ linear for w in self.fitted.blocks()]
         )
         return {**own, "real": (influence - influence.mean()) / len(influence)}
 
     def extra(self, rows: Integers | None) -> Mapping[Side, Extra]:
-        """Return the variance that comes of the fit, where the fitted pairs are not at hand."""
-        if self.fitted is not None:
-            return {}
-        quadratic, linear = self._derivative(rows)
-        root = self.roots[2]  # the inverse factor of the covariance: in its axes the fitted pairs are white
-        white = np.linalg.solve(root, np.linalg.solve(root, quadratic).T)
-        spread = (white**2).sum() / 2 + (np.linalg.solve(root, linear) ** 2).sum()
-        return {"real": Extra(float(spread) / self.count)}
+        """Return nothing: all that is known comes from pairs."""
+        return {}
+
+    def _of_gaussian_pairs(self, quadratic: Floats, linear: Floats) -> Floats:
+        """Numbers whose variance is that of the fit, and for two scores the difference of which is that of theirs.
+
+        With w = F e, e standard normal, w'Qw / 2 - w'Am has the variance |F'QF|^2 / 2 + |F'Am|^2.
+        """
+        factor = np.linalg.inv(self.roots[2])
+        covariance = factor @ factor.T - self.ridge * np.eye(len(factor))  # of the pairs: they have no ridge
+        variances, axes = np.linalg.eigh(covariance)
+        white = axes * np.sqrt(np.maximum(variances, 0))
+        parts = np.concatenate([(white.T @ quadratic @ white).ravel() / math.sqrt(2), white.T @ linear])
+        size = 2 * len(parts)  # each with either sign, so that their mean is 0
+        return np.concatenate([parts, -parts]) * math.sqrt((size - 1) / size / 2 / self.count)
 
     def _derivative(self, rows: Integers | None) -> tuple[Floats, Floats]:
         """Q, and A m."""

@@ -123,33 +123,33 @@ def own_sums(
     rng = np.random.default_rng(seed)
     if drawn_before > rows:
         rng.choice(drawn_before, size=rows, replace=False)
-    x, drawn = _prepared(table, name, kernel, rng, rows)
+    if kernel == "gaussian":
+        _require_directions(table, name)
+    drawn = np.arange(len(table)) if len(table) <= rows else rng.choice(len(table), size=rows, replace=False)
+    x = kernel_rows(table, drawn, kernel)
     sums, _, squares = _pass(x, x, kernel)
     means = sums / (len(x) - 1)
     interaction = _interaction_within(means, squares)
     return OwnSums(x, drawn, len(table), float(table.abs().max()), means, interaction, seed)
 
 
-def _prepared(
-    table: torch.Tensor, name: str, kernel: Kernel, rng: np.random.Generator, rows: int
-) -> tuple[torch.Tensor, Integers]:
-    """The rows that take part, in float64, scaled to length 1 for the Gaussian kernel; and their places."""
-    largest = torch.linalg.vector_norm(table, ord=math.inf, dim=1) if kernel == "gaussian" else None
-    if largest is not None and not bool(largest.all()):
-        zero = torch.nonzero(largest == 0).flatten()
+def kernel_rows(table: torch.Tensor, drawn: Integers, kernel: Kernel) -> torch.Tensor:
+    """Return the drawn rows of a table in float64, scaled to length 1 for the Gaussian kernel."""
+    rows = (table if len(drawn) == len(table) else table[torch.from_numpy(drawn).to(table.device)]).double()
+    if kernel == "polynomial":
+        return rows
+    # Divided by the largest entry first: the square of a tiny entry is zero, of a huge one infinite.
+    largest = torch.linalg.vector_norm(rows, ord=math.inf, dim=1, keepdim=True)
+    return torch.nn.functional.normalize(rows / largest)
+
+
+def _require_directions(table: torch.Tensor, name: str) -> None:
+    zero = torch.nonzero(torch.linalg.vector_norm(table, ord=math.inf, dim=1) == 0).flatten()
+    if len(zero):
         raise InputError(
             f"{len(zero)} of {len(table)} rows of the {name} table are all zeros, the first is row {int(zero[0])}; "
             "a row without direction cannot be scaled to length 1. Drop those rows."
         )
-    drawn = np.arange(len(table))
-    if len(table) > rows:
-        drawn = rng.choice(len(table), size=rows, replace=False)
-        places = torch.from_numpy(drawn).to(table.device)
-        table, largest = table[places], None if largest is None else largest[places]
-    table = table.double()
-    # Divided by the largest entry first: the square of a tiny entry is zero, of a huge one infinite.
-    scaled = table if largest is None else torch.nn.functional.normalize(table / largest.double()[:, None])
-    return scaled, drawn
 
 
 def _pass(x: torch.Tensor, y: torch.Tensor, kernel: Kernel) -> tuple[Floats, Floats, float]:
@@ -182,7 +182,7 @@ _KERNELS = {"polynomial": _polynomial, "gaussian": _gaussian}
 def _interaction_within(means: Floats, squares: float) -> float:
     """Residual variance of an additive fit to a symmetric matrix without diagonal, n(n − 3)/2 degrees of freedom."""
     n = len(means)
-    if n < 4:
+    if n < 4 or not np.isfinite(means).all():  # an overflow is said to be one when both tables are seen
         return math.nan
     effects = (means - means.mean()) * (n - 1) / (n - 2)
     residual = squares - n * (n - 1) * means.mean() ** 2 - 2 * (n - 2) * (effects @ effects)

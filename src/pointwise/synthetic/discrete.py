@@ -84,11 +84,9 @@ class DiscreteLatent:
         for name, count in {"latents": latents, "values_x": values_x, "values_y": values_y}.items():
             whole_number(count, name)
         number(concentration, "concentration", above=0)
+        rng, p_z = generator(0, seed), np.full(latents, 1 / latents)
         if z_concentration != math.inf:
-            number(z_concentration, "z_concentration", above=0)
-        rng = generator(0, seed)
-        uniform = z_concentration == math.inf
-        p_z = np.full(latents, 1 / latents) if uniform else rng.dirichlet(np.full(latents, z_concentration))
+            p_z = rng.dirichlet(np.full(latents, number(z_concentration, "z_concentration", above=0)))
         x_given_z = rng.dirichlet(np.full(values_x, concentration), size=latents)
         return cls(p_z, x_given_z, rng.dirichlet(np.full(values_y, concentration), size=latents))
 

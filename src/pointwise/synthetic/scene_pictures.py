@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pointwise._types import Integers
-from pointwise.synthetic.scene_sentences import COLOURS, SHAPES
-
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+from pointwise._types import Integers, Pixels
+from pointwise.synthetic.scene_sentences import SHAPES
 
 SMALLEST_CELL = 10  # pixels: below it the small shapes fall together
 NOISE = 12  # every value of every pixel moves by at most this
@@ -36,8 +34,8 @@ def paint(kinds: Integers, *, values: tuple[int, int, int], pixels: int, rng: np
     n, cells = kinds.shape
     grid = round(cells**0.5)
     cell = pixels // grid
-    stamps = [[_stamp(shape, round(2 * radius * cell)) for radius in _RADIUS] for shape in range(len(SHAPES))]
-    inks = [_INK[name] for name in COLOURS]
+    stamps = [[_stamp(shape, round(2 * radius * cell)) for radius in _RADIUS] for shape in range(len(SHAPES) - 1)]
+    inks = [*_INK.values()]
     pictures = np.empty((n, pixels, pixels, 3), dtype=np.uint8)
     for i in range(n):
         background = rng.integers(*BACKGROUND, endpoint=True)

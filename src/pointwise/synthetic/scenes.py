@@ -14,17 +14,15 @@ import numpy as np
 from scipy.special import xlogy
 
 from pointwise._options import number, whole_number
-from pointwise._types import Array, Floats, Integers
+from pointwise._types import Array, Floats, Integers, Pixels
 from pointwise.errors import InputError
 from pointwise.synthetic import scene_sentences as sentences
 from pointwise.synthetic.checks import as_whole_numbers, generator, require_pairs
-from pointwise.synthetic.scene_pictures import SMALLEST_CELL, Pixels, paint
+from pointwise.synthetic.scene_pictures import SMALLEST_CELL, paint
 
-_Indicators: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"  # 0 and 1
-_Attribute: TypeAlias = "tuple[tuple[int, int], float]"  # what two phrases say of one attribute, with its probability
+_Truths: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 _ROWS_AT_ONCE = 256  # so that what is held besides the result stays small
-_OUTCOMES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,9 @@ class Scenes:
 
     def __post_init__(self) -> None:
         whole_number(self.grid, "grid", most=max(sentences.PLACES))
-        whole_number(self.shapes, "shapes", most=len(sentences.SHAPES))
-        whole_number(self.colours, "colours", most=len(sentences.COLOURS))
-        whole_number(self.sizes, "sizes", most=len(sentences.SIZES))
+        whole_number(self.shapes, "shapes", most=len(sentences.SHAPES) - 1)
+        whole_number(self.colours, "colours", most=len(sentences.COLOURS) - 1)
+        whole_number(self.sizes, "sizes", most=len(sentences.SIZES) - 1)
         whole_number(self.most_objects, "most_objects", most=self.cells)
         whole_number(self.pixels, "pixels", least=SMALLEST_CELL * self.grid)
         for name in ("detail", "pairs", "mismatched"):
@@ -107,13 +105,12 @@ class Scenes:
         scenes = self._draw(n, rng)
         described = np.where(rng.random((n, 1)) < self.mismatched, self._draw(n, rng), scenes)
         order = np.where(described >= 0, rng.random((n, self.cells)), 2).argsort(axis=1)
-        phrases = np.full((n, 2, 4), sentences.NO_PHRASE)
         two = ((described >= 0).sum(axis=1) >= 2) & (rng.random(n) < self.pairs)
         mentions, forms = rng.random((n, 2, 4)) < self.detail, rng.integers(sentences.FORMS, size=(n, 2, 2))
-        for i, rows in enumerate((np.arange(n), np.flatnonzero(two))):
-            cell = order[rows, min(i, self.cells - 1)]
-            attributes = np.column_stack([self._attributes[described[rows, cell]], cell])
-            phrases[rows, i] = np.where(mentions[rows, i], attributes, sentences.LEFT_OUT)
+        cells = order[:, [0, min(1, self.cells - 1)]]
+        objects = self._objects(np.take_along_axis(described, cells, axis=1), cells)
+        phrases = np.where(mentions, objects, sentences.LEFT_OUT)
+        phrases[~two, 1] = sentences.NO_PHRASE
         return scenes, sentences.write(phrases, forms, grid=self.grid)
 
     def render(self, x: Array, *, seed: int) -> Pixels:
@@ -130,36 +127,36 @@ class Scenes:
         """Return the PMI of each scene [n, cells] with its caption, float64 [n], in nats."""
         scenes, phrases = self._scenes(x), self._phrases(y)
         require_pairs(scenes, phrases)
-        pmi = np.empty(len(scenes))
-        for start in range(0, len(scenes), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            there, fits = self._there(scenes[rows]), self._fits(phrases[rows])
-            pmi[rows] = self._pmi(scenes[rows], phrases[rows], [(there * fit).sum(axis=1) for fit in fits])
-        return pmi
+        there = scenes >= 0
+        fits = _fits(phrases, self._objects(scenes, np.arange(self.cells))[:, None]) & there
+        return _log(self._ratio(phrases, there.sum(axis=1), *fits.sum(axis=2)))
 
     def pmi_matrix(self, x: Array, y: Sequence[str]) -> Floats:
         """Return the PMI of every scene [n, cells] with every one of b captions, float64 [n, b], in nats."""
         scenes, phrases = self._scenes(x), self._phrases(y)
-        matrix, fits = np.empty((len(scenes), len(phrases))), self._fits(phrases)
+        matrix = np.empty((len(scenes), len(phrases)))
+        fits = _fits(phrases, self._every_object).astype(np.float32)  # for the sake of products
         for start in range(0, len(scenes), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
-            there = self._there(scenes[rows])
-            matrix[rows] = self._pmi(scenes[rows, None], phrases, [there @ fit.T for fit in fits])
+            there = (scenes[rows, :, None] == np.arange(self.kinds)).reshape(-1, fits.shape[2]).astype(np.float32)
+            count = there.sum(axis=1, keepdims=True)
+            matrix[rows] = _log(self._ratio(phrases, count, *(there @ fit.T for fit in fits)))
         return matrix
 
     def log_probability(self, y: Sequence[str]) -> Floats:
         """Return log p(caption) over all scenes, float64 [b]."""
-        return self._log_probability(sentences.read(y, values=self._values, grid=self.grid))
+        return self._log_probability(sentences.read(y, self._vocabulary))
 
     def every_caption(self) -> Iterator[str]:
         """Yield every caption of positive probability once; with the default arguments they are 1.3 million."""
-        silence = [sentences.LEFT_OUT] * (self.detail < 1)
-        meanings = [[*silence, *(range(count) if self.detail > 0 else ())] for count in self._values]
-        phrases = sentences.every_phrase(meanings, grid=self.grid)
+        silent, told = self.detail < 1, self.detail > 0
+        phrases = sentences.vocabulary([range(-silent, count * told) for count in self._values], grid=self.grid)
         if self._share_of_two < 1:
-            yield from (phrase for _, phrase in phrases)
+            yield from phrases
         if self._share_of_two > 0:
-            yield from sentences.join(phrases)
+            for (first, one), (second, other) in itertools.product(phrases.items(), repeat=2):
+                if one[3] != other[3] or one[3] == sentences.LEFT_OUT:  # two objects are never in the same cell
+                    yield f"{first} and {second}"
 
     def mutual_information(self) -> float:
         r"""Return I(X; Y) in nats, exact to rounding.
@@ -168,7 +165,14 @@ class Scenes:
         symmetry f depends on which attributes two phrases tell, whether alike, and on the numbers of objects that fit
         the first, the second and both; over all of these the mean is summed.
         """
-        return self._mutual_information
+        phrases, weights = self._classes()
+        fits = _fits(phrases, self._every_object).reshape(3, len(phrases), self.cells, self.kinds)
+        total = 0.0
+        for i in np.flatnonzero(weights):
+            law = self._fitting(fits[0, i], fits[1, i])
+            ratio = self._ratio(phrases[i, None], *np.array([*law]).T)
+            total += float(weights[i] * (xlogy(ratio, ratio) @ [*law.values()]))
+        return total
 
     def _draw(self, n: int, rng: np.random.Generator) -> Integers:
         rank = rng.random((n, self.cells)).argsort(axis=1)
@@ -180,13 +184,22 @@ class Scenes:
         return self.shapes, self.colours, self.sizes, self.cells
 
     @property
-    def _attributes(self) -> Integers:
-        """Shape, colour and size of every kind, [kinds, 3]."""
-        return np.stack(np.unravel_index(np.arange(self.kinds), self._values[:3]), axis=1)
-
-    @property
     def _share_of_two(self) -> float:
         return self.pairs * (self.most_objects - 1) / self.most_objects
+
+    @cached_property
+    def _vocabulary(self) -> dict[str, tuple[int, ...]]:
+        return sentences.vocabulary([range(-1, count) for count in self._values], grid=self.grid)
+
+    def _objects(self, kinds: Integers, cells: Integers) -> Integers:
+        """Shape, colour, size and cell of objects of these kinds in these cells, [..., 4]; of no object any."""
+        attributes = np.unravel_index(kinds % self.kinds, self._values[:3])
+        return np.stack(np.broadcast_arrays(*attributes, cells), axis=-1)
+
+    @property
+    def _every_object(self) -> Integers:
+        """Every kind of object in every cell, [cells * kinds, 4]."""
+        return self._objects(np.arange(self.kinds), np.arange(self.cells)[:, None]).reshape(-1, 4)
 
     def _scenes(self, x: Array) -> Integers:
         scenes = as_whole_numbers(x, low=-1, high=self.kinds - 1, name="x")
@@ -202,7 +215,7 @@ class Scenes:
         return scenes
 
     def _phrases(self, captions: Sequence[str]) -> Integers:
-        phrases = sentences.read(captions, values=self._values, grid=self.grid)
+        phrases = sentences.read(captions, self._vocabulary)
         impossible = self._log_probability(phrases) == -math.inf
         if impossible.any():
             row = int(np.argmax(impossible))
@@ -213,87 +226,70 @@ class Scenes:
         return phrases
 
     def _log_probability(self, phrases: Integers) -> Floats:
-        given = np.where(phrases >= 0, self.detail, np.where(phrases == sentences.LEFT_OUT, 1 - self.detail, 1.0))
-        with np.errstate(divide="ignore"):
-            log_meaning = np.log(given.prod(axis=(1, 2)) * self._prior(phrases))
-        return np.asarray(log_meaning + sentences.log_share_of_forms(phrases))
+        words = (phrases[:, :, [0, 2]] >= (sentences.LEFT_OUT, 0)).sum(axis=(1, 2))  # that have forms
+        return np.asarray(_log(self._chance(phrases)) - math.log(sentences.FORMS) * words)
+
+    def _chance(self, phrases: Integers) -> Floats:
+        """The probability that so much is told, and this, of sentences [b, 2, 4] in whatever words."""
+        told = np.where(phrases >= 0, self.detail, np.where(phrases == sentences.LEFT_OUT, 1 - self.detail, 1.0))
+        return np.asarray(told.prod(axis=(1, 2)) * self._prior(phrases))
 
     def _prior(self, phrases: Integers) -> Floats:
         """P(j) P(fit) of each sentence [b, 2, 4]."""
-        two = phrases[:, 1, 0] != sentences.NO_PHRASE
         fit = (1 / np.where(phrases >= 0, self._values, 1)).prod(axis=(1, 2))
         places = phrases[:, :, 3]
         both = (places >= 0).all(axis=1)
         other_cell = np.where(places[:, 0] == places[:, 1], 0.0, self.cells / max(1, self.cells - 1))
-        share = np.where(two, self._share_of_two, 1 - self._share_of_two)
+        share = np.where(_of_two(phrases), self._share_of_two, 1 - self._share_of_two)
         return np.asarray(share * fit * np.where(both, other_cell, 1.0))
 
-    def _pmi(self, scenes: Integers, phrases: Integers, fitting: Sequence[Array]) -> Floats:
-        """PMI where so many objects fit the first phrase, the second and both; scenes [n, cells] or [n, 1, cells]."""
-        first, second, both = fitting
-        two, count = phrases[:, 1, 0] != sentences.NO_PHRASE, (scenes >= 0).sum(axis=-1)
-        fits = np.where(two, first * second - both, first)
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(self._ratio(two, count, fits, self._prior(phrases))))
-
-    def _ratio(self, two: Array, count: Array, fitting: Array, prior: Array) -> Floats:
-        """e^PMI of a sentence about one or two objects that fits so many of the objects, or pairs, of a scene."""
+    def _ratio(self, phrases: Integers, count: Array, first: Array, second: Array, both: Array) -> Floats:
+        """e^PMI of sentences where so many of the objects of a scene fit the first phrase, the second and both."""
+        two = _of_two(phrases)
         share_of_two = np.where(count >= 2, self.pairs, 0.0)
         chance = np.where(two, share_of_two, 1 - share_of_two)
+        fitting = np.where(two, first * second - both, first)
         among = np.where(two, np.maximum(count * (count - 1), 1), count)
-        return np.asarray(self.mismatched + (1 - self.mismatched) * chance * fitting / among / prior)
+        return np.asarray(self.mismatched + (1 - self.mismatched) * chance * fitting / among / self._prior(phrases))
 
-    def _there(self, scenes: Integers) -> _Indicators:
-        """1 for the kind of object in each cell, [n, cells * kinds], in float32 for the sake of products."""
-        return np.asarray(scenes[:, :, None] == np.arange(self.kinds), dtype=np.float32).reshape(len(scenes), -1)
+    def _classes(self) -> tuple[Integers, Floats]:
+        """One sentence [2, 4] for all that are alike up to a renaming of values, with the probability of them all."""
+        alone, together = [(-1, -2), (0, -2)], [(-1, -1), (-1, 0), (0, -1), (0, 0), (0, 1)]
+        pairs = [*itertools.product(alone, repeat=4), *itertools.product(together, repeat=4)]
+        phrases = np.array(pairs).swapaxes(1, 2)
+        first, second, values = phrases[:, 0], phrases[:, 1], np.array(self._values)
+        # What either tells may be any value; what the second tells otherwise than the first, any other.
+        renamings = np.where((first < 0) & (second < 0), 1, values) * np.where(second == 1, values - 1, 1)
+        return phrases, renamings.prod(axis=1) * self._chance(phrases)
 
-    def _fits(self, phrases: Integers) -> tuple[_Indicators, _Indicators, _Indicators]:
-        """1 where the first phrase, the second and both fit a kind of object in a cell, [b, cells * kinds] each."""
-        alike = (phrases[:, :, None, :3] == self._attributes) | (phrases[:, :, None, :3] < 0)
-        here = (phrases[:, :, 3:] == np.arange(self.cells)) | (phrases[:, :, 3:] < 0)
-        fits = (here[:, :, :, None] & alike.all(axis=3)[:, :, None]).reshape(len(phrases), 2, -1).astype(np.float32)
-        return fits[:, 0], fits[:, 1], fits[:, 0] * fits[:, 1]
-
-    @cached_property
-    def _mutual_information(self) -> float:
-        total = 0.0
-        for weight, phrases in self._classes():
-            two, law = bool(phrases[1, 0] != sentences.NO_PHRASE), self._fitting(phrases)
-            count, first, second, both = np.array([*law]).T
-            ratio = self._ratio(two, count, first * second - both if two else first, self._prior(phrases[None]))
-            total += weight * float(xlogy(ratio, ratio) @ [*law.values()])
-        return total
-
-    def _classes(self) -> Iterator[tuple[float, Integers]]:
-        """Yield one sentence [2, 4] for all that are alike up to a renaming of values, with their joint probability."""
-        silent, tells = 1 - self.detail, self.detail
-        alone: list[_Attribute] = [((-1, sentences.NO_PHRASE), silent), ((0, sentences.NO_PHRASE), tells)]
-        together: list[list[_Attribute]] = []
-        for count in self._values:
-            same = 1 / count if len(together) < 3 else 0.0  # two objects are never in the same cell
-            repeated: list[_Attribute] = [((0, 0), tells**2 * same), ((0, 1), tells**2 * (1 - same))]
-            once: list[_Attribute] = [((-1, -1), silent**2), ((0, -1), tells * silent), ((-1, 0), silent * tells)]
-            together.append(once + repeated)
-        for share, options in ((1 - self._share_of_two, [alone] * 4), (self._share_of_two, together)):
-            for choice in itertools.product(*options):
-                weight = share * math.prod(probability for _, probability in choice)
-                if weight > 0:
-                    yield weight, np.array([values for values, _ in choice]).T
-
-    def _fitting(self, phrases: Integers) -> dict[tuple[int, int, int, int], float]:
+    def _fitting(self, first: _Truths, second: _Truths) -> dict[tuple[int, int, int, int], float]:
         """The law of (objects, those that fit the first phrase, the second, both) over scenes, cell by cell."""
-        first_fit, second_fit, _ = (fit.reshape(self.cells, self.kinds) for fit in self._fits(phrases[None]))
-        shares = [((first_fit == one) & (second_fit == other)).mean(axis=1) for one, other in _OUTCOMES]
+        outcomes = list(itertools.product((0, 1), repeat=2))
+        shares = [((first == one) & (second == other)).mean(axis=1) for one, other in outcomes]
         law = {(0, 0, 0, 0): 1.0}
         for cell in range(self.cells):
             further = defaultdict(float, law)  # the cell stays empty
-            for (count, first, second, both), weight in law.items():
-                for (one, other), share in zip(_OUTCOMES, shares, strict=True):
+            for (count, fit_first, fit_second, fit_both), weight in law.items():
+                for (one, other), share in zip(outcomes, shares, strict=True):
                     if share[cell] > 0 and count < self.most_objects:
-                        further[count + 1, first + one, second + other, both + one * other] += weight * share[cell]
+                        state = count + 1, fit_first + one, fit_second + other, fit_both + one * other
+                        further[state] += weight * share[cell]
             law = further
-        return {
-            state: weight / math.comb(self.cells, state[0]) / self.most_objects
-            for state, weight in law.items()
-            if state[0] > 0
-        }
+        del law[0, 0, 0, 0]  # no scene is empty
+        return {state: weight / math.comb(self.cells, state[0]) / self.most_objects for state, weight in law.items()}
+
+
+def _of_two(phrases: Integers) -> _Truths:
+    return np.asarray(phrases[:, 1, 0] != sentences.NO_PHRASE)
+
+
+def _fits(phrases: Integers, objects: Integers) -> _Truths:
+    """Whether the first phrase, the second and both fit objects [o, 4], or [b, 1, o, 4] of their own: [3, b, o]."""
+    values = phrases[:, :, None]
+    first, second = ((values == objects) | (values < 0)).all(axis=3).swapaxes(0, 1)
+    return np.stack([first, second, first & second])
+
+
+def _log(x: Floats) -> Floats:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(x))

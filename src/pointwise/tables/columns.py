@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -36,12 +36,6 @@ def find_columns(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
 
     Arrays keep their own names. ``labels`` stands in for modes, and the one 2-D array of another name for features,
     where the file has none of that name; arrays of other names are left alone.
-
-    Raises:
-        InputError: no array can be taken for the features without guessing.
-
-    >>> find_columns({"embeddings": (10, 4), "labels": (10,), "index": (10,)})
-    {'modes': 'labels', 'features': 'embeddings'}
     """
     keys = {name: name for name in COLUMNS if name in shapes}
     if "modes" not in keys and "labels" in shapes:
@@ -60,22 +54,8 @@ def find_columns(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
     return keys | {"features": flat[0]}
 
 
-class CaptionColumns(NamedTuple):
-    """The names of the column of captions and of that which names the images, if any."""
-
-    text: str
-    id: str | None
-
-
-def find_captions(names: Sequence[str], *, text_column: str | None, id_column: str | None) -> CaptionColumns:
-    """Return which of the columns hold the captions and the names of images: those asked for, else by their names.
-
-    Raises:
-        InputError: a column that is asked for is not there, or which one it is would be a guess.
-
-    >>> find_captions(["File Name", "Caption", "id"], text_column=None, id_column=None)
-    CaptionColumns(text='Caption', id='File Name')
-    """
+def find_captions(names: Sequence[str], *, text_column: str | None = None, id_column: str | None = None) -> list[str]:
+    """Return the column of captions and, if any, that which names the images: those asked for, else by their names."""
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     held = ", ".join(map(repr, names[:_SHOWN_NAMES])) + more or "none"
     for option, column in (("text_column", text_column), ("id_column", id_column)):
@@ -90,9 +70,8 @@ def find_captions(names: Sequence[str], *, text_column: str | None, id_column: s
             "Python."
         )
     others = [name for name in names if name != texts[0]]
-    ids = [id_column] if id_column is not None else []
-    for line in _ID_NAMES:
-        ids = ids or [name for name in others if _plain(name) in line]
+    lines = ([name for name in others if _plain(name) in line] for line in _ID_NAMES)
+    ids = [id_column] if id_column is not None else next(filter(None, lines), [])
     for what, option, fitting in (("hold the captions", "text_column", texts), ("name the images", "id_column", ids)):
         if len(fitting) > 1:
             raise InputError(
@@ -104,7 +83,7 @@ def find_captions(names: Sequence[str], *, text_column: str | None, id_column: s
             f"which of its columns names the images is not known: the columns are {held}. Name it file_name, say which "
             "it is (id_column=... in Python), or leave the captions alone in the file to match them by order."
         )
-    return CaptionColumns(texts[0], ids[0] if ids else None)
+    return [*texts, *ids]
 
 
 def refuse_images(shape: tuple[int, ...], dtype: object) -> None:
@@ -114,11 +93,7 @@ def refuse_images(shape: tuple[int, ...], dtype: object) -> None:
 
 
 def meta_from_json(text: Any) -> dict[str, Any]:
-    """Return the meta that a file holds as JSON.
-
-    Raises:
-        InputError: it is not the JSON of an object.
-    """
+    """Return the meta that a file holds as JSON, refusing what is not the JSON of an object."""
     try:
         meta = json.loads(text)
     except (TypeError, ValueError, RecursionError):
@@ -141,21 +116,12 @@ def pack_strings(strings: Column) -> tuple[Column, Column]:
 
 
 def unpack_strings(utf8: Column, ends: Column) -> list[str]:
-    """Return the strings that pack_strings packed.
-
-    Raises:
-        InputError: the bytes are not UTF-8.
-    """
-    packed, places = utf8.tobytes(), ends.tolist()
+    """Return the strings that `pack_strings` packed, refusing bytes that are not UTF-8."""
+    packed = utf8.tobytes()
     try:
-        return [packed[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(places)]
+        return [packed[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(ends.tolist())]
     except UnicodeDecodeError as error:
         raise InputError(f"its strings are damaged ({error}).") from None
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error of another library says, as a part of a sentence."""
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
 
 
 def _plain(name: str) -> str:

@@ -13,16 +13,8 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from pointwise._types import Column
-from pointwise.errors import InputError
-from pointwise.tables.columns import (
-    FOR_IMAGES,
-    Columns,
-    bytes_of,
-    find_columns,
-    first_line,
-    meta_from_json,
-    refuse_images,
-)
+from pointwise.errors import InputError, first_line
+from pointwise.tables.columns import FOR_IMAGES, Columns, bytes_of, find_columns, meta_from_json, refuse_images
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 
@@ -34,11 +26,7 @@ def read_npy(path: Path) -> Columns:
 
 
 def write_npy(columns: Columns, file: BinaryIO) -> None:
-    """Write the features as .npy.
-
-    Raises:
-        InputError: there is anything else.
-    """
+    """Write the features as .npy, refusing anything else."""
     others = [name for name in columns if name != "features"]
     if others:
         raise InputError(
@@ -77,27 +65,22 @@ def read_npz(path: Path) -> Columns:
 
 def write_npz(columns: Columns, file: BinaryIO) -> None:
     """Write every column as .npz, uncompressed; meta as a JSON string."""
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, column in columns.items():
-            array = np.array(json.dumps(column)) if name == "meta" else column
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+    arrays: Any = {name: np.array(json.dumps(it)) if name == "meta" else it for name, it in columns.items()}
+    np.savez(file, **arrays)
 
 
 def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
         version = np.lib.format.read_magic(file)
-        if version not in readers:
-            raise InputError(f"{name} has version {version} of the .npy format; (1, 0) and (2, 0) can be read.")
-        shape, _, dtype = readers[version](file)
-        if min(shape, default=0) < 0:
-            raise ValueError(f"shape {shape}")
-    except InputError:
-        raise
+        if version in readers:
+            shape, _, dtype = readers[version](file)
+            if min(shape, default=0) < 0:
+                raise ValueError(f"shape {shape}")
+            return shape, dtype
     except (ValueError, SyntaxError, tokenize.TokenError) as error:
         raise InputError(f"{name} has no readable .npy header ({error}); write the file again.") from None
-    return shape, dtype
+    raise InputError(f"{name} has version {version} of the .npy format; (1, 0) and (2, 0) can be read.")
 
 
 def _read_array(file: IO[bytes], size: int, name: str) -> Column:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pointwise.errors import InputError, ordinal
-from pointwise.tables.parquet import naming_damage
+from pointwise.tables.parquet import is_list, naming_damage, plain_kind
 from pointwise.tables.text import decoded, lines_of, parse_json, shortened
 
 if TYPE_CHECKING:
@@ -24,38 +23,21 @@ KINDS = (*TEXT_KINDS, "other values")
 _OTHER_SEPARATORS = "|\t;"
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The columns of a file of rows, none of which is read before it is asked for.
+class Rows(NamedTuple):
+    """The columns of a file of rows, none of which is read before it is asked for."""
 
-    Args:
-        names: of the columns in their order; some may be there twice.
-        kinds: what each holds, one of `KINDS`; of pictures and the like their type in Parquet.
-        read: returns the values of the columns of these names, and the place of each row; the first of one name.
-    """
-
-    names: Sequence[str]
-    _: KW_ONLY
-    kinds: Sequence[str]
-    read: Callable[[Sequence[str]], tuple[list[list[Any]], Place]]
+    names: Sequence[str]  # of the columns in their order; some may be there twice
+    kinds: Sequence[str]  # what each holds, one of `KINDS`; of pictures and the like their type in Parquet
+    read: Callable[[Sequence[str]], tuple[list[list[Any]], Place]]  # values of columns, and places; the first of a name
 
 
 def open_rows(path: Path) -> Rows:
-    """Return the columns of a file of one of the suffixes in `READERS`.
-
-    Raises:
-        InputError: it is cut short, damaged or has no rows; the message does not name the path.
-        OSError: it is not there, or may not be read.
-    """
+    """Return the columns of a file of one of the suffixes in `READERS`; messages do not name the path."""
     return READERS[path.suffix.lower()](path)
 
 
 def rows_of_objects(objects: Sequence[Any], place: Place) -> Rows:
-    """Return the columns of objects as JSON has them, {column: value}; a value that is not there is None.
-
-    Raises:
-        InputError: one is no object.
-    """
+    """Return the columns of objects as JSON has them, {column: value}; a value that is not there is None."""
     odd = next((i for i, item in enumerate(objects) if not isinstance(item, Mapping)), None)
     if odd is not None:
         raise InputError(
@@ -63,11 +45,11 @@ def rows_of_objects(objects: Sequence[Any], place: Place) -> Rows:
             '{"file_name": "a.jpg", "caption": "a cat"}.'
         )
     names = list(dict.fromkeys(name for item in objects for name in item))
-    return Rows(
-        names,
-        kinds=["anything"] * len(names),
-        read=lambda wanted: ([[item.get(name) for item in objects] for name in wanted], place),
-    )
+
+    def read(wanted: Sequence[str]) -> tuple[list[list[Any]], Place]:
+        return [[item.get(name) for item in objects] for name in wanted], place
+
+    return Rows(names, ["anything"] * len(names), read)
 
 
 def nth(what: str) -> Place:
@@ -76,11 +58,7 @@ def nth(what: str) -> Place:
 
 
 def _read_csv(path: Path) -> Rows:
-    """A .csv: separated by commas, or by the one of ``|``, tab and ``;`` that its header has.
-
-    Cells in quotes may hold separators and line ends, quotes being doubled. Where ``|`` separates, quotes mean
-    nothing and the blanks around a cell go.
-    """
+    """A .csv: separated by commas, or by the one of ``|``, tab and ``;`` that its header has."""
     text = decoded(path.read_bytes())
     header = next((line for line in lines_of(text) if not line.isspace()), "")
     others = [separator for separator in _OTHER_SEPARATORS if separator in header]
@@ -103,7 +81,7 @@ def _rows_of_cells(text: str, separator: str) -> Rows:
     def read(wanted: Sequence[str]) -> tuple[list[list[Any]], Place]:
         lines: list[int] = []  # that each row begins in
         bad: list[tuple[int, int]] = []  # line and number of cells
-        columns: list[list[Any]] = [[] for _ in wanted]
+        columns: list[list[Any]] = [[] for _ in wanted]  # of a row no other cell is kept
         places = [names.index(name) for name in wanted]
         for line, row in islice(_cells(text, separator), 1, None):
             if len(row) != len(names):
@@ -120,15 +98,12 @@ def _rows_of_cells(text: str, separator: str) -> Rows:
             )
         return columns, lambda i: f"line {lines[i]}"
 
-    return Rows(names, kinds=["anything"] * len(names), read=read)
+    return Rows(names, ["anything"] * len(names), read)
 
 
 def _cells(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The line that each row begins in, and the row.
-
-    Blank lines are none, but between the rows of a single column, where they may be empty cells.
-    """
-    bars = separator == "|"
+    """The line that each row begins in, and the row; blank lines count where a single column may have empty cells."""
+    bars = separator == "|"  # where quotes mean nothing, and the blanks around a cell go
     reader = csv.reader(
         lines_of(text), delimiter=separator, quoting=csv.QUOTE_NONE if bars else csv.QUOTE_MINIMAL, strict=True
     )
@@ -184,26 +159,18 @@ def _read_parquet(path: Path) -> Rows:
             table = dataset.read(columns=list(wanted))
             return [table[name].to_pylist() for name in wanted], nth("row")
 
-    return Rows(names, kinds=kinds, read=read)
+    return Rows(names, kinds, read)
 
 
 def _kind(type_: pa.DataType) -> str:
     import pyarrow.types as kinds
 
-    plain = type_.value_type if kinds.is_dictionary(type_) else type_
-    if kinds.is_string(plain) or kinds.is_large_string(plain) or kinds.is_string_view(plain):
-        return "strings"
-    if kinds.is_list(type_) or kinds.is_large_list(type_) or kinds.is_fixed_size_list(type_):
-        return "lists of strings" if _kind(type_.value_type) == "strings" else str(type_)
-    if kinds.is_integer(type_):
-        return "integers"
-    return str(type_) if kinds.is_nested(type_) or _holds_bytes(type_) else "other values"
-
-
-def _holds_bytes(type_: pa.DataType) -> bool:
-    import pyarrow.types as kinds
-
-    return bool(kinds.is_binary(type_) or kinds.is_large_binary(type_) or kinds.is_fixed_size_binary(type_))
+    if (plain := plain_kind(type_)) is not None:
+        return plain
+    if is_list(type_):
+        return "lists of strings" if plain_kind(type_.value_type) == "strings" else str(type_)
+    holds_bytes = kinds.is_binary(type_) or kinds.is_large_binary(type_) or kinds.is_fixed_size_binary(type_)
+    return str(type_) if holds_bytes or kinds.is_nested(type_) else "other values"
 
 
 READERS: Mapping[str, Callable[[Path], Rows]] = {

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 
 from pointwise._arrays import as_column, as_features
+from pointwise._files import reading
 from pointwise._types import Array, Column, Integers
 from pointwise.errors import InputError
 from pointwise.tables import formats
 from pointwise.tables.columns import Columns
 from pointwise.tables.digest import sha256_of_array
 
-_OPTIONAL = ("text", "ids", "modes", "captions")
+_COLUMNS = ("features", "text", "ids", "modes", "captions")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,11 +60,9 @@ class FeatureTable:
         n = len(features)
         fill: dict[str, Any] = {"features": features, "meta": _as_meta(self.meta)}
         if self.text is not None:
-            fill["text"] = as_features(self.text, name="text")
-            if len(fill["text"]) != n:
-                raise InputError(
-                    f"text has {len(fill['text'])} rows but features has {n}; give one text row per sample."
-                )
+            text = fill["text"] = as_features(self.text, name="text")
+            if len(text) != n:
+                raise InputError(f"text has {len(text)} rows but features has {n}; give one text row per sample.")
         for name in ("ids", "modes", "captions"):
             column = getattr(self, name)
             if column is not None:
@@ -86,10 +85,9 @@ class FeatureTable:
         """Return the rows chosen by a boolean mask of length n, by indices, or by a slice, in that order."""
         chosen = self._positions(rows)
         index = torch.from_numpy(chosen).to(self.features.device)
-        columns = {
-            name: column[index if isinstance(column, torch.Tensor) else chosen]
-            for name, column in self._columns().items()
-        }
+        columns = self._columns()
+        for name, column in columns.items():
+            columns[name] = column[index if isinstance(column, torch.Tensor) else chosen]
         return _of_checked(columns, self.meta)
 
     def fingerprint(self) -> str:
@@ -133,16 +131,13 @@ class FeatureTable:
 
     def _columns(self) -> Columns:
         """The columns that are there, meta aside."""
-        names = ("features", *_OPTIONAL)
-        return {name: column for name in names if (column := getattr(self, name)) is not None}
+        return {name: column for name in _COLUMNS if (column := getattr(self, name)) is not None}
 
     def _positions(self, rows: Array | slice | Sequence[int]) -> Integers:
         n = len(self)
         if isinstance(rows, slice):
             return np.arange(n)[rows].copy()  # torch takes no negative strides
-        if isinstance(rows, torch.Tensor):
-            rows = rows.cpu().numpy()
-        chosen = np.asarray(rows)
+        chosen = np.asarray(rows.cpu() if isinstance(rows, torch.Tensor) else rows)
         if chosen.ndim != 1:
             raise InputError(
                 f"rows are chosen by a 1-D mask, indices or a slice; got shape {chosen.shape}. "
@@ -154,11 +149,10 @@ class FeatureTable:
             return np.flatnonzero(chosen)
         if len(chosen) and chosen.dtype.kind not in "iu":
             raise InputError(f"rows are chosen by booleans or integers; got {chosen.dtype}.")
-        chosen = chosen.astype(np.int64)
         outside = chosen[(chosen < -n) | (chosen >= n)]
         if len(outside):
             raise InputError(f"row {outside[0]} does not exist: the table has {n} rows.")
-        return np.where(chosen < 0, chosen + n, chosen)
+        return np.arange(n)[chosen.astype(np.int64)]
 
 
 def load(path: str | os.PathLike[str]) -> FeatureTable:
@@ -187,17 +181,13 @@ def load(path: str | os.PathLike[str]) -> FeatureTable:
     >>> load(path)
     FeatureTable(3 x 3 float64, 2 modes)
     """
-    try:
+    with reading(f"cannot load {path}"):
         columns = formats.read(Path(path))
         fingerprint = columns.pop("fingerprint", None)
         table = FeatureTable(**columns)
-        if fingerprint is not None:  # the features were just compared with it
-            vars(table)["_fingerprint"] = fingerprint
-        return table
-    except InputError as error:
-        raise InputError(f"cannot load {path}: {error}") from None
-    except OSError as error:
-        raise InputError(f"cannot load {path}: {error.strerror or error}.") from error
+    if fingerprint is not None:  # the features were just compared with it
+        vars(table)["_fingerprint"] = fingerprint
+    return table
 
 
 def as_table(x: FeatureTable | Array, *, name: str = "features") -> FeatureTable:
@@ -219,22 +209,23 @@ def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
     if not tables:
         raise InputError("concat got no tables; give it a list of at least one.")
     columns: Columns = {}
-    for name in ("features", *_OPTIONAL):
+    for name in _COLUMNS:
         parts = [getattr(table, name) for table in tables]
-        present = [part for part in parts if part is not None]
-        if present and len(present) < len(parts):
-            lacking = next(i for i, part in enumerate(parts) if part is None)
-            raise InputError(f"table {lacking} has no {name} but others do; give {name} to all tables or to none.")
-        if present and isinstance(present[0], torch.Tensor):
-            widths = [part.shape[1] for part in present]
+        lacking = [i for i, part in enumerate(parts) if part is None]
+        if len(lacking) == len(parts):
+            continue
+        if lacking:
+            raise InputError(f"table {lacking[0]} has no {name} but others do; give {name} to all tables or to none.")
+        if isinstance(parts[0], torch.Tensor):
+            widths = [part.shape[1] for part in parts]
             if len(set(widths)) > 1:
                 what = "feature" if name == "features" else name
                 raise InputError(f"the tables have {widths} {what} columns; all must have the same number.")
-            columns[name] = torch.cat(present)
-        elif present:
-            if len({part.dtype.kind for part in present}) > 1:
+            columns[name] = torch.cat(parts)
+        else:
+            if len({part.dtype.kind for part in parts}) > 1:
                 raise InputError(f"{name} are integers in some tables and strings in others; use one of the two.")
-            columns[name] = np.concatenate(present)
+            columns[name] = np.concatenate(parts)
     first = tables[0].meta
     shared = {key: value for key, value in first.items() if all(table.meta.get(key) == value for table in tables)}
     return _of_checked(columns, MappingProxyType(shared))
@@ -243,7 +234,7 @@ def concat(tables: Sequence[FeatureTable]) -> FeatureTable:
 def _of_checked(columns: Columns, meta: Mapping[str, Any]) -> FeatureTable:
     """The table of what went through the checks before."""
     table = object.__new__(FeatureTable)
-    for name, value in {**dict.fromkeys(_OPTIONAL), **columns, "meta": meta}.items():
+    for name, value in {**dict.fromkeys(_COLUMNS), **columns, "meta": meta}.items():
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
         object.__setattr__(table, name, value)

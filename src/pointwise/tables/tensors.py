@@ -19,12 +19,11 @@ import torch
 
 from pointwise._files import atomic_write
 from pointwise._types import Column
-from pointwise.errors import InputError
+from pointwise.errors import InputError, first_line
 from pointwise.tables.columns import (
     Columns,
     bytes_of,
     find_columns,
-    first_line,
     meta_from_json,
     pack_strings,
     refuse_images,

@@ -14,11 +14,7 @@ from pointwise.errors import InputError
 
 
 def decoded(data: bytes) -> str:
-    """Return bytes as text: UTF-8, with or without a byte order mark.
-
-    Raises:
-        InputError: it is in another encoding.
-    """
+    """Return bytes as text: UTF-8, with or without a byte order mark."""
     start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     try:
         return data[start:].decode("utf-8")
@@ -32,11 +28,8 @@ def decoded(data: bytes) -> str:
 
 
 def lines_of(text: str, *, ends: str = "\r\n|\r|\n") -> Iterator[str]:
-    """Yield the lines of a text one by one, each with its end, so that they are not all there at once.
-
-    Lines end where the regular expression ``ends`` matches: str.splitlines also ends them within captions.
-    """
-    start = 0
+    """Yield the lines of a text one by one, each with its end, so that they are not all there at once."""
+    start = 0  # not by str.splitlines, which also ends lines within captions
     for end in re.finditer(ends, text):
         yield text[start : end.end()]
         start = end.end()
@@ -45,11 +38,7 @@ def lines_of(text: str, *, ends: str = "\r\n|\r|\n") -> Iterator[str]:
 
 
 def parse_json(text: str, *, first_line: int = 1) -> Any:
-    """Return what a JSON text holds, which begins in this line of its file.
-
-    Raises:
-        InputError: it is not JSON, or an object has a key twice.
-    """
+    """Return what a JSON text holds, which begins in this line of its file; no object may have a key twice."""
     try:
         return _DECODER.decode(text)
     except InputError as error:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from pointwise.errors import InputError
-from pointwise.tables.columns import Columns, find_columns, first_line, refuse_images
+from pointwise.errors import InputError, first_line
+from pointwise.tables.columns import Columns, find_columns, refuse_images
 
 _DAMAGE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
 

@@ -60,7 +60,8 @@ def _kind(opened: Items | Source) -> str:
 
 def _share_held_out(source: Source, share: float, *, seed: int) -> Parts:
     """A share of the pairs is held out by whole groups of copies."""
-    groups = groups_of([*source.keys().values(), *([] if source.ids is None else [source.ids])])
+    ids = source.ids
+    groups = groups_of([*source.keys().values(), *([] if ids is None else [ids])])
     training, held_out = split(groups, share, seed=seed)
     rows, count = held_out.tolist(), int(groups.max()) + 1
     message = (
@@ -68,7 +69,7 @@ def _share_held_out(source: Source, share: float, *, seed: int) -> Parts:
         f"with those trained on (pairs that share one were kept together, in {count} groups)."
     )
     report = {"source": source.path, "share": share, "seed": seed, "pairs": len(rows), "groups": count}
-    report |= {"rows": rows, "ids": None if source.ids is None else [source.ids[row] for row in rows]}
+    report |= {"rows": rows, "ids": None if ids is None else [ids[row] for row in rows]}
     return Parts(source.pairs.some(training), source.meta, source.pairs.some(held_out), message, report)
 
 

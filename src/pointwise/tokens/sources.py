@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pointwise._types import Column, Progress, Say
-from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
+from pointwise._types import Column, Pixels, Progress, Say
+from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.encoding.items import Items, is_captions, open_items
 from pointwise.errors import InputError
 from pointwise.items.images import is_images

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from pointwise._types import Pixels
 from pointwise.encoders.load import load_encoder, load_text_encoder
-from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
+from pointwise.encoders.protocol import Encoder, TextEncoder
 from pointwise.errors import InputError
 from pointwise.items.images import resize
 from pointwise.tokens.tokenizer import Tokenizer

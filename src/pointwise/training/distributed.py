@@ -33,11 +33,10 @@ def contrastive_loss(model: DualEncoder, images: PointSet, texts: PointSet) -> T
     if world == 1:
         return info_nce(model.similarity(images, texts))
     b = len(images.x)
-    everyone = PointSet(_everyones(texts.x), _everyones(texts.log_w), None if texts.w is None else _everyones(texts.w))
+    everyone = PointSet(*(None if x is None else _gathered(x).flatten(0, 1) for x in texts))  # type: ignore[arg-type]
     s = model.similarity(images, everyone)  # [b, B]
-    over_texts = s.logsumexp(1)
     over_images = _gathered(s.logsumexp(0)).logsumexp(0)[rank * b : (rank + 1) * b]
-    return ((over_texts + over_images) / 2 - s.diagonal(offset=rank * b)).sum() / (world * b)
+    return ((s.logsumexp(1) + over_images) / 2 - s.diagonal(offset=rank * b)).sum() / (world * b)
 
 
 @contextmanager
@@ -74,10 +73,6 @@ def sum_over_processes(tensors: Iterable[Tensor]) -> None:
     if rank_and_world()[1] > 1:
         for tensor in tensors:
             dist.all_reduce(tensor)
-
-
-def _everyones(x: Tensor) -> Tensor:
-    return _gathered(x).flatten(0, 1)
 
 
 def _gathered(x: Tensor) -> Tensor:

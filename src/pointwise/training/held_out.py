@@ -1,9 +1,8 @@
-"""The loss of pairs that a model is not trained on, and the weights for which it is lowest."""
+"""The loss of pairs that a model is not trained on."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,35 +15,6 @@ from pointwise.training.model import DualEncoder
 
 LARGEST_BATCH = 4096  # the similarities of a batch cost its square
 _ENTRIES_AT_ONCE = 1 << 22
-
-
-class Best(NamedTuple):
-    """The weights whose held-out loss is lowest so far, in the memory of the processor, and the step that made them."""
-
-    step: int
-    loss: float
-    weights: dict[str, Tensor]
-
-    def summary(self, n: int) -> dict[str, float]:
-        """Return what is known of it, for which n pairs were held out."""
-        size = batch_of(n)
-        information = math.log(size) - self.loss
-        return {"pairs": n, "batch": size, "step": self.step, "loss": self.loss, "mutual_information": information}
-
-
-def measure(
-    model: DualEncoder, pairs: Pairs, best: Best | None, *, step: int, micro_batch: int, bfloat16: bool
-) -> tuple[Best, dict[str, float]]:
-    """Return the best weights, now that those after a step are known too, and what the log says of these."""
-    loss = held_out_loss(model, pairs, micro_batch=micro_batch, bfloat16=bfloat16)
-    if best is None or loss < best.loss:
-        best = Best(step, loss, {name: x.detach().to("cpu", copy=True) for name, x in model.state_dict().items()})
-    return best, {
-        "held_out_loss": loss,
-        "held_out_mutual_information": math.log(batch_of(pairs.n)) - loss,
-        "held_out_batch": batch_of(pairs.n),
-        "best_step": best.step,
-    }
 
 
 def require_held_out(held_out: Pairs, pairs: Pairs) -> None:

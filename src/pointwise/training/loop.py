@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from pointwise.errors import InputError
 from pointwise.training.augment import boxes, cropped
 from pointwise.training.distributed import rank_and_world, sum_over_processes
 from pointwise.training.gradients import backward
-from pointwise.training.held_out import Best, measure, require_held_out
+from pointwise.training.held_out import batch_of, held_out_loss, require_held_out
 from pointwise.training.inputs import Pairs
 from pointwise.training.model import DualEncoder
 from pointwise.training.options import Options
@@ -37,6 +38,14 @@ class Diverged(RuntimeError):
         self.problem, self.advice = problem, advice
 
 
+class Best(NamedTuple):
+    """The weights whose held-out loss is lowest so far, in the memory of the processor, and the step that made them."""
+
+    step: int
+    loss: float
+    weights: dict[str, Tensor]
+
+
 @dataclass
 class State:
     """Where a training stands: beside the model's weights all that it takes to go on to the same bits.
@@ -45,7 +54,7 @@ class State:
     first: loss of the first step.
     mean: running mean of the loss.
     moments: of each parameter, what AdamW keeps of it.
-    best: the weights whose held-out loss is lowest so far.
+    best: on the held-out pairs.
     """
 
     step: int = 0
@@ -78,13 +87,10 @@ def fit(
     that batch - loss; ``best_step``, of the lowest loss so far. After the last line the model has the weights of that
     step, and ``model.meta["held_out"]`` says so.
 
-    Args:
-        model: on the device to train on.
-        pairs: n of them; they stay where they are, and batches go to the device of the model.
-        options: of the steps. Crops are for towers that take pixels, which then see another part of each picture,
-            enlarged to the whole, at each step.
-        held_out: pairs that are not trained on, and of which none is a copy of one that is, as `split` chooses them.
-        state: to go on from, with a model that has its weights; brought up to date before each line.
+    Pairs stay where they are, and batches go to the device of the model. Crops are for towers that take pixels, which
+    see another part of each picture, enlarged to the whole, at each step. None of the held-out pairs should be a copy
+    of one that is trained on. A state to go on from belongs to a model that has its weights; it is brought up to date
+    before each line.
 
     Raises:
         InputError: pairs or options do not fit each other or the model, or the first loss is not a number.
@@ -108,13 +114,12 @@ def fit(
 
 def _steps(model: DualEncoder, pairs: Pairs, options: Options, held_out: Pairs | None, state: State) -> Iterator[Line]:
     (rank, world), size, seed = rank_and_world(), options.batch_size, options.seed
-    at_once, bfloat16 = options.micro_batch or size, options.bfloat16
     optimizer, parameters = _optimizer(model, options, state), list(model.parameters())
     if held_out is not None and state.best is None:
-        state.best, measured = measure(model, held_out, None, step=0, micro_batch=at_once, bfloat16=bfloat16)
-        if not math.isfinite(state.best.loss):
-            raise InputError(_not_finite("held-out loss", state.best.loss, "held-out pairs"))
-        yield {"step": 0, **measured}
+        line = {"step": 0, **_measure(model, held_out, options, state)}
+        if not math.isfinite(line["held_out_loss"]):
+            raise InputError(_not_finite("held-out loss", line["held_out_loss"], "held-out pairs"))
+        yield line
 
     model.train()
     for step in range(state.step, options.steps):
@@ -131,7 +136,7 @@ def _steps(model: DualEncoder, pairs: Pairs, options: Options, held_out: Pairs |
             group["lr"] = rate
 
         optimizer.zero_grad(set_to_none=True)
-        loss = backward(model, batch, micro_batch=at_once, bfloat16=bfloat16)
+        loss = backward(model, batch, micro_batch=options.micro_batch or size, bfloat16=options.bfloat16)
         gradients = [p.grad for p in parameters if p.grad is not None]
         # Each process has its share of the loss, and the gradients of that share: their sums are those of the batch.
         sum_over_processes([loss, *gradients])
@@ -155,17 +160,27 @@ def _steps(model: DualEncoder, pairs: Pairs, options: Options, held_out: Pairs |
         line["pairs_per_second"] = size / (time.perf_counter() - begun)
 
         if held_out is not None and (state.step % options.held_out_every == 0 or state.step == options.steps):
-            state.best, measured = measure(
-                model, held_out, state.best, step=state.step, micro_batch=at_once, bfloat16=bfloat16
-            )
-            line |= measured
+            line |= _measure(model, held_out, options, state)
             if not math.isfinite(line["held_out_loss"]):
                 raise _diverged(f"the held-out loss is {line['held_out_loss']:g}", step + 1, options)
         yield line  # here weights and state fit each other: a caller may keep both
     model.eval()
     if held_out is not None and state.best is not None:
-        model.load_state_dict(state.best.weights)
-        model.meta["held_out"] = state.best.summary(held_out.n)
+        best, most = state.best, batch_of(held_out.n)
+        model.load_state_dict(best.weights)
+        about = {"pairs": held_out.n, "batch": most, "step": best.step, "loss": best.loss}
+        model.meta["held_out"] = {**about, "mutual_information": math.log(most) - best.loss}
+
+
+def _measure(model: DualEncoder, held_out: Pairs, options: Options, state: State) -> Line:
+    """What the log says of held-out pairs; the state keeps the weights if none were better on them."""
+    micro_batch, most = options.micro_batch or options.batch_size, batch_of(held_out.n)
+    loss = held_out_loss(model, held_out, micro_batch=micro_batch, bfloat16=options.bfloat16)
+    if state.best is None or loss < state.best.loss:
+        weights = {name: x.detach().to("cpu", copy=True) for name, x in model.state_dict().items()}
+        state.best = Best(state.step, loss, weights)
+    information = {"held_out_loss": loss, "held_out_mutual_information": math.log(most) - loss}
+    return {**information, "held_out_batch": most, "best_step": state.best.step}
 
 
 def order_of(n: int, batch_size: int, step: int, *, seed: int) -> Tensor:
