@@ -217,7 +217,6 @@ MANY = {
     "encode_to",
     "cli.agreement.agreement",
     "cli.compare.compare",
-    "cli.encode.encode",
     "cli.train.train_command",
 }
 

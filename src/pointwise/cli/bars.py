@@ -26,7 +26,6 @@ class Bars:
             console=Console(stderr=True),
             transient=True,
         )
-        self._shown = False
 
     def __enter__(self) -> Bars:
         return self
@@ -38,10 +37,9 @@ class Bars:
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(f"{self._prefix}{what}", total=total)
         self._progress.update(self._tasks[what], completed=done, visible=done < total)  # what is done leaves the screen
-        if not self._shown and time.monotonic() - self._started > _PATIENCE:
+        if not self._progress.live.is_started and time.monotonic() - self._started > _PATIENCE:
             self._progress.start()
-            self._shown = True
 
     def __exit__(self, *_: object) -> None:
-        if self._shown:
+        if self._progress.live.is_started:
             self._progress.stop()

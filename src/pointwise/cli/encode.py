@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
@@ -52,20 +53,7 @@ from pointwise.encoding.to_file import Encoded, encode_to
     show_default=True,
     help="Items after which the work is kept, and rows of a shard where TABLE is a folder.",
 )
-def encode(
-    *,
-    source: str,
-    table: str,
-    encoder: str,
-    text_encoder: str | None,
-    captions: str | None,
-    only_matching: bool,
-    skip_bad: bool,
-    batch_size: int | None,
-    device: str | None,
-    overwrite: bool,
-    shard_rows: int,
-) -> None:
+def encode(source: str, table: str, **options: Any) -> None:
     """Turn SOURCE into a table of features; stopped at any moment, the same command goes on where it was.
 
     SOURCE: a folder of images (class sub-folders become modes), a .zip or .tar of images, an .npy of images
@@ -75,21 +63,7 @@ def encode(
     started = time.monotonic()
     try:
         with Bars(f"{source}: ") as bars:
-            done = encode_to(
-                table,
-                source,
-                encoder=encoder,
-                text_encoder=text_encoder,
-                captions=captions,
-                only_matching=only_matching,
-                skip_bad=skip_bad,
-                batch_size=batch_size,
-                device=device,
-                overwrite=overwrite,
-                shard_rows=shard_rows,
-                say=warn,
-                progress=lambda done, total: bars("encoded", done, total),
-            )
+            done = encode_to(table, source, **options, say=warn, progress=lambda *steps: bars("encoded", *steps))
     except KeyboardInterrupt:
         if (work := Target(table).work).exists():
             click.echo(f"\nwhat is encoded is kept in {work}; the same command goes on from there.", err=True)

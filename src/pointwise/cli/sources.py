@@ -31,7 +31,7 @@ def read(source: str, *, encoder: str, skip_bad: bool, device: str | None) -> Fe
             skip_bad=skip_bad,
             device=device,
             say=lambda sentence: warn(f"{source}: {sentence}"),
-            progress=lambda done, total: bars("images", done, total),
+            progress=lambda *steps: bars("images", *steps),
         )
     warn_skipped(source, table.meta)
     return table
@@ -56,19 +56,14 @@ def names(sources: Sequence[str]) -> list[str]:
     for source in sources:
         if sources.count(source) > 1:
             raise InputError(f"{source} is given {sources.count(source)} times; give each generator once.")
-    stems = [_stem(source) for source in sources]
-    return [source if stems.count(stem) > 1 else stem for source, stem in zip(sources, stems, strict=True)]
-
-
-def _stem(source: str) -> str:
-    """The last part of the path, less the suffix of a file; a folder's name may hold dots."""
-    path = Path(source)
-    if os.path.isdir(path):  # False also for a name that is too long to be one
-        return os.path.basename(os.path.realpath(path))
-    return path.name.removesuffix(path.suffix).removesuffix(".tar") or source
+    stems = [
+        # A folder's name may hold dots; isdir is False also for a name that is too long to be one.
+        os.path.basename(os.path.realpath(source)) if os.path.isdir(source) else Path(source).stem.removesuffix(".tar")
+        for source in sources
+    ]
+    return [stem if stem and stems.count(stem) == 1 else source for source, stem in zip(sources, stems, strict=True)]
 
 
 def named(evaluation: Evaluation, **names: str) -> Evaluation:
     """The same evaluation with these names in its provenance, by which it is found again in a file of several."""
-    provenance: Mapping[str, object] = {**names, **evaluation.provenance}
-    return replace(evaluation, provenance=provenance)
+    return replace(evaluation, provenance={**names, **evaluation.provenance})

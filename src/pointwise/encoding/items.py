@@ -30,30 +30,18 @@ _CAPTIONS = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".txt")
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """The n rows of a table to be, read when asked for.
+    """The n rows of a table to be, read when asked for."""
 
-    Args:
-        source: where the pictures come from, or the captions if there are no pictures.
-        ids: [n].
-        modes: [n], or None.
-        images: the pictures, of which those at ``rows`` are the items; None for captions alone.
-        rows: [n].
-        captions: [n], or None.
-        captions_source: where they come from.
-        order: the places 0..n-1 in the order in which reading all of them is quick.
-        notes: what was decided about the captions, and what to know of them, in sentences.
-    """
-
-    source: str
+    source: str  # where the pictures come from, or the captions if there are no pictures
     _: KW_ONLY
-    ids: Column
-    modes: Column | None = None
-    images: Images | None = None
-    rows: Sequence[int] = ()
-    captions: Sequence[str] | None = None
+    ids: Column  # [n]
+    modes: Column | None = None  # [n]
+    images: Images | None = None  # the pictures; None for captions alone
+    rows: Sequence[int] = ()  # [n], of the pictures that are the items
+    captions: Sequence[str] | None = None  # [n]
     captions_source: str | None = None
-    order: Sequence[int]
-    notes: tuple[str, ...] = ()
+    order: Sequence[int]  # the places 0..n-1 in the order in which reading all of them is quick
+    notes: tuple[str, ...] = ()  # what was decided about the captions, and what to know of them, in sentences
 
     def __len__(self) -> int:
         return len(self.ids)

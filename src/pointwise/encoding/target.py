@@ -18,14 +18,9 @@ _OVERWRITE = "give another name, or replace it: --overwrite, or overwrite=True."
 
 
 class Target:
-    """The place of a table, and the folder beside it in which it is made, ``NAME.partial``.
+    """The place of a table, which must replace none of what it is made from, and ``work``, where it is made.
 
-    Args:
-        path: a file of one of these suffixes; without suffix, or ending in "/", a folder of .parquet shards.
-        made_from: what the table must not replace.
-
-    Raises:
-        InputError: the suffix is another, or what is there already cannot be a table.
+    Without suffix, or ending in "/", it is a folder of .parquet shards. What cannot be written is an InputError.
     """
 
     def __init__(self, path: str | Path, *, made_from: Iterable[object] = ()) -> None:
@@ -54,11 +49,7 @@ class Target:
         return any(self._place.iterdir()) if self._place.is_dir() else self._place.exists()
 
     def meta(self) -> Mapping[str, Any]:
-        """Return the meta of the table that is there.
-
-        Raises:
-            InputError: it cannot be read, or some of its shards are missing.
-        """
+        """Return the meta of the table that is there; an InputError where shards are missing or it cannot be read."""
         try:
             if not self.is_folder:
                 return load(self._place).meta
@@ -117,10 +108,6 @@ class Target:
             names = sorted(os.listdir(place)) if os.path.exists(place) else []
         except OSError as error:
             return f"what is in it already cannot be listed ({error.strerror}); give another name."
-        others = [name for name in names if not name.endswith(_SHARD)]
-        if not others:
-            return None
-        return (
-            f"the folder holds other things than .parquet shards ({others[0]} is the first); give the name of a new "
-            "folder."
-        )
+        other = next((name for name in names if not name.endswith(_SHARD)), "")
+        folder = "the folder holds other things than .parquet shards"
+        return f"{folder} ({other} is the first); give the name of a new folder." if other else None

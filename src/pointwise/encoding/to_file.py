@@ -22,20 +22,14 @@ from pointwise.resumable.parts import Parts, held
 
 
 class Encoded(NamedTuple):
-    """What ``encode_to`` found and did.
-
-    rows, columns: of the table.
-    meta: of the table.
-    shards: parts that the items make up.
-    found: of these, how many earlier runs had left; all of them where the table itself was there.
-    """
+    """What ``encode_to`` found and did."""
 
     path: Path
-    rows: int
+    rows: int  # of the table
     columns: int
     meta: Mapping[str, Any]
-    shards: int
-    found: int
+    shards: int  # parts that the items make up
+    found: int  # of these, how many earlier runs had left; all of them where the table itself was there
     was_there: bool
 
 

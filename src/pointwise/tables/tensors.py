@@ -74,10 +74,7 @@ class ArrayOnDisk(NamedTuple):
 class TensorFile:
     """A .safetensors file, of ours or of others: its header is read at once, its arrays when they are asked for.
 
-    Attributes:
-        arrays: where each is.
-        shapes: of each; strings are one array [n].
-        words: about them.
+    In ``arrays`` strings are bytes and ends, as they are kept; in ``shapes`` they are one array [n].
 
     Raises:
         Damaged: it is cut short or something else, or its header is not what was written.

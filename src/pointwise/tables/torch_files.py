@@ -33,14 +33,11 @@ def read(path: Path) -> Columns:
             "as far as known, text, ids, modes, captions and meta."
         )
     named = {str(key): value for key, value in held.items()}
-    columns = {column: named[key] for column, key in find_columns({k: _shape(v) for k, v in named.items()}).items()}
-    refuse_images(_shape(columns["features"]), getattr(columns["features"], "dtype", None))
+    one = {name: [len(column)] for name, column in named.items() if isinstance(column, list | tuple)}
+    shapes = {name: tuple(getattr(column, "shape", one.get(name, []))) for name, column in named.items()}
+    keys = find_columns(shapes)
+    columns = {column: named[key] for column, key in keys.items()}
+    refuse_images(shapes[keys["features"]], getattr(columns["features"], "dtype", None))
     if not isinstance(columns.get("meta", {}), Mapping):
         raise InputError(f"its meta is a {type(columns['meta']).__name__}; it must be a dict.")
     return columns
-
-
-def _shape(value: object) -> tuple[int, ...]:
-    if isinstance(value, torch.Tensor):
-        return tuple(value.shape)
-    return (len(value),) if isinstance(value, list | tuple) else ()

@@ -32,14 +32,10 @@ def make_tokens(
 ) -> None:
     """Encode pictures and their captions to a folder of tokens, if it does not hold these already.
 
-    The parts, ``KEY.part.safetensors`` of ``part_rows`` pairs, appear whole one after the other, and an index at the
-    end says that all are there. The key of a part is the SHA-256 of its items' content and of name and meta of the
-    encoders: what is there under it is used again, whatever stopped the run that made it, and what has changed since
-    is encoded again. Parts that are none of these items' are removed at the end; with ``resume`` the tokens of other
-    items or encoders, if all are there, are refused rather than replaced.
-
-    Raises:
-        InputError: a picture cannot be read, the folder holds something else, or another process is writing to it.
+    The parts appear whole one after the other, and an index at the end says that all are there. The key of a part is
+    the SHA-256 of its items' content and of name and meta of the encoders: what is there under it is used again,
+    whatever stopped the run that made it. Parts that are none of these items' are removed at the end; with ``resume``
+    the tokens of other items or encoders, if all are there, are refused rather than replaced.
     """
     run = Run(items, Encoders(image, text), batch_size=AT_ONCE, say=say, progress=partial(progress, "pairs"))
     run.settings["tokens"] = [has_tokens(image), has_tokens(text)]

@@ -33,16 +33,9 @@ _CALLED = "tokens of pairs"
 class StoredTokens:
     """Tokens [n, t, h] of several files, padded with zeros to the longest; rows are read when they are asked for.
 
-    An index takes rows as that of a tensor does, and gives a tensor. What is read is not kept, and what is not asked
-    for is not read.
-
-    Args:
-        parts: tokens of one width h.
-        checks: the CRC-32 of each row of all parts, which is verified where the row is first read.
-        order: int64 [n], the place of each row among the rows of all parts, one part after the other.
-
-    Attributes:
-        sha256: of the parts and the order, so that nothing is read for it.
+    An index takes rows as that of a tensor does, and gives a tensor; what is read is not kept. ``checks`` has the
+    CRC-32 of each row of all parts, which is verified where the row is first read, and ``order`` [n] the place of each
+    row among these. ``sha256`` is of the parts and the order, so that nothing is read for it.
     """
 
     def __init__(self, parts: Sequence[ArrayOnDisk], checks: Sequence[int], order: Tensor) -> None:
@@ -106,12 +99,9 @@ class StoredTokens:
 
 
 class Tokens:
-    """Tokens of pairs on disk, of which no more is read than is asked for.
+    """Tokens of pairs on disk, of which no more is read than is asked for; ``meta`` says how they were made.
 
-    Attributes:
-        pairs: tokens float16 or float32 [n, t, h] of images and texts, read row by row when they are asked for, with
-            masks, which are in memory.
-        meta: how they were made.
+    In ``pairs`` tokens, float16 or float32 [n, t, h], are read row by row; their masks are in memory.
     """
 
     def __init__(self, files: Sequence[TensorFile], meta: Mapping[str, Any]) -> None:
