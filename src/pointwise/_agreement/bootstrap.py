@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -76,18 +77,12 @@ def agreement(
     clusters = np.arange(len(ratings)) if groups is None else _clusters(groups, len(ratings))
 
     associations = [Association(column, ratings) for column in columns.values()]
-
-    def statistics(weights: Integers) -> Floats:  # [b, n] to [metrics, b, statistics]
-        return np.stack([association.statistics(weights) for association in associations])
-
-    values = statistics(np.ones((1, len(ratings)), dtype=np.int64))[:, 0]
-    drawn = np.concatenate([statistics(weights) for weights in resampled(clusters, resamples, seed)], axis=1)
-    return Agreement(
+    every = chain([np.ones((1, len(ratings)), dtype=np.int64)], resampled(clusters, resamples, seed))
+    found = np.concatenate([[one.statistics(weights) for one in associations] for weights in every], axis=1)
+    return Agreement(  # found is [metrics, 1 + resamples, statistics]
         {
             (metric, statistic): Score(
-                float(values[i, j]),
-                draws=drawn[i, :, j],
-                null=0.5 if statistic == "pairwise_accuracy" else 0.0,
+                float(found[i, 0, j]), draws=found[i, 1:, j], null=0.5 if statistic == "pairwise_accuracy" else 0.0
             )
             for i, metric in enumerate(columns)
             for j, statistic in enumerate(STATISTICS)

@@ -86,14 +86,13 @@ class Agreement:
 
     def to_dict(self) -> dict[str, dict[str, dict[str, float | str | None]]]:
         """Return {metric: {statistic: {"value", "low", "high", "standard_error"}}}."""
-        content: dict[str, dict[str, dict[str, float | str | None]]] = {metric: {} for metric in self.tied_scores}
-        for (metric, statistic), score in self.scores.items():
-            content[metric][statistic] = score.to_dict(self.level)
-        return content
+        return {
+            metric: {statistic: self.scores[metric, statistic].to_dict(self.level) for statistic in STATISTICS}
+            for metric in self.tied_scores
+        }
 
     def __repr__(self) -> str:
-        width = max(map(len, self.tied_scores))
-        count = len(self.tied_scores)
+        width, count = max(map(len, self.tied_scores)), len(self.tied_scores)
         lines = [
             f"Agreement of {count} metric{'s' * (count != 1)} with the ratings of {self.n} items, "
             f"{100 * self.level:g} % intervals"

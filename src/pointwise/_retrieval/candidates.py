@@ -84,7 +84,14 @@ def open_candidates(
     if distractors is not None:
         more = _distractors(distractors, candidates, model, say=say, progress=progress)
         candidates = candidates._replace(distractors=more)
-    _warn_repeated(candidates, say)
+    if candidates.captions is not None:
+        pairs = dict.fromkeys(zip(candidates.captions.tolist(), candidates.image_of.tolist(), strict=True))
+        repeated = [caption for caption, images in Counter(caption for caption, _ in pairs).items() if images > 1]
+        if repeated:  # the right image cannot be told from the others
+            say(
+                f"{len(repeated)} captions belong to several images each (the first: {repeated[0]!r}); only the image "
+                "of the same row counts as right."
+            )
     return candidates
 
 
@@ -210,19 +217,6 @@ def _distractors(
             "and make it harder to find; leave them out."
         )
     return images
-
-
-def _warn_repeated(candidates: Candidates, say: Say) -> None:
-    """Say how many texts stand with several images: the right one cannot be told from them."""
-    if candidates.captions is None:
-        return
-    pairs = dict.fromkeys(zip(candidates.captions.tolist(), candidates.image_of.tolist(), strict=True))
-    repeated = [caption for caption, images in Counter(caption for caption, _ in pairs).items() if images > 1]
-    if repeated:
-        say(
-            f"{len(repeated)} captions belong to several images each (the first: {repeated[0]!r}); only the image of "
-            "the same row counts as right."
-        )
 
 
 def _read(model: DualEncoder, items: Items, what: str, progress: Progress) -> Inputs:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,17 +25,17 @@ def _expert(paths: Paths, _: np.random.Generator) -> Annotations:
 
     Reference: Hodosh, Young & Hockenmaier (2013), https://doi.org/10.1613/jair.3994.
     """
-    captions, of_image = _read_captions(paths)
     pairs: list[tuple[str, str]] = []
     values: list[int] = []
-    for image, caption, ratings, where in _read_judged(paths[_EXPERT], _EXPERT_COLUMNS, captions):
+    references: list[Sequence[str]] = []
+    for image, caption, own, ratings, where in _read_judged(paths, _EXPERT, _EXPERT_COLUMNS):
         wrong = [rating for rating in ratings if rating not in ("1", "2", "3", "4")]
         if wrong:
             raise InputError(f"{where} has the rating {wrong[0]!r}; ratings are 1, 2, 3 or 4.")
-        if caption not in of_image.get(_stem(image), ()):
+        if caption not in own:
             pairs.append((image, caption))
             values += map(int, ratings)
-    references = [of_image.get(_stem(image), ()) for image, _ in pairs]
+            references.append(own)
     of_pair, ratings_of_all = np.repeat(np.arange(len(pairs)), 3), np.asarray(values, dtype=np.float64)
     return _annotations(pairs, Ratings(of_pair, ratings_of_all, ("kendall_c",)), references)
 
@@ -48,15 +47,12 @@ def _crowd(paths: Paths, _: np.random.Generator) -> Annotations:
 
     Reference: Hodosh, Young & Hockenmaier (2013), https://doi.org/10.1613/jair.3994.
     """
-    captions, of_image = _read_captions(paths)
-    pairs: list[tuple[str, str]] = []
-    shares: list[float] = []
-    for image, caption, counts, where in _read_judged(paths[_CROWD], _CROWD_COLUMNS, captions):
-        pairs.append((image, caption))
-        shares.append(_share(counts, where))
+    rows = _read_judged(paths, _CROWD, _CROWD_COLUMNS)
+    pairs = [(image, caption) for image, caption, *_ in rows]
+    shares = np.asarray([_share(counts, where) for *_, counts, where in rows])
     asked = set(pairs)
-    references = [[text for text in of_image.get(_stem(image), ()) if (image, text) not in asked] for image, _ in pairs]
-    return _annotations(pairs, Ratings(np.arange(len(pairs)), np.asarray(shares), ("kendall_b",)), references)
+    references = [[text for text in own if (image, text) not in asked] for image, _, own, *_ in rows]
+    return _annotations(pairs, Ratings(np.arange(len(pairs)), shares, ("kendall_b",)), references)
 
 
 def _annotations(
@@ -66,28 +62,26 @@ def _annotations(
     return Annotations(pairs, verdict, {"": [references]}, fit)
 
 
-def _read_captions(paths: Paths) -> tuple[Mapping[str, str], Mapping[str, Sequence[str]]]:
-    """Each caption by its id, "image.jpg#0", and the captions of each image by its name without suffix."""
-    captions: dict[str, str] = {}
-    of_image: dict[str, list[str]] = {}
-    for _, (name, caption) in read_rows(paths[_CAPTIONS], ("caption id", "caption")):
-        captions[name] = caption
-        of_image.setdefault(_stem(name), []).append(caption)
-    return captions, of_image
-
-
 def _read_judged(
-    path: Path, columns: Sequence[str], captions: Mapping[str, str]
-) -> list[tuple[str, str, list[str], str]]:
-    """The image and the caption of each line, its further cells, and where it is."""
-    rows = list(read_rows(path, columns))
+    paths: Paths, name: str, columns: Sequence[str]
+) -> list[tuple[str, str, Sequence[str], list[str], str]]:
+    """Of each line the image, the caption, all captions of the image, the further cells, and where it is."""
+    captions: dict[str, str] = {}  # by id, "image.jpg#0"
+    of_image: dict[str, list[str]] = {}
+    for _, (caption_id, caption) in read_rows(paths[_CAPTIONS], ("caption id", "caption")):
+        captions[caption_id] = caption
+        of_image.setdefault(_stem(caption_id), []).append(caption)
+    rows = list(read_rows(paths[name], columns))
     unknown = [caption for _, (_, caption, *_) in rows if caption not in captions]
     if unknown:
         raise InputError(
-            f"{path}: {len(unknown)} of its {len(rows)} caption ids are not in {_CAPTIONS}, the first is "
+            f"{paths[name]}: {len(unknown)} of its {len(rows)} caption ids are not in {_CAPTIONS}, the first is "
             f"{unknown[0]!r}; take both files from one release."
         )
-    return [(image, captions[caption], more, f"{path}, line {line},") for line, (image, caption, *more) in rows]
+    return [
+        (image, captions[caption], of_image.get(_stem(image), ()), more, f"{paths[name]}, line {line},")
+        for line, (image, caption, *more) in rows
+    ]
 
 
 def _stem(name: str) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
 from pointwise._types import Floats, Integers
 from pointwise.items.images import Images
 from pointwise.judgments.tree import Paths
-
-Kendall: TypeAlias = Literal["kendall_b", "kendall_c"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +19,7 @@ class Ratings:
 
     pair: Integers  # [r], the pair that each rating is of; a pair may have several
     value: Floats  # [r], higher is better
-    statistics: tuple[Kendall, ...]  # which of Kendall's taus the set is reported with
+    statistics: tuple[str, ...]  # "kendall_b" or "kendall_c", with which the set is reported
 
 
 @dataclass(frozen=True, eq=False)

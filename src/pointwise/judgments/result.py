@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from pointwise._agreement import STATISTICS, agreement
+from pointwise._agreement import STATISTICS, Agreement, agreement
 from pointwise._agreement.bootstrap import resampled
 from pointwise._options import whole_number
 from pointwise._types import Floats, Integers
@@ -18,7 +18,7 @@ from pointwise.judgments.protocol import Choices, Judgments, Ratings
 from pointwise.judgments.scoring import Scores
 from pointwise.score import Score
 
-_Found: TypeAlias = Iterator[tuple[str, str, Score, int]]  # metric, statistic, and of how many ratings or choices
+_Published: TypeAlias = Mapping[tuple[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,16 @@ def results(judged: Judgments, scores: Scores, *, resamples: int = 1000, seed: i
     resamples, seed = whole_number(resamples, "resamples", least=2), whole_number(seed, "seed", least=0)
     images, verdict = judged.pairs[:, 0], judged.verdict
     if isinstance(verdict, Ratings):
-        found = _rated(verdict, images, scores, resamples=resamples, seed=seed)
-    else:
-        found = _chosen(verdict, images, scores, resamples=resamples, seed=seed)
-    return [
-        Result(metric, statistic, estimate.scaled(100), n, judged.published.get((metric, statistic)))
-        for metric, statistic, estimate, n in found
-    ]
+        columns = {name: draws[0][verdict.pair] for (name, _), draws in scores.items()}
+        found = agreement(columns, verdict.value, groups=images[verdict.pair], resamples=resamples, seed=seed)
+        return _ranked(found, verdict.statistics, judged.published)
+    return _chosen(verdict, images, scores, judged.published, resamples=resamples, seed=seed)
 
 
 def own_results(table: OwnTable, *, resamples: int = 1000, seed: int = 0) -> list[Result]:
     """Return all statistics of each metric of a table of one's own, with bootstrap intervals over rows or groups."""
     found = agreement(table.scores, table.human, groups=table.groups, resamples=resamples, seed=seed)
-    return [
-        Result(metric, statistic, found[metric, statistic].scaled(100), found.n)
-        for metric in table.scores
-        for statistic in STATISTICS
-    ]
+    return _ranked(found, STATISTICS, {})
 
 
 def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Score]]:
@@ -74,15 +67,17 @@ def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Score]]:
     ]
 
 
-def _rated(verdict: Ratings, images: Integers, scores: Scores, *, resamples: int, seed: int) -> _Found:
-    columns = {name: draws[0][verdict.pair] for (name, _), draws in scores.items()}
-    found = agreement(columns, verdict.value, groups=images[verdict.pair], resamples=resamples, seed=seed)
-    for name in columns:
-        for statistic in verdict.statistics:
-            yield name, statistic, found[name, statistic], len(verdict.value)
+def _ranked(found: Agreement, statistics: Sequence[str], published: _Published) -> list[Result]:
+    return [
+        Result(metric, statistic, found[metric, statistic].scaled(100), found.n, published.get((metric, statistic)))
+        for metric in found.tied_scores
+        for statistic in statistics
+    ]
 
 
-def _chosen(verdict: Choices, images: Integers, scores: Scores, *, resamples: int, seed: int) -> _Found:
+def _chosen(
+    verdict: Choices, images: Integers, scores: Scores, published: _Published, *, resamples: int, seed: int
+) -> list[Result]:
     categories = np.asarray(verdict.categories or [""] * len(verdict.first_chosen))
     parts = [f" {category}" for category in dict.fromkeys(categories.tolist()) if category]
     rows = np.stack([*(categories == part[1:] for part in parts), np.full(len(categories), True)])  # [parts, c]
@@ -92,10 +87,13 @@ def _chosen(verdict: Choices, images: Integers, scores: Scores, *, resamples: in
     blocks = (weights.T.astype(np.float64) for weights in resampled(groups, resamples, seed))
     with np.errstate(invalid="ignore"):  # nan where nothing of a part is drawn
         drawn = np.concatenate([sums @ weights / (rows @ weights) for weights in blocks], axis=2)
+    found = []
     for i, (name, variant) in enumerate(scores):
         for j, part in enumerate([*parts, ""]):
-            estimate = Score(float(right[i][rows[j]].mean()), draws=drawn[i, j], null=0.5)
-            yield name, f"accuracy{part}" + (f", {variant}" if variant else ""), estimate, int(rows[j].sum())
+            statistic = f"accuracy{part}" + (f", {variant}" if variant else "")
+            estimate = Score(float(right[i][rows[j]].mean()), draws=drawn[i, j], null=0.5).scaled(100)
+            found.append(Result(name, statistic, estimate, int(rows[j].sum()), published.get((name, statistic))))
+    return found
 
 
 def _right(values: Floats, verdict: Choices) -> Floats:
