@@ -2,8 +2,7 @@
 
 The place of a model is a folder in the hub's format or an id on the hub. "@float16" or "@bfloat16" behind it computes
 in half precision; the features are float32 in any case, and are scaled in float32. Only the parts of a network that the
-features need stay in memory. InputError is raised where there is no such model, where it has not the tower, or where
-its files cannot be used.
+features need stay in memory.
 """
 
 from __future__ import annotations
