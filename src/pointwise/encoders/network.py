@@ -210,12 +210,10 @@ def reason_of(error: BaseException) -> str:
 
 @contextmanager
 def _hooked(network: nn.Module, hook: Callable[..., None]) -> Iterator[None]:
-    handles = [module.register_forward_hook(hook) for module in network.modules()]
-    try:
+    with ExitStack() as hooks:
+        for module in network.modules():
+            hooks.enter_context(module.register_forward_hook(hook))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _bytes(x: Any) -> int:

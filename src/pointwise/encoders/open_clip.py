@@ -2,8 +2,7 @@
 
 A name is "MODEL/TAG" as ``open_clip.list_pretrained()`` lists them; "MODEL/PATH" of a file with weights that were
 trained with open_clip's defaults; or "MODEL/TAG@PATH" where they were trained with what the tag says of pictures and
-activation. MissingExtra is raised where open_clip is not installed; InputError where there is no such model or tag, or
-its weights or its tokenizer cannot be loaded.
+activation.
 """
 
 from __future__ import annotations

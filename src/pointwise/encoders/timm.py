@@ -87,8 +87,6 @@ def _load(timm: Any, model: str, file: str | None) -> Any:
         if path is not None:
             state = timm.models.load_state_dict(str(path), weights_only=True)
             classifiers = network.pretrained_cfg.get("classifier") or ()
-            for layer in [classifiers] if isinstance(classifiers, str) else classifiers:
-                for part in ("weight", "bias"):
-                    state.pop(f"{layer}.{part}", None)
-            network.load_state_dict(state)
+            layers = [classifiers] if isinstance(classifiers, str) else classifiers
+            network.load_state_dict({name: x for name, x in state.items() if name.rpartition(".")[0] not in layers})
     return network

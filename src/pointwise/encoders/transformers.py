@@ -2,8 +2,7 @@
 
 The place of a model is a folder in the hub's format or an id on the hub. "@float16" or "@bfloat16" behind it computes
 in half precision; the features are float32 in any case, and are scaled in float32. Only the parts of a network that the
-features need stay in memory. InputError is raised where there is no such model, where it has not the tower, or where
-its files cannot be used.
+features need stay in memory.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from pointwise.encoders.preprocessing import ImageEncoder, Preprocessing
 from pointwise.errors import InputError, MissingExtra
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_HERE = {"local_files_only": True, "trust_remote_code": False}  # what is in the folder, and no code from it
 _EXAMPLE_TOKENS = 64
 _DEFAULT_MAX_TOKENS = 512
 _NO_LIMIT = 1 << 20  # tokenizers without a limit of their own say a number beyond this
@@ -147,10 +147,9 @@ def preprocessing(folder: Path, name: str, package: str) -> Preprocessing:
         )
     with quiet(), refusing(f"{name} has an image processor that cannot be used by {package}"):
         transformers: Any = import_module("transformers")
-        here = {"local_files_only": True, "trust_remote_code": False}
         # By Pillow, also where torchvision is installed: "backend" says so since transformers 5, "use_fast" before.
-        processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", use_fast=False, **here)
-        settings, _ = transformers.ImageProcessingMixin.get_image_processor_dict(folder, **here)
+        processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", use_fast=False, **_HERE)
+        settings, _ = transformers.ImageProcessingMixin.get_image_processor_dict(folder, **_HERE)
         size = processor.to_dict().get("size") or {}
 
         def steps(image: Pixels) -> Tensor:
@@ -192,10 +191,9 @@ class _Model:
         with quiet(), loading(f"{base} cannot be loaded by {self.package}"):
             self.network, report = transformers.AutoModel.from_pretrained(
                 self.folder,
-                local_files_only=True,
-                trust_remote_code=False,
                 use_safetensors=self._weights[0].suffix == ".safetensors",
                 output_loading_info=True,
+                **_HERE,
             )
             self.network.float().eval()
             missing: set[str] = set(report["missing_keys"])
@@ -239,7 +237,7 @@ def _tokenizer(model: _Model, *, keep_side: bool) -> Any:
     with quiet(), refusing(f"{model.place} has a tokenizer that cannot be loaded by {model.package}"):
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(model.folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(model.folder, **_HERE)
     if tokenizer.pad_token is None:  # any will do: what is padded is not looked at
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
     if not keep_side:

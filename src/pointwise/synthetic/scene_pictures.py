@@ -37,13 +37,13 @@ def paint(kinds: Integers, *, values: tuple[int, int, int], pixels: int, rng: np
     stamps = [[_stamp(shape, round(2 * radius * cell)) for radius in _RADIUS] for shape in range(len(SHAPES) - 1)]
     inks = [*_INK.values()]
     pictures = np.empty((n, pixels, pixels, 3), dtype=np.uint8)
-    for i in range(n):
+    for i, scene in enumerate(kinds):
         background = rng.integers(*BACKGROUND, endpoint=True)
         noise = rng.integers(-NOISE, NOISE, size=(pixels, pixels, 3), dtype=np.int16, endpoint=True)
         shifts = rng.random((cells, 2))
         picture = np.full((pixels, pixels, 3), background, dtype=np.int16)
-        for place in np.flatnonzero(kinds[i] >= 0):
-            shape, colour, size = np.unravel_index(kinds[i, place], values)
+        for place in np.flatnonzero(scene >= 0):
+            shape, colour, size = np.unravel_index(scene[place], values)
             stamp = stamps[shape][size]
             corner = np.array(divmod(int(place), grid)) * cell
             top, left = corner + (shifts[place] * (cell - len(stamp) + 1)).astype(int)

@@ -50,7 +50,7 @@ def phrases(meanings: Integers, forms: Integers, *, grid: int) -> _Words:
 
 def write(sentences: Integers, forms: Integers, *, grid: int) -> list[str]:
     """Return sentences [n, 2, 4] in words, of these forms [n, 2, 2]."""
-    first, second = phrases(sentences, forms, grid=grid).T
+    first, second = phrases(sentences, forms, grid=grid).T  # of no phrase words that are not used
     return list(np.where(sentences[:, 1, 0] == NO_PHRASE, first, first + " and " + second))
 
 

@@ -121,7 +121,7 @@ class Scenes:
         """
         scenes = self._scenes(x)
         rng = generator(len(scenes), seed, stream=1)
-        return paint(scenes, values=(self.shapes, self.colours, self.sizes), pixels=self.pixels, rng=rng)
+        return paint(scenes, values=self._values[:3], pixels=self.pixels, rng=rng)
 
     def pmi(self, x: Array, y: Sequence[str]) -> Floats:
         """Return the PMI of each scene [n, cells] with its caption, float64 [n], in nats."""
@@ -240,12 +240,13 @@ class Scenes:
         places = phrases[:, :, 3]
         both = (places >= 0).all(axis=1)
         other_cell = np.where(places[:, 0] == places[:, 1], 0.0, self.cells / max(1, self.cells - 1))
-        share = np.where(_of_two(phrases), self._share_of_two, 1 - self._share_of_two)
+        two = phrases[:, 1, 0] != sentences.NO_PHRASE
+        share = np.where(two, self._share_of_two, 1 - self._share_of_two)
         return np.asarray(share * fit * np.where(both, other_cell, 1.0))
 
     def _ratio(self, phrases: Integers, count: Array, first: Array, second: Array, both: Array) -> Floats:
         """e^PMI of sentences where so many of the objects of a scene fit the first phrase, the second and both."""
-        two = _of_two(phrases)
+        two = phrases[:, 1, 0] != sentences.NO_PHRASE
         share_of_two = np.where(count >= 2, self.pairs, 0.0)
         chance = np.where(two, share_of_two, 1 - share_of_two)
         fitting = np.where(two, first * second - both, first)
@@ -277,10 +278,6 @@ class Scenes:
             law = further
         del law[0, 0, 0, 0]  # no scene is empty
         return {state: weight / math.comb(self.cells, state[0]) / self.most_objects for state, weight in law.items()}
-
-
-def _of_two(phrases: Integers) -> _Truths:
-    return np.asarray(phrases[:, 1, 0] != sentences.NO_PHRASE)
 
 
 def _fits(phrases: Integers, objects: Integers) -> _Truths:
