@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pointwise._types import Column, Progress, Say
+from pointwise._types import Progress, Say
 from pointwise.encoders.protocol import Encoder, Pixels, TextEncoder
 from pointwise.encoding.items import Items, is_captions, open_items
 from pointwise.errors import InputError
@@ -35,19 +35,15 @@ class Source(NamedTuple):
     @property
     def ids(self) -> list[str] | None:
         """The id of each pair, where known."""
-        return _strings(self.made_of.ids)
+        return None if self.made_of.ids is None else list(map(str, self.made_of.ids))
 
     def keys(self) -> dict[str, Sequence[str]]:
         """Return by what copies are known: pictures as a model gets them, the bytes of their files, and captions."""
-        keys, items = keys_of(self.pairs, captions=_strings(self.made_of.captions)), self.made_of
+        keys, items = keys_of(self.pairs, captions=self.made_of.captions), self.made_of
         if isinstance(items, Items) and items.images is not None:
             files = {i: items.images.digest(items.rows[i]) for i in items.order}
             keys["file"] = [files[i] for i in range(len(items))]
         return keys
-
-
-def _strings(column: Sequence[Any] | Column | None) -> list[str] | None:
-    return None if column is None else [str(value) for value in column]
 
 
 def open_pairs(path: str, captions: str | None, *, say: Say) -> Items | Source:
@@ -82,6 +78,8 @@ def stored_pairs(path: str) -> Source | None:
 def open_pictures(source: str, captions: str | None, *, say: Say) -> Items:
     """Return pictures with their captions, which are those beside them where no file is given."""
     items = open_items(source, captions=captions, beside=True, only_matching=False)
+    if items.captions is None or items.images is None:
+        raise InputError(f"{items.source} has no captions; give a file of them: --captions FILE.")
     for note in items.notes:
         say(note)
     return items
@@ -89,7 +87,7 @@ def open_pictures(source: str, captions: str | None, *, say: Say) -> Items:
 
 def pixel_pairs(items: Items, *, image_size: int, tokenizer: Tokenizer, say: Say, progress: Progress) -> Source:
     """Return the pairs for towers that are trained from scratch."""
-    texts, n = _captions(items), len(items)
+    texts, n = items.captions or (), len(items)
     cut = sum(count > tokenizer.context for count in tokenizer.count_tokens(texts))
     if cut:
         say(f"{cut} of {n} captions are longer than the context of {tokenizer.context}, and were cut to it.")
@@ -110,13 +108,6 @@ def token_pairs(
 
     A run that is stopped goes on where it was: see `make_tokens`.
     """
-    _captions(items)
     make_tokens(path, items, image, text, resume=resume, say=say, progress=progress)
     tokens = load_tokens(path)
     return Source(items.source, tokens.pairs, items, dict(tokens.meta))
-
-
-def _captions(items: Items) -> Sequence[str]:
-    if items.captions is None or items.images is None:
-        raise InputError(f"{items.source} has no captions; give a file of them: --captions FILE.")
-    return items.captions
