@@ -24,8 +24,7 @@ from pointwise.cli.sources import warn
 from pointwise.encoders.load import load_encoder, load_text_encoder
 from pointwise.encoding.items import Items
 from pointwise.errors import InputError
-from pointwise.tokens.holding_out import Parts, parts_of
-from pointwise.tokens.sources import Source, open_pairs, pixel_pairs, token_pairs
+from pointwise.tokens.sources import Parts, Source, open_pairs, parts_of, pixel_pairs, token_pairs
 from pointwise.tokens.tokenizer import TOKENIZERS, Tokenizer
 from pointwise.training.distributed import first_alone, processes, rank_and_world
 from pointwise.training.folder import MODEL, make_folder, require_folder, run

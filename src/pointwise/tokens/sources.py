@@ -1,9 +1,9 @@
-"""The pairs that a model is trained on: pictures with captions, a table with text features, or stored tokens."""
+"""The pairs that a model is trained on, and those held out: pictures with captions, rows of a table, or tokens."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from pointwise.tokens.token_file import Tokens, is_tokens, load_tokens
 from pointwise.tokens.tokenizer import Tokenizer
 from pointwise.tokens.tokens import pixels
 from pointwise.training.inputs import Inputs, Pairs
-from pointwise.training.split import keys_of
+from pointwise.training.split import count_copies, groups_of, keys_of, split
 
 
 class Source(NamedTuple):
@@ -44,6 +44,21 @@ class Source(NamedTuple):
             files = {i: items.images.digest(items.rows[i]) for i in items.order}
             keys["file"] = [files[i] for i in range(len(items))]
         return keys
+
+
+class Parts(NamedTuple):
+    """The pairs that are trained on, those that are held out, and what is known of these.
+
+    meta: for the model.
+    message: what was held out, in a sentence.
+    report: the same, writable as JSON, with row and id of each.
+    """
+
+    training: Pairs
+    meta: dict[str, Any]
+    held_out: Pairs | None = None
+    message: str = ""
+    report: dict[str, Any] | None = None
 
 
 def open_pairs(path: str, captions: str | None, *, say: Say) -> Items | Source:
@@ -111,3 +126,68 @@ def token_pairs(
     make_tokens(path, items, image, text, resume=resume, say=say, progress=progress)
     tokens = load_tokens(path)
     return Source(items.source, tokens.pairs, items, dict(tokens.meta))
+
+
+def parts_of(
+    opened: Items | Source,
+    held_out: Items | Source | float | None,
+    make: Callable[[Items, str], Source],
+    *,
+    seed: int,
+    say: Say,
+) -> Parts:
+    """Return the pairs of what was opened, less a share of them that is held out; or all, and those of something else.
+
+    make makes the pairs of pictures, of which none is read yet; what it keeps of them has a name in the folder of the
+    training. seed is that of the share.
+    """
+    if isinstance(held_out, Items | Source) and isinstance(opened, Items) != isinstance(held_out, Items):
+        kinds = [
+            f"{one.source} holds pictures" if isinstance(one, Items) else f"{one.path} holds features"
+            for one in (opened, held_out)
+        ]
+        raise InputError(f"{' and '.join(kinds)}; what --held-out names must be of the kind that is trained on.")
+    whole = make(opened, "tokens") if isinstance(opened, Items) else opened
+    if held_out is None:
+        return Parts(whole.pairs, whole.meta)
+    if isinstance(held_out, float):
+        return _share_held_out(whole, held_out, seed=seed)
+    others = make(held_out, "held_out_tokens") if isinstance(held_out, Items) else held_out
+    return _others_held_out(whole, others, say=say)
+
+
+def _share_held_out(source: Source, share: float, *, seed: int) -> Parts:
+    """A share of the pairs is held out by whole groups of copies."""
+    ids = source.ids
+    groups = groups_of([*source.keys().values(), *([] if ids is None else [ids])])
+    training, held_out = split(groups, share, seed=seed)
+    rows, count = held_out.tolist(), int(groups.max()) + 1
+    message = (
+        f"Held out: {len(rows)} of the {source.pairs.n} pairs of {source.path}; none shares a picture or a caption "
+        f"with those trained on (pairs that share one were kept together, in {count} groups)."
+    )
+    report = {"source": source.path, "share": share, "seed": seed, "pairs": len(rows), "groups": count}
+    report |= {"rows": rows, "ids": None if ids is None else [ids[row] for row in rows]}
+    return Parts(source.pairs.some(training), source.meta, source.pairs.some(held_out), message, report)
+
+
+def _others_held_out(source: Source, others: Source, *, say: Say) -> Parts:
+    """All pairs of one source are trained on, and those of another, by the same encoders, are held out."""
+    for side in ("image_encoder", "text_encoder"):
+        names = [one.meta.get(side) for one in (source, others)]
+        weights = [one.meta.get(f"{side}_meta", {}).get("weights_sha256") for one in (source, others)]
+        for known, what in ((names, "by"), (weights, "by weights")):
+            if None not in known and known[0] != known[1]:
+                raise InputError(
+                    f"the {side.split('_')[0]} features of {source.path} were made {what} {known[0]}, those of "
+                    f"{others.path} {what} {known[1]}; hold out pairs of the same encoders."
+                )
+    n, copies = others.pairs.n, count_copies(others.keys(), source.keys())
+    if copies:
+        say(
+            f"{copies} of the {n} held-out pairs share a picture or a caption with pairs that are trained on, so that "
+            "their loss is lower than that of new pairs."
+        )
+    message = f"Held out: the {n} pairs of {others.path}; {copies} share a picture or a caption with those trained on."
+    report = {"source": others.path, "pairs": n, "copies": copies}
+    return Parts(source.pairs, source.meta, others.pairs, message, report)
