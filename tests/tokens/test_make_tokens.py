@@ -86,7 +86,7 @@ def run(path, image=None, *, source="pictures", say=None, resume=False):
     options = {"resume": resume, "say": [].append if say is None else say.append, "progress": nothing}
     make_tokens(Path(path), items_of(source), image or Levels(), Words(), **options, part_rows=ROWS)
     kept = load_tokens(path)
-    return Source(kept.pairs, dict(kept.meta))
+    return Source(str(path), kept.pairs, kept, dict(kept.meta))
 
 
 def nothing(*_):
