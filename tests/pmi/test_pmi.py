@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import pointwise as pw
-from pointwise.pmi.axes import canonical_axes
+from pointwise.pmi.learning import canonical_axes
 from pointwise.synthetic import Circle, CorrelatedGaussians, DiscreteLatent
 from pointwise.training.inputs import Inputs
 from pointwise.training.model import DualEncoder, FrozenTokens

@@ -113,14 +113,13 @@ def test_a_model_of_another_version_is_refused(tmp_path):
     frozen().save(path)
     with safe_open(path, framework="pt") as file:
         tensors, said = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
-    ((form, words),) = said.items()
-    config = json.loads(words)["config"]
+    config = json.loads(said["model"])["config"]
     config["text"]["kind"] = "recurrent"
-    save_file(tensors, path, metadata={form: json.dumps({"config": config, "words": {}})})
+    save_file(tensors, path, metadata={"format": said["format"], "model": json.dumps({"config": config, "facts": {}})})
     with pytest.raises(InputError, match=r"holds a model that this version cannot make \('recurrent'\)"):
         DualEncoder.load(path)
     config["text"]["kind"], config["dim"] = "frozen_tokens", 5
-    save_file(tensors, path, metadata={form: json.dumps({"config": config, "words": {}})})
+    save_file(tensors, path, metadata={"format": said["format"], "model": json.dumps({"config": config, "facts": {}})})
     with pytest.raises(InputError, match="cannot make"):
         DualEncoder.load(path)
 

@@ -30,13 +30,15 @@ class Bars:
     def __enter__(self) -> Bars:
         return self
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Note one step."""
+    def __call__(self, what: str, done: int, total: int, news: str = "") -> None:
+        """Note one step, and show what is new beside the bar."""
         if not self._progress.console.is_terminal:
             return
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(f"{self._prefix}{what}", total=total)
-        self._progress.update(self._tasks[what], completed=done, visible=done < total)  # what is done leaves the screen
+            self._tasks[what] = self._progress.add_task("", total=total)
+        description = f"{self._prefix}{what}{news}"
+        visible = done < total  # what is done leaves the screen
+        self._progress.update(self._tasks[what], completed=done, visible=visible, description=description)
         if not self._progress.live.is_started and time.monotonic() - self._started > _PATIENCE:
             self._progress.start()
 

@@ -15,8 +15,6 @@ from typing import Any
 import click
 import torch
 from click.core import ParameterSource
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pointwise._files import atomic_write
 from pointwise._options import number, usable_device
@@ -26,8 +24,7 @@ from pointwise.cli.sources import warn
 from pointwise.encoders.load import load_encoder, load_text_encoder
 from pointwise.encoding.items import Items
 from pointwise.errors import InputError
-from pointwise.tokens.holding_out import Parts, parts_of
-from pointwise.tokens.sources import Source, open_pairs, pixel_pairs, token_pairs
+from pointwise.tokens.sources import Parts, Source, open_pairs, parts_of, pixel_pairs, token_pairs
 from pointwise.tokens.tokenizer import TOKENIZERS, Tokenizer
 from pointwise.training.distributed import first_alone, processes, rank_and_world
 from pointwise.training.folder import MODEL, make_folder, require_folder, run
@@ -41,10 +38,7 @@ from pointwise.training.towers import FrozenTokens, TextTransformer, Tower, Visi
 HELD_OUT = "held_out.json"
 _LAST = 50  # steps whose mean is shown at the end
 _CROP = 0.9  # smallest share of the area of a picture, from scratch
-_OF_PICTURES = ("captions", "held_out_captions", "from_scratch")
 _OF_ENCODERS = ("encoder", "text_encoder")
-_OF_SCRATCH = ("image_size", "patch", "width", "depth", "tokenizer", "context", "crop")
-_OF_HELD_OUT = ("held_out_captions", "held_out_every")
 _TYPES = {"int": int, "float": float, "bool": bool}
 
 
@@ -123,12 +117,13 @@ def train_command(
     if from_scratch:
         _refuse(_OF_ENCODERS, "where --from-scratch is given")
     else:
-        _refuse(_OF_SCRATCH, "where encoders are frozen", " or give --from-scratch")
-    share = _share_of(held_out)
+        of_scratch = ("image_size", "patch", "width", "depth", "tokenizer", "context", "crop")
+        _refuse(of_scratch, "where encoders are frozen", " or give --from-scratch")
+    share = None if held_out is None else _share_of(held_out)
     if held_out is None:
-        _refuse(_OF_HELD_OUT, "without --held-out", " or give that too")
+        _refuse(("held_out_captions", "held_out_every"), "without --held-out", " or give that too")
     elif share is not None:
-        _refuse(["held_out_captions"], "where --held-out is a share of SOURCE")
+        _refuse(("held_out_captions",), "where --held-out is a share of SOURCE")
     options = Options(**steps, crop=crop if crop is not None else _CROP if from_scratch else 1.0)
     of_item: int | str = int(points) if points.isascii() and points.isdigit() else points
     require_points(of_item)
@@ -142,8 +137,7 @@ def train_command(
             TextTransformer(vocabulary=words.vocabulary, context=context, **of_both),
         )
     require_folder(folder, resume=resume)
-    chosen = usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    with processes(chosen or torch.device("cpu")) as place:
+    with processes(usable_device(device) or torch.device("cuda" if torch.cuda.is_available() else "cpu")) as place:
         rank, world = rank_and_world()
         say: Say = warn if rank == 0 else lambda sentence: None
         encoders = cache(lambda: (load_encoder(encoder, device=place), load_text_encoder(text_encoder, device=place)))
@@ -158,7 +152,8 @@ def train_command(
 
             opened = open_pairs(source, captions, say=say)
             if isinstance(opened, Source):
-                _refuse([*_OF_PICTURES, *_OF_ENCODERS], f"where {source} holds features of pairs already")
+                of_pictures = ("captions", "held_out_captions", "from_scratch", *_OF_ENCODERS)
+                _refuse(of_pictures, f"where {source} holds features of pairs already")
             n = opened.pairs.n if isinstance(opened, Source) else len(opened)
             out: Items | Source | float | None = share
             if held_out is not None and share is None:
@@ -176,10 +171,7 @@ def train_command(
 def _run(folder: str, model: DualEncoder, parts: Parts, options: Options, *, resume: bool, shown: bool) -> int:
     """Train a model, show how it goes on a bar and how it went at the end, and return the exit status."""
     started, losses, held_out = time.monotonic(), deque[float](maxlen=_LAST), ""
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    bar = Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal))
-    task = bar.add_task("", total=options.steps)
+    bars = Bars()
 
     def progress(line: Line) -> None:
         nonlocal held_out
@@ -187,11 +179,12 @@ def _run(folder: str, model: DualEncoder, parts: Parts, options: Options, *, res
         if "held_out_loss" in line:
             held_out = f"held out {line['held_out_loss']:.3f} (best at step {line['best_step']})"
         known = held_out or f"mutual information {line['mutual_information']:.3f} nats"
-        description = f"loss {line['loss']:.3f}  {known}  {line['pairs_per_second']:,.0f} pairs/s"
-        bar.update(task, completed=line["step"], description=description)
+        news = f"loss {line['loss']:.3f}  {known}  {line['pairs_per_second']:,.0f} pairs/s"
+        if shown:
+            bars("", int(line["step"]), options.steps, news)
 
     try:
-        with bar:
+        with bars:
             run(folder, model, parts.training, options, held_out=parts.held_out, resume=resume, progress=progress)
     except Diverged as error:
         click.echo(f"pointwise: {error}", err=True)
@@ -235,10 +228,8 @@ def _best(held_out: Mapping[str, float]) -> str:
     )
 
 
-def _share_of(held_out: str | None) -> float | None:
-    """The share that --held-out is, None where it is a path or left out."""
-    if held_out is None:
-        return None
+def _share_of(held_out: str) -> float | None:
+    """The share that --held-out is; None where it is a path."""
     try:
         share = float(held_out)
     except ValueError:

@@ -42,13 +42,9 @@ def kme_similarity(
     Differentiable once, in points, log-weights and scale. Memory is that of the inputs, their gradients, the result and
     a block of a few megabytes. bfloat16 and float16 are widened to float32; neither autocast nor TF32 is ever used.
 
-    Args:
-        x: points [n, m, d].
-        y: points [b, l, d].
-        log_wx: [n, m], natural logarithms of weights; -inf leaves a point out. None: -log m for each.
-        log_wy: [b, l]; None: -log l.
-        scale: s = 1 / sigma^2 > 0, a number or a tensor of one.
-        engine: "auto" or "blocked".
+    Points are x [n, m, d] and y [b, l, d]; log_wx [n, m] and log_wy [b, l] are natural logarithms of their weights,
+    -log m and -log l if None, and -inf leaves a point out. The scale, s = 1 / sigma^2 > 0, is a number or a tensor of
+    one; engine is "auto" or "blocked".
 
     Returns:
         S [n, b] in nats, float32 or float64.
@@ -94,15 +90,8 @@ def wpse_similarity(
     Higher is more alike. The Gaussian kernel is exact, where the official code draws random features. Differentiable
     once, in points, weights and scale; memory and precision are as those of kme_similarity.
 
-    Args:
-        x: points [n, m, d].
-        y: points [b, l, d].
-        wx: [n, m], weights of any sign; None: 1 for each. A point of weight 0 still counts in m.
-        wy: [b, l].
-        scale: s > 0, a number or a tensor of one.
-        linear: a1.
-        gaussian: a2.
-        sigma: width of the Gaussian kernel.
+    Points are x [n, m, d] and y [b, l, d], with weights wx [n, m] and wy [b, l] of any sign, 1 if None; one of weight 0
+    still counts in m. The scale s > 0 is a number or a tensor of one; linear is a1, gaussian a2, sigma its width.
 
     Returns:
         S [n, b], float32 or float64.
@@ -135,12 +124,8 @@ def clip_similarity(x: Array, y: Array, *, scale: Scale) -> Tensor:
 
     .. math:: S(x, y) = s \, x \cdot y, \qquad s = 1 / \tau
 
-    It is the cosine over the temperature where the vectors have unit length; they are not scaled here.
-
-    Args:
-        x: [n, d].
-        y: [b, d].
-        scale: s > 0, a number or a tensor of one.
+    It is the cosine over the temperature where x [n, d] and y [b, d] have rows of unit length; none is scaled here.
+    The scale s > 0 is a number or a tensor of one.
 
     Returns:
         S [n, b], float32 (also of bfloat16 and float16) or float64.

@@ -28,25 +28,12 @@ Part: TypeAlias = "tuple[slice, slice]"  # some of the samples, some of their po
 Gradients: TypeAlias = "tuple[Tensor | None, ...]"
 
 
-def log_kernel_sum(x: Tensor, y: Tensor, u: Tensor, v: Tensor) -> Tensor:
+class _LogKernelSum(torch.autograd.Function):
     r""":math:`\log_2 \sum_{ij} 2^{x_i \cdot y_j + u_i + v_j}` of each pair of samples, [n, b].
 
     x is [n, m, d], y [b, l, d], u [n, m] and v [b, l], all of one precision; u or v of -inf leaves a point out.
     """
-    result: Tensor = _LogKernelSum.apply(x, y, u, v)  # type: ignore[no-untyped-call]
-    return result
 
-
-def kernel_sum(x: Tensor, y: Tensor, u: Tensor, v: Tensor, wx: Tensor, wy: Tensor) -> Tensor:
-    r""":math:`\sum_{ij} w_i w'_j 2^{x_i \cdot y_j + u_i + v_j}` of each pair of samples, [n, b]; weights have any sign.
-
-    Shapes are those of `log_kernel_sum`; u and v are such that no exponent is above zero by more than rounding.
-    """
-    result: Tensor = _KernelSum.apply(x, y, u, v, wx, wy)  # type: ignore[no-untyped-call]
-    return result
-
-
-class _LogKernelSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, u: Tensor, v: Tensor) -> Tensor:
         total = x.new_full((len(x), len(y)), -math.inf)
@@ -67,7 +54,6 @@ class _LogKernelSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:
-        _refuse_second_derivatives()
         x, y, u, v, total = ctx.saved_tensors
         total = total.masked_fill(total == -math.inf, 0.0)  # of a pair without mass all shares are then 2^-inf = 0
 
@@ -83,6 +69,11 @@ class _LogKernelSum(torch.autograd.Function):
 
 
 class _KernelSum(torch.autograd.Function):
+    r""":math:`\sum_{ij} w_i w'_j 2^{x_i \cdot y_j + u_i + v_j}` of each pair of samples, [n, b]; weights have any sign.
+
+    Shapes are those of `_LogKernelSum`; u and v are such that no exponent is above zero by more than rounding.
+    """
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, u: Tensor, v: Tensor, wx: Tensor, wy: Tensor) -> Tensor:
         total = x.new_zeros(len(x), len(y))
@@ -98,7 +89,6 @@ class _KernelSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:
-        _refuse_second_derivatives()
         x, y, u, v, wx, wy = ctx.saved_tensors
 
         def kernel(block: Tensor, rows: Part, columns: Part) -> None:
@@ -115,13 +105,8 @@ class _KernelSum(torch.autograd.Function):
         return dx, dy, du, dv, dwx, dwy
 
 
-def _refuse_second_derivatives() -> None:
-    # PyTorch's own once_differentiable lets them be silently zero where the gradient that comes in is a constant.
-    if torch.is_grad_enabled():
-        raise InputError(
-            "similarities of point sets can be differentiated once, and create_graph=True asks for second derivatives; "
-            "leave it out, or write the sum over all pairs of points out in torch operations."
-        )
+log_kernel_sum: Callable[..., Tensor] = _LogKernelSum.apply
+kernel_sum: Callable[..., Tensor] = _KernelSum.apply
 
 
 def _gradients(
@@ -135,6 +120,12 @@ def _gradients(
     Blocks of exponents are made of x, y and v; fill turns one into q. Factors are p of x and of y, [samples, points,
     d], and w of both; needed says which of the sums of q p_y, q p_x, q w_y, q w_x are wanted: the others are None.
     """
+    if torch.is_grad_enabled():
+        # PyTorch's own once_differentiable lets them be silently zero where the gradient that comes in is a constant.
+        raise InputError(
+            "similarities of point sets can be differentiated once, and create_graph=True asks for second derivatives; "
+            "leave it out, or write the sum over all pairs of points out in torch operations."
+        )
     x, y, v = made_of
     p_x, p_y, w_x, w_y = factors
     sums = [torch.zeros_like(like) if need else None for like, need in zip(factors, needed, strict=True)]
@@ -159,11 +150,12 @@ def _gradients(
 def _blocks(x: Tensor, y: Tensor, v: Tensor, *of_y: Tensor) -> Iterator[tuple[Part, Part, Tensor, list[Tensor]]]:
     """Blocks of exponents x . y + v: [samples of x, their points, points of y, samples of y], with both parts and of_y.
 
-    What is of the points of y, v and of_y among it, is laid out once for all rows, each point as a row.
+    What is of the points of y, v and of_y among it, is laid out once for all rows, each point as a row: side by side
+    lie the same points of all samples, which sums go across.
     """
     height, width = (_ROWS, _COLUMNS) if x.device.type == "cpu" else (_ON_GPU, _ON_GPU)
     for columns in _parts(y, width, side_by_side=_LANES):
-        points, offsets, *others = (_points_first(table[columns]) for table in (y, v, *of_y))
+        points, offsets, *others = (table[columns].transpose(0, 1).flatten(0, 1) for table in (y, v, *of_y))
         for rows in _parts(x, height, side_by_side=1):
             some, count = x[rows], len(y[columns])
             yield rows, columns, product(some.flatten(0, 1), points, offsets).view(*some.shape[:2], -1, count), others
@@ -179,13 +171,8 @@ def _largest(block: Tensor) -> Tensor:
     return block.amax(dim=2)
 
 
-def _points_first(part: Tensor) -> Tensor:
-    """Samples [b, l, ...] as rows [l b, ...]: side by side lie the same points of all samples, which sums go across."""
-    return part.transpose(0, 1).flatten(0, 1)
-
-
 def _samples_first(rows: Tensor, count: int) -> Tensor:
-    """Undo points_first for this number of samples."""
+    """Undo the layout of `_blocks` for this number of samples."""
     return rows.view(-1, count, *rows.shape[1:]).transpose(0, 1)
 
 

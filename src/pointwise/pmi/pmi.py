@@ -34,12 +34,9 @@ class KmePmi:
 
     .. math:: \mathrm{PMI}(x, y) = S(x, y) - c, \qquad S = \log \sum_{ij} w_i w'_j\, e^{s (f_i \cdot g_j - 1)}
 
-    S is learned by `KmePmi.fit` from pairs of rows, or by ``pointwise train`` before; c comes from pairs that were not
-    trained on. Higher is better: more likely together than apart.
-
-    Args:
-        model: takes one row of features for each image and text.
-        calibration: its constant, and how far it is from PMI.
+    S is learned by `KmePmi.fit` from pairs of rows, or by ``pointwise train`` before: model takes one row for each
+    image and text. c is the constant of its calibration, from pairs that were not trained on. Higher is better: more likely
+    together than apart.
 
     Reference: Yoshida et al. (2025), KME-CLIP. https://arxiv.org/abs/2510.15508
 
@@ -65,11 +62,9 @@ class KmePmi:
         theirs, unless a side has few values, such as classes: each stands in more than five pairs on average, and of x
         there are fewer than 50.
 
-        Args:
-            x: [n, dx], image features, on the device to train on.
-            y: [n, dy], row by row the texts that belong to them; any other encoder, any other width.
-            seed: of the split, the first weights and the order of the pairs; from 0 to 2^63 - 1.
-            progress: called with (what is under way, steps done, steps in all).
+        Rows of x [n, dx] are image features, on the device to train on; those of y [n, dy] belong to them, of any other
+        encoder. The seed, from 0 to 2^63 - 1, is that of the split, the first weights and the order of the pairs;
+        progress is called with (what is under way, steps done, steps in all).
 
         Raises:
             InputError: fewer than 100 pairs, a side that does not vary or whose squares overflow, pairs so connected
@@ -86,12 +81,9 @@ class KmePmi:
     def calibrated(cls, model: DualEncoder, x: Array, y: Array) -> KmePmi:
         """Return the PMI of a model that ``pointwise train`` made of a table, with the constant of other pairs.
 
-        Items with a row in common, which `fit` would not split, are no unpaired items.
-
-        Args:
-            model: from `DualEncoder.load`, say; it takes one token for each item.
-            x: [n, dx], image features that it was not trained on, from the same encoder.
-            y: [n, dy], row by row the texts that belong to them.
+        The model, from `DualEncoder.load`, say, takes one token for each item. It was not trained on x [n, dx] and the
+        texts that belong to it, y [n, dy], which are by the same encoders. Items with a row in common, which `fit`
+        would not split, are no unpaired items.
 
         Raises:
             InputError: fewer than 3 pairs, widths that are not those of the model, or a model of pictures.
@@ -101,14 +93,10 @@ class KmePmi:
         return cls(model, calibration_of(model, pairs, copy_keys(pairs)))
 
     def pmi(self, x: Array, y: Array) -> Score:
-        """Return the pointwise mutual information of each pair, in nats; higher is better, below 0 less than chance.
+        """Return the PMI of each pair of x [m, dx] and y [m, dy], in nats; higher is better, below 0 less than chance.
 
         The standard error is that of independent pairs and of the constant, ``calibration.constant_error``, which moves
         all pairs together, and cancels from the difference of two generators.
-
-        Args:
-            x: [m, dx].
-            y: [m, dy], row by row the partners of x.
 
         Raises:
             InputError: the lengths or widths differ, or there are no pairs.
@@ -197,7 +185,7 @@ def copy_keys(pairs: Pairs) -> list[Integers]:
 
 
 def _wide(model: DualEncoder) -> DualEncoder:
-    """The same in float64, so that no value depends, but for rounding, on which others it is computed with."""
+    # In float64, so that no value depends, but for rounding, on which others it is computed with.
     return copy.deepcopy(model).double().eval()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -29,22 +29,14 @@ def has_tokens(encoder: Encoder | TextEncoder) -> bool:
     return hasattr(encoder, "encode_tokens")
 
 
-def encode_tokens(
-    encoder: Encoder | TextEncoder, items: Iterable[Any], *, progress: Callable[[int], object] | None = None
-) -> Inputs:
+def encode_tokens(encoder: Encoder | TextEncoder, items: Iterable[Any]) -> Inputs:
     """Return the tokens of pictures or texts: float16 [n, t, h], float32 where one does not fit; and their mask.
 
     An encoder with the method ``encode_tokens(items) -> (tokens [b, t, h], mask [b, t])`` gives these; of any other the
     features of an item are its one token.
     """
-    parts: list[Inputs] = []
-    done, rest = 0, iter(items)
-    while some := list(islice(rest, AT_ONCE)):
-        parts.append(_checked(encoder, some))
-        done += len(some)
-        if progress is not None:
-            progress(done)
-    return stack(parts)
+    rest = iter(items)
+    return stack([_checked(encoder, some) for some in iter(lambda: list(islice(rest, AT_ONCE)), [])])
 
 
 def stack(parts: Sequence[Inputs]) -> Inputs:

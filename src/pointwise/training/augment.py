@@ -15,14 +15,16 @@ _MOST_ASPECT = 4 / 3
 _AT_ONCE = 128  # pictures, of which memory holds copies in float32
 
 
+def generator_of(words: str) -> torch.Generator:
+    """Return a generator of random numbers that these words alone decide."""
+    return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(words.encode()).digest()[:7], "big"))
+
+
 def boxes(n: int, step: int, *, smallest: float, seed: int) -> Tensor:
-    r"""Return the crops of the n pictures of a step, which step and seed alone decide: left, top, right, bottom.
+    r"""Return the crops of the n pictures of a step, which step and seed alone decide: left, top, right, bottom [n, 4].
 
-    The share of the area is uniform in [smallest, 1], and the aspect log-uniform in [3/4, 4/3] as far as it fits into
-    the picture; so is the place.
-
-    Returns:
-        float64 [n, 4], of the width and height of a picture as 1.
+    They are in shares of the width and height of a picture. The share of the area is uniform in [smallest, 1], and the
+    aspect log-uniform in [3/4, 4/3] as far as it fits into the picture; so is the place.
 
     >>> boxes(2, 0, smallest=0.5, seed=0).round(decimals=2)
     tensor([...], dtype=torch.float64)
@@ -30,8 +32,7 @@ def boxes(n: int, step: int, *, smallest: float, seed: int) -> Tensor:
     Reference: Szegedy et al. (2015), https://arxiv.org/abs/1409.4842, section 6, with the bounds of Uesaka et al.
     (2025), https://arxiv.org/abs/2404.19228.
     """
-    digest = hashlib.sha256(f"crop {seed} {step}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+    generator = generator_of(f"crop {seed} {step}")
     area, aspect, across, down = torch.rand(4, n, dtype=torch.float64, generator=generator)
     area = smallest + (1 - smallest) * area
     most = (-area.log()).clamp(max=math.log(_MOST_ASPECT))  # a side is sqrt(area * aspect), and at most 1

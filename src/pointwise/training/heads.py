@@ -64,19 +64,18 @@ class PointSetHead(nn.Module):
         with full_precision(tokens.device):  # a point in bfloat16 would be off by whole nats, in TF32 by a tenth
             z = tokens.to(self.projection.dtype)
             valid = z.new_ones(z.shape[:2], dtype=torch.bool) if mask is None else mask
-            return self._pooled(z, valid) if self.points != "all" else self._each(z, valid)
+            return self._all(z, valid) if self.query is None else self._pooled(z, valid)
 
     def _pooled(self, z: Tensor, valid: Tensor) -> PointSet:
         scores = torch.einsum("nth,mh->nmt", z, self.query) / math.sqrt(z.shape[2])
-        attention = scores.masked_fill(~valid[:, None], -math.inf).softmax(2)
-        pooled = attention @ z  # [n, m, h]
+        pooled = scores.masked_fill(~valid[:, None], -math.inf).softmax(2) @ z  # [n, m, h]
         x = torch.einsum("nmh,mhd->nmd", pooled, self.projection)
         if self.weight is None or self.weight_bias is None:
             return _vector(x)
         u = torch.einsum("nmh,mh->nm", pooled, self.weight) + self.weight_bias
         return self._weighted(x, u, torch.ones_like(u, dtype=torch.bool))
 
-    def _each(self, z: Tensor, valid: Tensor) -> PointSet:
+    def _all(self, z: Tensor, valid: Tensor) -> PointSet:
         if self.weight is None or self.weight_bias is None:
             share = valid / valid.sum(1, keepdim=True)
             return _vector(torch.einsum("nt,nth->nh", share.to(z.dtype), z)[:, None] @ self.projection[0])

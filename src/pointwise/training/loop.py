@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pointwise.errors import InputError
-from pointwise.training.augment import boxes, cropped
+from pointwise.training.augment import boxes, cropped, generator_of
 from pointwise.training.distributed import rank_and_world, sum_over_processes
 from pointwise.training.gradients import backward
 from pointwise.training.held_out import batch_of, held_out_loss, require_held_out
@@ -190,9 +189,7 @@ def order_of(n: int, batch_size: int, step: int, *, seed: int) -> Tensor:
     [[1, 4], [3, 2], [3, 1]]
     """
     epoch, place = divmod(step, n // batch_size)
-    digest = hashlib.sha256(f"{seed} {epoch}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-    return torch.randperm(n, generator=generator)[place * batch_size : (place + 1) * batch_size]
+    return torch.randperm(n, generator=generator_of(f"{seed} {epoch}"))[place * batch_size : (place + 1) * batch_size]
 
 
 def schedule(step: int, *, steps: int, warmup: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,14 +59,16 @@ def room_for(share: float, n: int) -> int:
     return int(share * n * (1 + 1e-12))
 
 
-def keys_of(pairs: Pairs, *, captions: Sequence[str] | None = None) -> dict[str, Sequence[str]]:
+def keys_of(pairs: Pairs, *, captions: Iterable[Any] | None = None) -> dict[str, Sequence[str]]:
     """Return the keys by which copies are known: bytes of images and of texts; captions, but for case and spaces.
 
     Captions that differ only beyond what a model reads have the same bytes as texts. The token features of copies may
     differ in their last bits: give what else is known of the items, too.
     """
     keys: dict[str, Sequence[str]] = {"image": digests(pairs.images), "text": digests(pairs.texts)}
-    return keys if captions is None else keys | {"caption": [" ".join(text.casefold().split()) for text in captions]}
+    if captions is not None:
+        keys["caption"] = [" ".join(str(text).casefold().split()) for text in captions]
+    return keys
 
 
 def count_copies(keys: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]]) -> int:
