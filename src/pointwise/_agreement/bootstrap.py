@@ -123,13 +123,9 @@ def _columns(scores: Array | Score | Mapping[str, Array | Score], n: int) -> dic
             raise InputError(
                 f"scores has the key {name!r} of type {type(name).__name__}; metrics are named by strings."
             )
-        if isinstance(given, Score):
-            if given.per_sample is None:
-                raise InputError(
-                    f"{what} is a Score of whole sets, without a value per sample; it has nothing to rank."
-                )
-            given = given.per_sample
-        column = as_numbers(given, name=what)
+        if isinstance(given, Score) and given.per_sample is None:
+            raise InputError(f"{what} is a Score of whole sets, without a value per sample; it has nothing to rank.")
+        column = as_numbers(given.per_sample if isinstance(given, Score) else given, name=what)
         if column.ndim != 1:
             raise InputError(
                 f"{what} has shape {column.shape}; it must be one-dimensional, one score per item. "

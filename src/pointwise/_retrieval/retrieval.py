@@ -42,9 +42,8 @@ class Direction:
 
         Of n independent queries they are those of rank l and n + 1 - l, with the largest l for which a binomial
         variable of n and ½ is below l with probability (1 - level) / 2 at most. Queries of one group count as so many
-        independent ones as leave the share below the median as uncertain as it is. Where even the extremes do not
-        hold the median at this level, as with fewer than 6 queries at 95 %, the ends are 1 and the number of
-        candidates.
+        independent ones as leave the share below the median as uncertain as it is. Where even the extremes do not hold
+        it, as with fewer than 6 queries at 95 %, the ends are 1 and the number of candidates.
 
         Raises:
             InputError: level is not between 0 and 1.
@@ -125,12 +124,10 @@ def retrieval(
 
     Args:
         similarity: [n, b], row i the similarity of image i to each text; or a function from a slice of rows to that
-            part, called twice for each part (once to find the partners, once to rank them), so that nothing of the
-            size of the whole is held. Minus infinity rules a pair out.
+            part, called twice for each, so that nothing of the size of the whole is held. -inf rules a pair out.
         groups_x: [n], integers or strings; the row number of each if left out.
-        groups_y: [b]; row i and column j belong together where their groups are equal. With several captions of an
-            image it is enough to give here the row of each text's image, and -1 for a text that has none. Column
-            numbers if left out.
+        groups_y: [b], column numbers if left out; row i and column j belong together where their groups are equal.
+            Where an image has several captions, give the row of each text's image, and -1 for a text without one.
         ks: the numbers of candidates looked at.
         n: rows, where similarity is a function.
 

@@ -80,7 +80,7 @@ def zero_shot(
         if block.ndim == 3:
             block = torch.logsumexp(block, dim=2) - math.log(block.shape[2])
         first[some] = block.argmax(dim=1).cpu().numpy()
-        right = torch.nn.functional.one_hot(torch.from_numpy(label[some]), block.shape[1]).bool().to(block.device)
+        right = (torch.from_numpy(label[some, None]) == torch.arange(len(names))).to(block.device)
         ranks.add(some, block, right, best=block[right][:, None], dim=1)
     return ZeroShot(
         {k: mean_score(ranks.hits(k), of="pair", kind="share", modes=names[label]) for k in ks}, names[first]

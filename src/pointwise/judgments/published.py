@@ -68,8 +68,7 @@ def load_judgments(name: str, folder: str | Path, *, seed: int = 0) -> Judgments
 
 
 def _require_complete(name: str, annotations: Annotations) -> None:
-    pairs = annotations.pairs
-    if not pairs:
+    if not (pairs := annotations.pairs):
         raise InputError(f"{name} holds no judged pairs; its annotation files seem to be empty.")
     empty = [image for image, text in pairs if not text.split()]
     if empty:
