@@ -148,14 +148,12 @@ def all_runs(items, group, protocols, seeds, folder):
         for model in MODELS[protocol]
     ]
     keys = [key_of(content, *one) for one in wanted]
-    with held(folder, kind="pointwise.retrieval-run/1", purpose="runs are", path=folder) as parts:
-        parts.complete(
-            len(wanted),
-            key=keys.__getitem__,
-            make=lambda i: (keys[i], run(items, group, *wanted[i])),
-            done=lambda i, words: None,
-            unused=lambda number: print(f"{number} of the runs in {folder} are not among these, and are kept."),
-        )
+    with held(folder, kind="retrieval_run", purpose="runs are", path=folder) as parts:
+        if unused := len(parts.keys().difference(keys)):
+            print(f"{unused} of the runs in {folder} are not among these, and are kept.")
+        for key, one in zip(keys, wanted, strict=True):
+            if parts.load(key) is None:
+                parts.save(key, run(items, group, *one))
         return [run_of(*parts.load(key)) for key in keys]
 
 

@@ -118,7 +118,7 @@ def test_batches_hold_as_many_as_asked_and_fewer_where_pictures_are_large():
     assert encoder.batches == [4, 4, 2]
     large = np.zeros((5, 40, 50), dtype=np.uint8)  # 6,000 bytes each as RGB
     opened = items.open_items(large, captions=None, beside=False, only_matching=False)
-    run = Run(opened, items.Encoders(encoder, None), batch_bytes=10_000)
+    run = Run(opened, encoder, None, batch_bytes=10_000)
     assert run.encode(range(5), lambda batches: [batch.places for batch in batches])[0] == [[0, 1], [2, 3], [4]]
 
 

@@ -87,12 +87,11 @@ def encode(
 
 def columns_of(run: Run, batches: Iterable[Batch]) -> Columns:
     """Return the columns of the table that the encoders make of items."""
-    encoders = run.encoders.by_column()
-    columns = {name: [np.empty((0, encoder.dim), np.float32)] for name, encoder in encoders.items()}
+    columns = {name: [np.empty((0, encoder.dim), np.float32)] for name, encoder in run.encoders.items()}
     for batch in batches:
         ids = [run.items.ids[place] for place in batch.places]
-        inputs: list[Any] = [some for encoder, some in zip(run.encoders, batch[:2], strict=True) if encoder is not None]
-        for (name, encoder), some in zip(encoders.items(), inputs, strict=True):
+        inputs: list[Any] = [some for some in (batch.pictures, batch.captions) if some]
+        for (name, encoder), some in zip(run.encoders.items(), inputs, strict=True):
             columns[name].append(_checked(encoder.encode(some), encoder, ids))
     return {name: np.concatenate(rows) for name, rows in columns.items()}
 
@@ -117,7 +116,7 @@ def _checked(encoded: torch.Tensor, encoder: Encoder | TextEncoder, ids: Sequenc
 def table_of(run: Run, parts: Iterable[tuple[Places, Columns]]) -> FeatureTable:
     """Return the table of all parts, its rows in the order of the items."""
     n = len(run.items)
-    whole = {name: np.empty((n, encoder.dim), np.float32) for name, encoder in run.encoders.by_column().items()}
+    whole = {name: np.empty((n, encoder.dim), np.float32) for name, encoder in run.encoders.items()}
     for places, columns in parts:
         for name, rows in columns.items():
             whole[name][run.readable(places)] = rows

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -84,18 +84,6 @@ class Items:
         )
 
 
-class Encoders(NamedTuple):
-    """The encoders of a run: of the pictures, or None for captions alone; of the captions, or None without any."""
-
-    image: Encoder | None
-    text: TextEncoder | None
-
-    def by_column(self) -> dict[str, Encoder | TextEncoder]:
-        """Return those that there are: the first makes the features of a table, the second, if any, its text."""
-        used = [encoder for encoder in self if encoder is not None]
-        return dict(zip(("features", "text"), used, strict=False))
-
-
 def is_captions(source: object) -> TypeGuard[str | Path]:
     """Say whether a source is a file of captions, by its suffix."""
     return isinstance(source, str | Path) and Path(source).suffix.lower() in _CAPTIONS and os.path.isfile(source)
@@ -110,10 +98,11 @@ def open_source(
     only_matching: bool,
     device: str | torch.device | None,
     say: Say | None,
-) -> tuple[Items, Encoders]:
+) -> tuple[Items, Encoder | None, TextEncoder | None]:
     """Open the source with its captions and load the encoders, so that what can be refused is so before any work.
 
-    See ``encode`` for what each option means.
+    See ``encode`` for what each option means. There is no encoder of images for captions alone, nor one of texts
+    without captions.
     """
     for path, what in ((source, "images or captions"), (captions, "captions")):
         if isinstance(path, str | Path) and not os.path.exists(path):  # False also for a name that is too long
@@ -134,7 +123,7 @@ def open_source(
         elif image.name.partition(":")[0] in _DUAL and image.meta.get("unit_length"):
             name = image.name  # its text tower, of which features are of the space of these images
         text = load_text_encoder(_TEXT_ENCODER if name == "bundled" else name, device=device)
-    return items, Encoders(image, text)
+    return items, image, text
 
 
 def open_items(

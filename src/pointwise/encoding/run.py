@@ -12,7 +12,8 @@ import torch
 
 from pointwise._options import whole_number
 from pointwise._types import Column, Pixels, Say, Steps
-from pointwise.encoding.items import Encoders, Items
+from pointwise.encoders.protocol import Encoder, TextEncoder
+from pointwise.encoding.items import Items
 from pointwise.errors import InputError
 from pointwise.resumable.parts import Content, Parts
 from pointwise.tables.digest import sha256_of
@@ -40,6 +41,7 @@ Make = Callable[[Iterable[Batch]], Mapping[str, Column]]  # encodes the items of
 class Run:
     """What is encoded, by which encoders, and what is known of it so far besides the features.
 
+    ``encoders`` has that of each column of the table: the first there is makes features, the second, if any, text.
     Batches are smaller where their pictures have more than ``batch_bytes``. With ``skip_bad``, ``bad`` says which
     pictures could not be read, and why.
     """
@@ -47,7 +49,8 @@ class Run:
     def __init__(
         self,
         items: Items,
-        encoders: Encoders,
+        image: Encoder | None,
+        text: TextEncoder | None,
         *,
         batch_size: int | None = None,
         skip_bad: bool = False,
@@ -55,7 +58,10 @@ class Run:
         progress: Steps | None = None,
         batch_bytes: int = _BATCH_BYTES,
     ) -> None:
-        self.items, self.encoders, self.settings = items, encoders, _settings_of(encoders)
+        self.items, self.text = items, text
+        used = [encoder for encoder in (image, text) if encoder is not None]
+        self.encoders = dict(zip(("features", "text"), used, strict=False))
+        self.settings = _settings_of(used)
         self.bad: dict[int, str] = {}
         self.truncated = self._done = 0
         self._batch = self._asked = _BATCH if batch_size is None else whole_number(batch_size, "batch_size")
@@ -66,12 +72,6 @@ class Run:
     def parts(self, rows: int) -> list[Places]:
         """Return the places of the items of each part, in an order in which they are quick to read."""
         return [self.items.order[start : start + rows] for start in range(0, len(self.items), rows)]
-
-    def look(self, places: Places) -> str:
-        """Return the key of the part with the items at these places, as they are now."""
-        for place in places:
-            self._look(place)
-        return self._key_of_part(places)
 
     def look_at_all(self) -> str:
         """Return the key of the table of all items, as they are now."""
@@ -119,7 +119,9 @@ class Run:
         for i, some in enumerate(places):
             if not unknown:
                 break
-            unknown.discard(key := self.look(some))
+            for place in some:
+                self._look(place)
+            unknown.discard(key := self._key_of_part(some))
             if (content := parts.load(key)) is not None:
                 self.add(some, content[1])
                 keys[i] = key
@@ -154,7 +156,7 @@ class Run:
 
     def finish(self) -> None:
         """Say how many captions were cut, if any; raise an InputError where none of the items could be read."""
-        n, text = len(self.items), self.encoders.text
+        n, text = len(self.items), self.text
         if len(self.bad) == n:
             raise InputError(
                 f"none of the {n} images of {self.items.source} can be read; the first: {self.bad[min(self.bad)]}"
@@ -167,7 +169,7 @@ class Run:
 
     def meta(self) -> dict[str, Any]:
         """Return the meta of the table, once all items are counted."""
-        items, text = self.items, self.encoders.text
+        items, text = self.items, self.text
         meta = {**self.settings, "source": items.source}
         if items.images is not None:
             meta["images"] = len(items)
@@ -194,7 +196,7 @@ class Run:
 
     def _key_of_part(self, places: Places) -> str:
         """The key of the part with these items, as they were when they were last looked at or read."""
-        widths = [encoder.dim for encoder in self.encoders.by_column().values()]
+        widths = [encoder.dim for encoder in self.encoders.values()]
         return sha256_of(_FORM, self.settings, _sha256(self._digests[list(places)]), widths)
 
     def _look(self, place: int) -> None:
@@ -219,7 +221,7 @@ class Run:
                 batch = Batch(pictures, self.items.captions_at(some), some)
                 pictures, some = [], []
                 yield batch
-                if (text := self.encoders.text) is not None:
+                if (text := self.text) is not None:
                     meta["truncated"] += sum(int(n) > text.max_tokens for n in text.count_tokens(batch.captions))
                 self._progress(self._done + done, len(self.items))
 
@@ -228,10 +230,10 @@ def _sha256(digests: Column) -> str:
     return hashlib.sha256(digests.tobytes()).hexdigest()
 
 
-def _settings_of(encoders: Encoders) -> dict[str, Any]:
+def _settings_of(encoders: Iterable[Encoder | TextEncoder]) -> dict[str, Any]:
     """Name and meta of the encoder of the features, and after ``text_`` those of the encoder of their texts."""
     settings: dict[str, Any] = {}
-    for prefix, encoder in zip(("", "text_"), encoders.by_column().values(), strict=False):
+    for prefix, encoder in zip(("", "text_"), encoders, strict=False):
         settings |= {f"{prefix}{name}": value for name, value in {"encoder": encoder.name, **encoder.meta}.items()}
     try:
         plain: dict[str, Any] = json.loads(json.dumps(settings, allow_nan=False))

@@ -101,7 +101,7 @@ def encode_to(
             meta = _put(target, parts, run, list(zip(keys, shards, strict=True)))
         parts.remove()
     rows = len(run.items) - meta["skipped"]
-    return Encoded(target.path, rows, run.encoders.by_column()["features"].dim, meta, len(shards), found, was_there)
+    return Encoded(target.path, rows, run.encoders["features"].dim, meta, len(shards), found, was_there)
 
 
 def _put(target: Target, parts: Parts, run: Run, shards: Sequence[tuple[str, Places]]) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pointwise._types import Column, Progress, Say
 from pointwise.encoders.protocol import Encoder, TextEncoder
-from pointwise.encoding.items import Encoders, Items
+from pointwise.encoding.items import Items
 from pointwise.encoding.run import Batch, Run
 from pointwise.errors import InputError
 from pointwise.resumable.parts import held
@@ -37,7 +37,7 @@ def make_tokens(
     whatever stopped the run that made it. Parts that are none of these items' are removed at the end; with ``resume``
     the tokens of other items or encoders, if all are there, are refused rather than replaced.
     """
-    run = Run(items, Encoders(image, text), batch_size=AT_ONCE, say=say, progress=partial(progress, "pairs"))
+    run = Run(items, image, text, batch_size=AT_ONCE, say=say, progress=partial(progress, "pairs"))
     run.settings["tokens"] = [has_tokens(image), has_tokens(text)]
     if folder.is_dir() and _are_there(folder, run, resume=resume):
         return
