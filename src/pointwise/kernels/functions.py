@@ -63,8 +63,8 @@ def kme_similarity(
     f, g = _in_one_space(_as_points(x, "x", 3), _as_points(y, "y", 3))
     s = _as_scale(scale, "scale", f)
     # -s/2 |f - g|^2 = s f.g - s/2 |f|^2 - s/2 |g|^2: a product, and an offset for each point that its log-weight joins.
-    u = _log_weights(log_wx, "log_wx", f) - s / 2 * f.square().sum(dim=2)
-    v = _log_weights(log_wy, "log_wy", g) - s / 2 * g.square().sum(dim=2)
+    u = _weights(log_wx, "log_wx", f, logs=True) - s / 2 * f.square().sum(dim=2)
+    v = _weights(log_wy, "log_wy", g, logs=True) - s / 2 * g.square().sum(dim=2)
     if f.shape[1] == g.shape[1] == 1:  # a sum of one term: PyTorch's own product and its gradients do
         with full_precision(f.device):
             return (s * f[:, 0]) @ g[:, 0].t() + u + v.t()
@@ -109,7 +109,7 @@ def wpse_similarity(
     s = _as_scale(scale, "scale", f)
     linear, gaussian = number(linear, "linear"), number(gaussian, "gaussian")
     steep = 1 / float(_as_scale(sigma, "sigma", f).detach()) ** 2
-    w, of_y = _weights(wx, "wx", f), _weights(wy, "wy", g)
+    w, of_y = _weights(wx, "wx", f, logs=False), _weights(wy, "wy", g, logs=False)
     with full_precision(f.device):
         means = [(weights.unsqueeze(1) @ points).squeeze(1) for weights, points in ((w, f), (of_y, g))]
         similar = linear * means[0] @ means[1].t()
@@ -124,8 +124,8 @@ def clip_similarity(x: Array, y: Array, *, scale: Scale) -> Tensor:
 
     .. math:: S(x, y) = s \, x \cdot y, \qquad s = 1 / \tau
 
-    It is the cosine over the temperature where x [n, d] and y [b, d] have rows of unit length; none is scaled here.
-    The scale s > 0 is a number or a tensor of one.
+    Where rows of x [n, d] and y [b, d] have unit length, it is the cosine over the temperature; they are not scaled
+    here. The scale s > 0 is a number or a tensor of one.
 
     Returns:
         S [n, b], float32 (also of bfloat16 and float16) or float64.
@@ -191,33 +191,10 @@ def _as_scale(scale: Scale, name: str, like: Tensor) -> Tensor:
     return one.reshape(())
 
 
-def _log_weights(log_w: Array | None, name: str, points: Tensor) -> Tensor:
-    if log_w is None:
-        return points.new_full(points.shape[:2], -math.log(points.shape[1]))
-    weights = _weights_like(log_w, name, points)
-    largest = weights.detach().amax(dim=1)  # NaN if one is, and -inf if all are
-    if bool(torch.isfinite(largest).all()):
-        return weights
-    first = int((~torch.isfinite(largest)).nonzero()[0])
-    if largest[first] != -math.inf:
-        raise InputError(f"{name} has NaN or +inf in sample {first}; a log-weight must be a number or -inf.")
-    raise InputError(
-        f"{name} is -inf for every point of {int((largest == -math.inf).sum())} of {len(weights)} samples; the first "
-        f"is sample {first}. Each needs a point of positive weight: leave such samples out."
-    )
-
-
-def _weights(w: Array | None, name: str, points: Tensor) -> Tensor:
+def _weights(w: Array | None, name: str, points: Tensor, *, logs: bool) -> Tensor:
+    """The weights, or their logarithms, of points [n, m, d]: those given, if they can be used, or equal ones."""
     if w is None:
-        return points.new_ones(points.shape[:2])
-    weights = _weights_like(w, name, points)
-    bad = (~torch.isfinite(weights.detach())).any(dim=1).nonzero()
-    if len(bad):
-        raise InputError(f"{name} has NaN or inf in sample {int(bad[0])}; a weight must be a finite number.")
-    return weights
-
-
-def _weights_like(w: Array, name: str, points: Tensor) -> Tensor:
+        return points.new_full(points.shape[:2], -math.log(points.shape[1]) if logs else 1.0)
     weights = _as_floating(w, name)
     if weights.shape != points.shape[:2]:
         raise InputError(
@@ -225,4 +202,16 @@ def _weights_like(w: Array, name: str, points: Tensor) -> Tensor:
         )
     if weights.device != points.device:
         raise InputError(f"{name} is on {weights.device} but its points on {points.device}; move both to one device.")
+    values = weights.detach() if logs else weights.detach().abs()
+    largest = values.amax(dim=1)  # NaN or inf if one is, and -inf if all are
+    if not bool(torch.isfinite(largest).all()):
+        first = int((~torch.isfinite(largest)).nonzero()[0])
+        if not logs:
+            raise InputError(f"{name} has NaN or inf in sample {first}; a weight must be a finite number.")
+        if largest[first] != -math.inf:
+            raise InputError(f"{name} has NaN or +inf in sample {first}; a log-weight must be a number or -inf.")
+        raise InputError(
+            f"{name} is -inf for every point of {int((largest == -math.inf).sum())} of {len(weights)} samples; the "
+            f"first is sample {first}. Each needs a point of positive weight: leave such samples out."
+        )
     return weights.to(points.dtype)

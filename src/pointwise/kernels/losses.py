@@ -17,12 +17,8 @@ def info_nce(similarity: torch.Tensor) -> torch.Tensor:
     expectation is at least log n - I(X; Y), and for large n it comes near that exactly where S is the pointwise
     mutual information plus a constant. The constant does not change it.
 
-    Args:
-        similarity: S [n, n], pairs on the diagonal. float16 and bfloat16 are summed in float32; -inf off the diagonal
-            leaves a pair out; NaN gives NaN.
-
-    Returns:
-        A scalar, float32 or float64.
+    S is [n, n] with pairs on its diagonal, and the loss a scalar, float32 or float64. float16 and bfloat16 are summed
+    in float32; -inf off the diagonal leaves a pair out; NaN gives NaN.
 
     Raises:
         InputError: S is not a square tensor of at least one row.

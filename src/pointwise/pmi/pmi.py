@@ -34,7 +34,7 @@ class KmePmi:
 
     .. math:: \mathrm{PMI}(x, y) = S(x, y) - c, \qquad S = \log \sum_{ij} w_i w'_j\, e^{s (f_i \cdot g_j - 1)}
 
-    S is learned by `KmePmi.fit` from pairs of rows, or by ``pointwise train`` before: model takes one row for each
+    S is learned by `KmePmi.fit` from pairs of rows, or by ``pointwise train`` before: the model takes one row for each
     image and text. c is the constant of its calibration, from pairs that were not trained on. Higher is better: more
     likely together than apart.
 

@@ -32,11 +32,6 @@ class Source(NamedTuple):
     made_of: Items | Tokens | FeatureTable
     meta: dict[str, Any]
 
-    @property
-    def ids(self) -> list[str] | None:
-        """The id of each pair, where known."""
-        return None if self.made_of.ids is None else list(map(str, self.made_of.ids))
-
     def keys(self) -> dict[str, Sequence[str]]:
         """Return by what copies are known: pictures as a model gets them, the bytes of their files, and captions."""
         keys, items = keys_of(self.pairs, captions=self.made_of.captions), self.made_of
@@ -158,7 +153,7 @@ def parts_of(
 
 def _share_held_out(source: Source, share: float, *, seed: int) -> Parts:
     """A share of the pairs is held out by whole groups of copies."""
-    ids = source.ids
+    ids = None if source.made_of.ids is None else list(map(str, source.made_of.ids))
     groups = groups_of([*source.keys().values(), *([] if ids is None else [ids])])
     training, held_out = split(groups, share, seed=seed)
     rows, count = held_out.tolist(), int(groups.max()) + 1

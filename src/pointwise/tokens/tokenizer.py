@@ -23,11 +23,9 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
 class Tokenizer:
-    """Texts to ids: a start, the text cut to fit, an end.
+    """Texts to ids: a start, the text cut to fit, an end; at most a context of them.
 
-    Args:
-        name: "clip", or "bytes" for UTF-8 as it is, which needs no package.
-        context: the most ids of a text, start and end counted.
+    The name is "clip", or "bytes" for UTF-8 as it is, which needs no package.
 
     Raises:
         MissingExtra: no package with CLIP's vocabulary is installed.

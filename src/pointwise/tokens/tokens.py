@@ -69,7 +69,6 @@ def image_inputs(model: DualEncoder, pictures: Iterable[Pixels], *, encoder: Enc
     """
     if isinstance(model.image, VisionTransformer):
         return pixels(pictures, image_size=model.image.image_size)
-    encoder = encoder or load_encoder(_encoder_of(model, "image"), device=model.log_scale.device)
     return _as_trained(model, "image", encoder, pictures)
 
 
@@ -77,24 +76,21 @@ def text_inputs(model: DualEncoder, texts: Sequence[str], *, encoder: TextEncode
     """Return texts as a model takes them; see `image_inputs`."""
     if isinstance(model.text, TextTransformer):
         return Tokenizer(model.meta["tokenizer"], context=model.text.context)(texts)
-    encoder = encoder or load_text_encoder(_encoder_of(model, "text"), device=model.log_scale.device)
     return _as_trained(model, "text", encoder, texts)
 
 
-def _encoder_of(model: DualEncoder, side: str) -> str:
-    name: str | None = model.meta.get(f"{side}_encoder")
-    if name is None:
-        raise InputError(
-            f"this model takes tokens of {side}s that it was given without the name of their encoder; give the encoder "
-            f"they are made with, or the tokens themselves to model.{side}_points."
-        )
-    return name
-
-
-def _as_trained(model: DualEncoder, side: str, encoder: Encoder | TextEncoder, items: Iterable[Any]) -> Inputs:
+def _as_trained(model: DualEncoder, side: str, encoder: Encoder | TextEncoder | None, items: Iterable[Any]) -> Inputs:
     """The tokens of items, by the encoder that the model was trained with."""
-    tokens, width = encode_tokens(encoder, items), (model.image if side == "image" else model.text).width
-    name = model.meta.get(f"{side}_encoder")
+    name: str | None = model.meta.get(f"{side}_encoder")
+    tower, load = (model.image, load_encoder) if side == "image" else (model.text, load_text_encoder)
+    if encoder is None:
+        if name is None:
+            raise InputError(
+                f"this model takes tokens of {side}s that it was given without the name of their encoder; give the "
+                f"encoder they are made with, or the tokens themselves to model.{side}_points."
+            )
+        encoder = load(name, device=model.log_scale.device)
+    tokens, width = encode_tokens(encoder, items), tower.width
     if tokens.x.shape[2] != width:
         raise InputError(
             f"encoder {encoder.name!r} gives tokens of {tokens.x.shape[2]} features for {side}s, but the model was "

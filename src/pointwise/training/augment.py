@@ -49,16 +49,14 @@ def cropped(pictures: Inputs, boxes: Tensor) -> Inputs:
     grid takes all pictures of a batch, on any device, and boxes between pixels, where F.interpolate would take one
     picture at a time, cut at whole pixels. Each picture is computed alone: it has the same bits in any batch.
     """
-    parts = zip(pictures.x.split(_AT_ONCE), boxes.to(pictures.x.device).split(_AT_ONCE), strict=True)
-    return Inputs(torch.cat([_cropped(x, some) for x, some in parts]), pictures.mask)
-
-
-def _cropped(x: Tensor, boxes: Tensor) -> Tensor:
-    left, top, right, bottom = boxes.unbind(1)
+    left, top, right, bottom = boxes.to(pictures.x.device).unbind(1)
     zero = torch.zeros_like(left)
     # grid_sample has the picture from -1 to 1: its centre is the middle of the box, its reach half of the box
     rows = [[right - left, zero, left + right - 1], [zero, bottom - top, top + bottom - 1]]
     affine = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1).float()
-    grid = F.affine_grid(affine, list(x.shape), align_corners=False)
-    sampled = F.grid_sample(x.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return sampled.round_().clamp_(0, 255).to(torch.uint8)
+    parts = []
+    for x, some in zip(pictures.x.split(_AT_ONCE), affine.split(_AT_ONCE), strict=True):
+        grid = F.affine_grid(some, list(x.shape), align_corners=False)
+        sampled = F.grid_sample(x.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+        parts.append(sampled.round_().clamp_(0, 255).to(torch.uint8))
+    return Inputs(torch.cat(parts), pictures.mask)

@@ -31,9 +31,8 @@ class PointSetHead(nn.Module):
     projections differ, or m points of an item with one token would be one point. With points="all" every token is a
     point, by one projection for all; those that are padding have log w = -inf, and m counts the others.
 
-    With one point, at the weight that it starts with, this is the head of CLIP. The similarity "clip" takes the m
-    projections as one vector of m·d numbers, which has as many parameters, less the m (h + 1) of the weights; "wpse"
-    has the signed weights 1 + 10 tanh((v·p + b) / 10).
+    With one point, at the weight that it starts with, this is the head of CLIP; "clip" takes the m projections as one
+    vector of m·d numbers, and "wpse" has the signed weights 1 + 10 tanh((v·p + b) / 10).
 
     Reference: Yoshida et al. (2025), KME-CLIP. https://arxiv.org/abs/2510.15508; for signed weights Uesaka et al.
     (2025), WPSE. https://arxiv.org/abs/2404.19228; queries that pool are those of Lee et al. (2019), Set Transformer.

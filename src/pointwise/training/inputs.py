@@ -17,9 +17,9 @@ _AT_ONCE = 256  # items that are copied to be hashed
 class Inputs(NamedTuple):
     """The items of one side of the pairs, as its tower takes them.
 
-    x: [n, ...]: token features [n, t, h], pictures uint8 [n, 3, side, side], or token ids int64 [n, t]. `StoredTokens`,
-        which stay on disk, and `Rows` stand for tensors of which only some rows are taken at a time.
-    mask: bool [n, t], True where there is a token; None where nothing is padded.
+    x is token features [n, t, h], pictures uint8 [n, 3, side, side], or token ids int64 [n, t]; `StoredTokens`, which
+    stay on disk, and `Rows` stand for tensors of which only some rows are taken at a time. mask, bool [n, t], is True
+    where there is a token, and None where nothing is padded.
     """
 
     x: Tensor

@@ -28,16 +28,11 @@ _LARGEST_SCALE = 100.0
 class DualEncoder(nn.Module):
     """Two towers with a head each, which make point sets of images and of texts, and the similarity of these.
 
-    After training on pairs by InfoNCE the similarity is their pointwise mutual information plus a constant.
-
-    Args:
-        image: the tower of images.
-        text: the tower of texts.
-        similarity: "kme", "wpse" or "clip"; it changes nothing else but that CLIP's heads have no weights.
-        points: of each item, m; "all" makes one of each token.
-        dim: of each point; a vector of CLIP has points times as many.
-        meta: what else is known of the model, writable as JSON: the encoders whose tokens it takes, or the tokenizer.
-        seed: of the weights that the heads start with.
+    After training on pairs by InfoNCE the similarity is their pointwise mutual information plus a constant. It is
+    "kme", "wpse" or "clip", which changes nothing else but that CLIP's heads have no weights. An item has so many
+    points, or one for each token ("all"), each of dim numbers; a vector of CLIP has points times as many. The seed is
+    that of the weights that heads start with. meta is what else is known of the model, writable as JSON: the encoders
+    whose tokens it takes, or the tokenizer.
 
     Reference: Yoshida et al. (2025), KME-CLIP. https://arxiv.org/abs/2510.15508
 
