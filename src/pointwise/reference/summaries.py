@@ -69,7 +69,7 @@ def _gaussian_pairs(reference: Reference, fake: Generated, options: Options) -> 
 
 def _learned_pairs(reference: Reference, fake: Generated, options: Options) -> Pairs:
     text = text_of(fake.table, "generated")
-    return Pairs(fake.table.features, text, learned=reference.half("learned_pair", options).pmi)
+    return Pairs(fake.table.features, text, learned=reference.half("learned_pair", options))
 
 
 def _cosines(reference: Reference, fake: Generated, options: Options) -> Pairs:
