@@ -15,7 +15,7 @@ from pointwise.encoding.items import open_items
 from pointwise.errors import InputError
 from pointwise.resumable.parts import LOCK, held
 from pointwise.tokens.make_tokens import make_tokens
-from pointwise.tokens.sources import Source, open_pictures, stored_pairs, token_pairs
+from pointwise.tokens.sources import Source, open_pictures, stored_pairs
 from pointwise.tokens.token_file import INDEX, KIND, load_tokens
 from pointwise.tokens.tokens import encode_tokens
 
