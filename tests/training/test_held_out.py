@@ -9,7 +9,7 @@ import torch
 from small_training import Stop, lines, model, stop_at, train
 
 from pointwise.errors import InputError
-from pointwise.kernels.losses import info_nce
+from pointwise.kernels.functions import info_nce
 from pointwise.training.inputs import Inputs, Pairs
 from pointwise.training.loop import Diverged
 from pointwise.training.loss import batch_of, held_out_loss

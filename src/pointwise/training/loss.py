@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from pointwise.errors import InputError
-from pointwise.kernels.losses import info_nce
+from pointwise.kernels.functions import info_nce
 from pointwise.training.distributed import rank_and_world, sum_over_processes
 from pointwise.training.inputs import Inputs, Pairs, PointSet, joined
 from pointwise.training.model import DualEncoder
