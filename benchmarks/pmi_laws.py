@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pointwise.kernels.losses import info_nce
+from pointwise.kernels.functions import info_nce
 from pointwise.synthetic import Circle, DiscreteLatent, Scenes
 from pointwise.training.heads import seeded
 from pointwise.training.inputs import Inputs

@@ -21,8 +21,7 @@ from pathlib import Path
 import torch
 
 import pointwise as pw
-from pointwise.kernels.functions import kme_similarity, wpse_similarity
-from pointwise.kernels.losses import info_nce
+from pointwise.kernels.functions import info_nce, kme_similarity, wpse_similarity
 
 SHAPES = ((256, 4, 4, 64), (256, 8, 8, 256), (512, 8, 8, 64), (64, 50, 77, 512), (128, 50, 77, 512))
 

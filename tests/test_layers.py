@@ -142,7 +142,7 @@ def house(root, module, source):
         ("tables/table.py", "from pointwise import FeatureTable", "pointwise"),
         ("tables/table.py", "import pointwise as pw", "pointwise"),
         ("tables/table.py", "from pointwise.attic import box", "pointwise.attic.box"),
-        ("metrics/entropy.py", "from pointwise.kernels import losses", "pointwise.kernels.losses"),
+        ("metrics/entropy.py", "from pointwise.kernels import functions", "pointwise.kernels.functions"),
         ("kernels/losses.py", "from pointwise.metrics import entropy", "pointwise.metrics.entropy"),
         ("score.py", "from .tables import table", "pointwise.tables.table"),
         ("__init__.py", "from pointwise.cli import main", "pointwise.cli.main"),

@@ -15,8 +15,7 @@ from pointwise.errors import InputError, MissingExtra
 from pointwise.evaluation import Evaluation
 from pointwise.items.captions import read_captions
 from pointwise.items.matching import match_captions
-from pointwise.kernels.functions import clip_similarity, kme_similarity, wpse_similarity
-from pointwise.kernels.losses import info_nce
+from pointwise.kernels.functions import clip_similarity, info_nce, kme_similarity, wpse_similarity
 from pointwise.metrics.alignment import clip_score, info_nce_score, mid, r_precision, ref_clip_score
 from pointwise.metrics.entropy import cross_entropy, entropy
 from pointwise.metrics.registry import METRICS

@@ -8,8 +8,7 @@ import torch
 
 import pointwise as pw
 from pointwise import InputError
-from pointwise.kernels.functions import ENGINES, clip_similarity, kme_similarity, wpse_similarity
-from pointwise.kernels.losses import info_nce
+from pointwise.kernels.functions import ENGINES, clip_similarity, info_nce, kme_similarity, wpse_similarity
 
 
 def plain_kme(x, y, log_wx, log_wy, scale):

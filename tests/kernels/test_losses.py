@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pointwise import InputError
-from pointwise.kernels.losses import info_nce
+from pointwise.kernels.functions import info_nce
 
 
 def matrix(n, *, seed=0, dtype=torch.float64):

@@ -170,7 +170,8 @@ def test_the_constant_and_the_values_of_a_trained_model_are_what_plain_loops_fin
     score = found.pmi(x, y)
     assert score.of == "pair"
     np.testing.assert_allclose(score.per_sample, np.diag(s) - constant, rtol=0, atol=1e-12)
-    assert score.standard_error == pytest.approx(np.diag(s).std(ddof=1) / math.sqrt(40))
+    own = np.diag(s).std(ddof=1) / math.sqrt(40)
+    assert score.standard_error == pytest.approx(math.hypot(own, found.calibration.constant_error))
     np.testing.assert_allclose(found.pmi(x[7:9], y[7:9]).per_sample, score.per_sample[7:9], rtol=0, atol=1e-12)
 
 

@@ -40,7 +40,7 @@ def model(similarity, points):
 def gradients(similarity, points, micro_batch):
     """Loss and gradients of all pairs, of which this process has its share; and the weights after a few steps."""
     from pointwise.training.distributed import rank_and_world, sum_over_processes
-    from pointwise.training.gradients import backward
+    from pointwise.training.loss import backward
 
     rank, world = rank_and_world()
     one = model(similarity, points)

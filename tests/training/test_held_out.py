@@ -9,10 +9,10 @@ import torch
 from small_training import Stop, lines, model, stop_at, train
 
 from pointwise.errors import InputError
-from pointwise.kernels.losses import info_nce
-from pointwise.training.held_out import batch_of, held_out_loss
+from pointwise.kernels.functions import info_nce
 from pointwise.training.inputs import Inputs, Pairs
 from pointwise.training.loop import Diverged
+from pointwise.training.loss import batch_of, held_out_loss
 from pointwise.training.model import DualEncoder, FrozenTokens, load_model
 from pointwise.training.towers import TextTransformer, VisionTransformer
 

@@ -85,7 +85,7 @@ def test_several_shares_are_each_of_all_pairs():
 
 
 def test_what_cannot_be_held_out_is_refused():
-    with pytest.raises(InputError, match=r"the share to hold out is 1; it must be above 0 and below 1"):
+    with pytest.raises(InputError, match=r"the share to hold out is 1\.0; it must be a number above 0 and below 1"):
         split(np.arange(2), 1.0)
     with pytest.raises(
         InputError,

@@ -10,11 +10,11 @@ import torch
 from small_training import Stop, lines, model, stop_at, train
 
 from pointwise.errors import InputError
-from pointwise.kernels.losses import info_nce
+from pointwise.kernels.functions import info_nce
 from pointwise.training.augment import boxes, cropped
-from pointwise.training.gradients import backward
 from pointwise.training.inputs import Inputs, Pairs
 from pointwise.training.loop import Diverged, State, fit, order_of, schedule
+from pointwise.training.loss import backward
 from pointwise.training.model import DualEncoder
 from pointwise.training.options import Options
 from pointwise.training.towers import TextTransformer, VisionTransformer

@@ -162,8 +162,8 @@ class KmePmi:
         return KmePmi(model.eval(), Calibration(mutual_information=score, rows=rows, columns=columns, **about))
 
     def __repr__(self) -> str:
-        dx, dy = _columns(self.model)
-        return f"KmePmi({dx} + {dy} columns, {self.model.points} points of {self.model.dim}, {self.calibration})"
+        model, columns = self.model, f"{self.model.image.columns} + {self.model.text.columns} columns"
+        return f"KmePmi({columns}, {model.points} points of {model.dim}, {self.calibration})"
 
 
 def _as_pairs(x: Array, y: Array) -> Pairs:
@@ -226,14 +226,8 @@ def _copies(keys: Sequence[Integers]) -> int:
     return sum(map(alike, keys)) - (alike(*keys) if len(keys) == 2 else 0)
 
 
-def _columns(model: DualEncoder) -> tuple[int | None, int | None]:
-    """How many columns the rows of each side have; None where a tower does not take rows."""
-    image, text = (getattr(tower, "columns", None) for tower in (model.image, model.text))
-    return image, text
-
-
 def _require_rows(model: DualEncoder, pairs: Pairs) -> None:
-    given, wanted = (pairs.images.x.shape[2], pairs.texts.x.shape[2]), _columns(model)
+    given, wanted = (pairs.images.x.shape[2], pairs.texts.x.shape[2]), (model.image.columns, model.text.columns)
     if None in wanted:
         raise InputError(
             "this model takes pictures or token ids, and not rows of features; give one that pointwise train made of a "

@@ -88,8 +88,6 @@ def stored_pairs(path: str) -> Source | None:
 def open_pictures(source: str, captions: str | None, *, say: Say) -> Items:
     """Return pictures with their captions, which are those beside them where no file is given."""
     items = open_items(source, captions=captions, beside=True, only_matching=False)
-    if items.captions is None or items.images is None:
-        raise InputError(f"{items.source} has no captions; give a file of them: --captions FILE.")
     for note in items.notes:
         say(note)
     return items

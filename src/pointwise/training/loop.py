@@ -14,9 +14,8 @@ from torch import Tensor
 from pointwise.errors import InputError
 from pointwise.training.augment import boxes, cropped, generator_of
 from pointwise.training.distributed import rank_and_world, sum_over_processes
-from pointwise.training.gradients import backward
-from pointwise.training.held_out import batch_of, held_out_loss, require_held_out
 from pointwise.training.inputs import Pairs
+from pointwise.training.loss import backward, batch_of, held_out_loss, require_held_out
 from pointwise.training.model import DualEncoder
 from pointwise.training.options import Options
 from pointwise.training.towers import VisionTransformer

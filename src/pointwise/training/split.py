@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pointwise._options import number
 from pointwise._types import Integers
 from pointwise.errors import InputError
 from pointwise.training.inputs import Inputs, Pairs
@@ -29,8 +30,7 @@ def split(groups: Integers, *shares: float, seed: int = 0) -> list[Tensor]:
     """
     n, left, parts = len(groups), np.arange(len(groups)), []
     for share in shares:
-        if not 0 < share < 1:
-            raise InputError(f"the share to hold out is {share:g}; it must be above 0 and below 1.")
+        number(share, "the share to hold out", above=0, below=1)
         here = np.unique(groups[left], return_inverse=True)[1]
         sizes, room = np.bincount(here), room_for(share, n)
         chosen = np.zeros(len(sizes), dtype=bool)

@@ -63,7 +63,7 @@ class VisionTransformer(nn.Module):
     (2022), https://arxiv.org/abs/2205.01580, have it.
     """
 
-    kind = "vision_transformer"
+    kind, columns = "vision_transformer", None
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class TextTransformer(nn.Module):
     Reference: Radford et al. (2021), CLIP. https://arxiv.org/abs/2103.00020
     """
 
-    kind = "text_transformer"
+    kind, columns = "text_transformer", None
 
     def __init__(
         self,
