@@ -1,7 +1,5 @@
 """The door: whatever array a user holds becomes a checked torch tensor, and columns become NumPy arrays."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """compare: several generators against one reference."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

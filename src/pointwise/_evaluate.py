@@ -1,7 +1,5 @@
 """evaluate: one comparison of a generator with real data, all metrics from shared summaries."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Writing a file whole or not at all, reading one, and saying in one sentence why that failed."""
 
-from __future__ import annotations
-
 import errno
 import os
 import secrets

@@ -1,7 +1,5 @@
 """The checks of options, each written once: they return the value as what it must be, or say what is allowed."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Matrix products on torch: the quickest full one, and a guard against the lower precision a program may have set."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -5,8 +5,6 @@
 the positions of its columns: values per sample, ids, modes and captions, which scores share and which are written once.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,22 +61,14 @@ def to_json(document: Document) -> str:
 
 
 def write(path: str | Path, document: Document) -> None:
-    """Write a document to a file, whole or not at all.
-
-    Raises:
-        InputError: the path cannot be written.
-    """
+    """Write a document to a file, whole or not at all."""
     content = to_json(document).encode()
     with atomic_write(path) as file:
         file.write(content)
 
 
 def read(path: str | Path) -> Document:
-    """Read what `write` wrote.
-
-    Raises:
-        InputError: the file cannot be read, or is something else.
-    """
+    """Read what `write` wrote."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:

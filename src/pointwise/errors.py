@@ -1,7 +1,5 @@
 """The two errors that a user of pointwise meets."""
 
-from __future__ import annotations
-
 
 class InputError(ValueError):
     """Something given to pointwise cannot be used; the message says what, its value, what is allowed and what to do."""

@@ -1,7 +1,5 @@
 """The ways in which a generator fails, made on purpose: each takes a table and returns one that fails so."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

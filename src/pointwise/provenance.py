@@ -1,7 +1,5 @@
 """What a reader of the numbers should know: how they came about, and what is odd about the tables."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version

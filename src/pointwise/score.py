@@ -261,9 +261,6 @@ def mean_score(
         captions: [n], or None.
         groups: [n], of samples that are alike within each group; None where all are independent.
         tables: which table is which, by side.
-
-    Raises:
-        InputError: there are no samples.
     """
     if not isinstance(values, Terms):
         side: Side = "real" if of == "real" else "generated"

@@ -1,7 +1,5 @@
 """The one function: scores and ratings come in, are checked, and are measured on all items and on every resample."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Five statistics of how far two columns order the same items alike, for many weightings of the items at once."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pointwise._types import Floats, Integers

@@ -1,7 +1,5 @@
 """What an agreement with people comes out as: estimates that know how they vary from resample to resample."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 

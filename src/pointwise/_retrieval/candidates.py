@@ -1,7 +1,5 @@
 """Images and texts that are to be found by each other: of a table, of stored tokens, or read as a model takes them."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Linear probe: what a linear classifier reads from frozen features."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 from typing import Any

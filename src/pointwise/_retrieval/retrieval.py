@@ -1,7 +1,5 @@
 """Retrieval: how early the partner of each item comes among all candidates, in both directions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,9 +42,6 @@ class Direction:
         variable of n and ½ is below l with probability (1 - level) / 2 at most. Queries of one group count as so many
         independent ones as leave the share below the median as uncertain as it is. Where even the extremes do not hold
         it, as with fewer than 6 queries at 95 %, the ends are 1 and the number of candidates.
-
-        Raises:
-            InputError: level is not between 0 and 1.
         """
         from scipy.stats import binom
 

@@ -1,7 +1,5 @@
 """Zero-shot classification: the class whose prompts are most similar, with ensembles of prompts."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The command line: results on stdout, progress and warnings on stderr, one plain sentence for what cannot be done."""
 
-from __future__ import annotations
-
 import io
 import sys
 

@@ -1,7 +1,5 @@
 """pointwise agreement: how well metrics agree with people, on published judgment sets or on a table of one's own."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """pointwise compare: one real set against one or several generators."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

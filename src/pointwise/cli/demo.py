@@ -1,7 +1,5 @@
 """pointwise demo: the main job on real data that comes with scikit-learn, with failures whose cause is known."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """pointwise encode: images, captions or both to a table, which goes on where it was stopped."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

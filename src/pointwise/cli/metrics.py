@@ -1,7 +1,5 @@
 """pointwise metrics."""
 
-from __future__ import annotations
-
 import click
 
 from pointwise.cli.tables import console, metrics_markdown, metrics_table

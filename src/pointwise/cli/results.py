@@ -1,7 +1,5 @@
 """Where the results of a command go: a table on the screen, and JSON in a file or in its place."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """pointwise retrieve: how early each text comes among all texts for its image, and the other way round."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -1,7 +1,5 @@
 """REAL and FAKE of the command line: a table file, or images that are encoded on the way in."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

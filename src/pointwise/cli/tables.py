@@ -1,7 +1,5 @@
 """Evaluations as tables for a person: one column per generator, the best marked by the metric's own direction."""
 
-from __future__ import annotations
-
 import math
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence

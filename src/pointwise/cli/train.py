@@ -1,7 +1,5 @@
 """pointwise train: pairs of images and texts to a similarity that is pointwise mutual information."""
 
-from __future__ import annotations
-
 import json
 import math
 import time

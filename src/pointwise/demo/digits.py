@@ -1,7 +1,5 @@
 """The generators of the demo: real handwritten digits, a model of them, and that model made to fail in known ways."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,11 +26,7 @@ class Digits:
 
 
 def digits(*, seed: int = 0) -> Digits:
-    """Split scikit-learn's 1,797 digits in two, fit a mixture of one Gaussian per class to one half, and make it fail.
-
-    Raises:
-        MissingExtra: scikit-learn is not installed.
-    """
+    """Split scikit-learn's 1,797 digits in two, fit one Gaussian per class to one half, and make that model fail."""
     try:
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split

@@ -1,7 +1,5 @@
 """What the scores say of generators whose failures are known, each against the unharmed model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from pointwise._text import readable

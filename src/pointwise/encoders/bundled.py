@@ -1,7 +1,5 @@
 """EfficientNet-lite0 with ImageNet weights: image features that install with pip, without a model hub."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A model in the hub's format: the folder where it lies, and the hashes of what is in it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

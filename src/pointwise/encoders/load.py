@@ -1,7 +1,5 @@
 """Encoders by name."""
 
-from __future__ import annotations
-
 import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """How networks are loaded and run, whichever package they are from: quietly, in full precision, in passes that fit."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import warnings

@@ -5,8 +5,6 @@ trained with open_clip's defaults; or "MODEL/TAG@PATH" where they were trained w
 activation.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Packages that are not always there: those of weights, and open_clip and timm with the names that they list."""
 
-from __future__ import annotations
-
 import difflib
 import hashlib
 import importlib

@@ -1,7 +1,5 @@
 """The pixels themselves as features: for digits, toy data and a first look."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

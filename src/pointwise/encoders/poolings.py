@@ -1,7 +1,5 @@
 """From the outputs of a network of transformers to one row of features for each item."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From pictures to what a network takes, by the own steps of the package that the network is from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Encoder and TextEncoder: what turns pictures, or texts, into rows of features."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 

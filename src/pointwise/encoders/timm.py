@@ -1,7 +1,5 @@
 """Encoders of timm: image models with pretrained weights."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ in half precision; the features are float32 in any case, and are scaled in float
 features need stay in memory.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module

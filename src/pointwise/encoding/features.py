@@ -1,7 +1,5 @@
 """encode: the features of all items of a source, in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path

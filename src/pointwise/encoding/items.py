@@ -1,7 +1,5 @@
 """What is encoded, pictures, captions, or pictures with a caption each; and by which encoders."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -129,11 +127,7 @@ def open_source(
 def open_items(
     source: str | Path | Pixels | Images, *, captions: str | Path | None, beside: bool, only_matching: bool
 ) -> Items:
-    """Open a source of pictures, with the captions in a file or, where ``beside``, those beside them; or of captions.
-
-    Raises:
-        InputError: the source or the captions cannot be read or do not match, or there is nothing to match.
-    """
+    """Open a source of pictures, with captions in a file or, where ``beside``, those beside them; or of captions."""
     if is_captions(source):
         if captions is not None:
             raise InputError(

@@ -1,7 +1,5 @@
 """A run over items reads and encodes them part by part, knows the key of each, and counts what became of them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Where a table goes, a file or a folder of shards: what is there already, and putting a new one in its place."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path

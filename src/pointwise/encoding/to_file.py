@@ -1,7 +1,5 @@
 """encode_to: encoding to a file or a folder of shards that goes on where it was stopped."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Folders, .zip and .tar alike: the files in them by name, none of which may lie outside."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import lzma

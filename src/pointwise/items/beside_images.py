@@ -1,7 +1,5 @@
 """Captions in a file beside each image of a folder or archive."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Captions: texts and the images that they belong to, read from the files they are published in."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Images: a folder, a .zip or .tar, or an array of pictures, read one at a time as 8-bit RGB."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

@@ -1,7 +1,5 @@
 """Which caption belongs to which image: by what the captions name, or by order where they name nothing."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple

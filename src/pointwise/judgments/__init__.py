@@ -1,7 +1,5 @@
 """Sets of human judgments: read as they are published, scored by metrics, and held against what people said."""
 
-from __future__ import annotations
-
 from pointwise.judgments.features import Features as Features
 from pointwise.judgments.features import encode_judgments as encode_judgments
 from pointwise.judgments.protocol import Choices as Choices

@@ -1,7 +1,5 @@
 """What the sets on COCO share: its captions of 2014 and the names of its images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

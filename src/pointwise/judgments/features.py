@@ -1,7 +1,5 @@
 """Features of a judgment set: each of its images and texts encoded once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Flickr8k's two sets: 5,664 pairs of an image and a caption rated by experts, and 48 thousand asked to a crowd."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

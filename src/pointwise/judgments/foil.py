@@ -1,7 +1,5 @@
 """FOIL: of 32 thousand images each, a true caption and the same with one noun exchanged."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The judgments of MID's authors: 2,000 generated images and how well people found that they fit their prompts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A table of one's own: human ratings and scores of metrics, item by item, in a file of rows."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Pascal-50S: of 4,000 pairs of sentences on an image, which one 48 people found nearer to what others wrote."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Plain containers out of a pickle, and nothing that could run: for the one set that is published as pickles."""
 
-from __future__ import annotations
-
 import io
 import pickle
 from collections import OrderedDict, defaultdict

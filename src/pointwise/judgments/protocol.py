@@ -1,7 +1,5 @@
 """Judgments: what people said of pairs of an image and a text, and how a metric is held against it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The published sets by name, and a set from the folder of its files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType

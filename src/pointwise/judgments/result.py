@@ -1,7 +1,5 @@
 """How far metrics agree with people: on a judgment set by its own statistic, on a table of one's own by all."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Metrics on a judgment set: a value for each judged pair."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 

@@ -1,7 +1,5 @@
 """Files of a published set: found by name at any depth of a folder, read as text, and pictures opened by name."""
 
-from __future__ import annotations
-
 import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence

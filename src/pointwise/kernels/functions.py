@@ -1,7 +1,5 @@
 """The similarities of contrastive models, KME, which can be pointwise mutual information, WPSE and CLIP; their loss."""
 
-from __future__ import annotations
-
 import math
 from typing import TypeAlias
 

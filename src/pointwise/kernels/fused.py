@@ -7,8 +7,6 @@ results that underflow slow it down far less.
 Another engine is a module with the same two functions.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias

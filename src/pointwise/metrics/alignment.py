@@ -1,7 +1,5 @@
 """How well two modalities go together: MID, in nats, and the scores that it is compared with, all per pair."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """kNN entropy and cross-entropy, the terms that PCE, RCE, RE and the two divergences are made of."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 
@@ -137,9 +135,6 @@ def log_density_terms(
         dimension: d; need not be whole.
         duplicates: the policy for distances of zero.
         names: of the two tables, for errors.
-
-    Raises:
-        InputError: a distance is zero and the policy is "raise".
     """
     where, other = names or (f"the {side} table", f"the {partner} table")
     among = other if side != partner else None

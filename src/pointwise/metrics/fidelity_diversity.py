@@ -5,8 +5,6 @@ k-th nearest in the other table. Balls are closed. Each function takes the Neigh
 its k, cover, dimension and policy for duplicates from there. The raw terms and what is made of them are in nats.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The Fréchet distance between Gaussians fitted to two feature tables."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

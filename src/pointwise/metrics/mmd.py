@@ -1,7 +1,5 @@
 """Maximum mean discrepancies: how far apart two feature tables are in the mean of a kernel."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pointwise._types import Floats, Integers

@@ -1,7 +1,5 @@
 """METRICS: the table of all metrics. A new one is a function and one row here; the rest follows from the row."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -182,9 +180,6 @@ def chosen_metrics(names: Sequence[str] | None, *, learned: bool = False) -> lis
     """Return the rows of ``METRICS`` of these names, in this order; None for those that are computed by default.
 
     What was learned before costs nothing more, and is then among these.
-
-    Raises:
-        InputError: there is no such metric, or no name at all.
     """
     if names is None:
         return [row for row in METRICS.values() if row.by_default or (learned and row.summary == "learned_pair")]

@@ -1,6 +1,4 @@
 """Exact nearest neighbours, the same by every engine: self is excluded by index, ties go to the smaller index."""
 
-from __future__ import annotations
-
 from pointwise.neighbors.search import Neighbors as Neighbors
 from pointwise.neighbors.search import knn as knn

@@ -1,7 +1,5 @@
 """Distances by exact subtraction in float64, and how many balls around one table's rows hold each row of another."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """The nearest candidates of each row, kept while tiles of torch go by."""
 
-from __future__ import annotations
-
 import math
 
 import torch

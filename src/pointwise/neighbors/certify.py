@@ -1,7 +1,5 @@
 """What makes every sweep exact: candidates are measured, their choice is proved, and where it cannot be, made again."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

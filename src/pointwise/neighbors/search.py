@@ -1,7 +1,5 @@
 """knn: the nearest reference rows of each query row."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -19,8 +19,6 @@ s = (1 + 4 v) (2 N + D) is at least |a| + |b| and at least |a'| + |b'|. Closenes
 4. What is too small for the range may become zero: 2 d times float32's smallest number, which is bfloat16's too.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 

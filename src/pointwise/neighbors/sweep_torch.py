@@ -1,7 +1,5 @@
 """The sweep in plain torch: tiles of both tables are multiplied, and each product is used for all that it can tell."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import dataclass

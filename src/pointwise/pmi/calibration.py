@@ -1,7 +1,5 @@
 """Calibration: the constant between a learned similarity and pointwise mutual information, and what else differs."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import KW_ONLY, dataclass
 

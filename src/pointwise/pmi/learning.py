@@ -1,7 +1,5 @@
 """How KmePmi learns: pairs in three parts, canonical axes, heads that start near a Gaussian, training from there."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Reference: the real side of all comparisons, prepared once."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

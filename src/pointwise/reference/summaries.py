@@ -1,7 +1,5 @@
 """The table of summaries: what metrics are functions of, made from a reference and a generated side."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Parts under their keys in a folder that one process holds: found again, made, removed. It knows no content."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -71,9 +69,6 @@ def held(folder: Path, *, kind: str, purpose: str, path: str | Path, also: Colle
 
     For messages, ``purpose`` is what is kept in the folder, with its verb ("tokens are"), and ``path`` that of what is
     made of the parts; ``also`` is what else a run puts into the folder.
-
-    Raises:
-        InputError: it cannot be made, holds anything else, or another process holds it.
     """
     if os.path.isfile(folder):  # False also for a name that is too long
         raise InputError(f"{folder} is a file, and {purpose} kept in a folder of this name; move it away.")

@@ -1,7 +1,5 @@
 """The dimension of the set that the data lies on, from the neighbour table that is already there."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pointwise._types import Floats
@@ -17,9 +15,6 @@ def intrinsic_dimension(distances: Floats) -> float:
 
     Args:
         distances: float64 [n, k >= 2], to the nearest other points, ascending.
-
-    Raises:
-        InputError: no point has two different nearest distances.
 
     Reference: Facco, d'Errico, Rodriguez, Laio (2017), https://arxiv.org/abs/1803.06992; the maximum-likelihood form,
     unbiased by n - 1, is in Denti et al. (2022), https://arxiv.org/abs/2104.13832, section 2.

@@ -13,8 +13,6 @@ with A_0 as A with all shares 1, the derivative of I. This is the sandwich estim
 fitted pairs themselves are not at hand, its variance is that of a Gaussian with their covariance.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

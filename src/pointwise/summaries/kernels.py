@@ -1,7 +1,5 @@
 """Row sums of a kernel within and across two feature tables: what the maximum mean discrepancies are made of."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -90,10 +88,6 @@ def kernel_sums(
             rows scaled to length 1.
         seed: of the draw.
         rows: the most rows of a table that are used.
-
-    Raises:
-        InputError: the tables differ in columns, one has fewer than two rows, a row of zeros has no direction for
-            the Gaussian kernel, the polynomial kernel overflows, or an option is not one of those above.
     """
     if not isinstance(real, OwnSums):
         require_comparable(real, fake)
@@ -113,11 +107,7 @@ def kernel_sums(
 def own_sums(
     table: torch.Tensor, *, kernel: Kernel, seed: int, rows: int = 5000, name: str = "real", drawn_before: int = 0
 ) -> OwnSums:
-    """Return the kernel sums of one table with itself, as `kernel_sums` takes it; rows of another may be drawn before.
-
-    Raises:
-        InputError: as `kernel_sums`.
-    """
+    """Return kernel sums of one table with itself, as `kernel_sums` takes it; rows of another may be drawn before."""
     one_of(kernel, "kernel", _KERNELS)
     rows = whole_number(rows, "rows", least=2)
     rng = np.random.default_rng(seed)

@@ -1,7 +1,5 @@
 """Mean and covariance of two feature tables, gathered once for the Fréchet distance."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -45,9 +43,6 @@ def moments(real: torch.Tensor | SetMoments, fake: torch.Tensor) -> Moments:
     The covariance is kept as a triangular root, the factor R of a QR decomposition of the centred rows, built block
     by block: a d×d matrix at most, n×d when there are fewer rows than columns. Forming the covariance itself would
     square the condition number and cost half the digits of its small eigenvalues.
-
-    Raises:
-        InputError: the tables differ in columns, or one has fewer than two rows.
     """
     if not isinstance(real, SetMoments):
         require_comparable(real, fake)

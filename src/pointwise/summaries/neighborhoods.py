@@ -103,11 +103,7 @@ def neighborhoods_of(
     duplicates: Duplicates,
     progress: Progress | None = None,
 ) -> Neighborhoods:
-    """Find who is near whom between prepared real rows and checked generated ones on the same device.
-
-    Raises:
-        InputError: the generated table has too few rows, or the intrinsic dimension cannot be estimated.
-    """
+    """Find who is near whom between prepared real rows and checked generated ones on the same device."""
     n, m = len(real.table), len(fake)
     require_neighbors(m, ks, cover, name="the generated table")
     generated = Prepared(fake, like=real)  # placed once, for both passes
@@ -139,11 +135,7 @@ def neighborhoods_of(
 def neighbors_within_real(
     real: Prepared, ks: Sequence[int], cover: int, *, progress: Progress | None = None
 ) -> Nearest:
-    """Find the neighbours within the real table that a comparison needs.
-
-    Raises:
-        InputError: it has too few rows.
-    """
+    """Find the neighbours within the real table that a comparison needs."""
     require_neighbors(len(real.table), ks, cover, name="the real table")
     depth = depth_within(len(real.table), ks, cover)
     return within(real, depth, progress=_named(progress, "real neighbours"))

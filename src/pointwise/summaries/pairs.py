@@ -1,7 +1,5 @@
 """Pairs: the generated pairs of one comparison, and what the reference pairs left behind to score them by."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,11 +43,7 @@ class Pairs:
 
 
 def text_of(table: FeatureTable, name: str) -> torch.Tensor:
-    """Return the text features of a table.
-
-    Raises:
-        InputError: it carries none.
-    """
+    """Return the text features of a table."""
     if table.text is None:
         raise InputError(
             f"the {name} table carries no text features; give it text=, one row per sample, or encode it together with "

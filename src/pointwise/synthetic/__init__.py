@@ -1,7 +1,5 @@
 """Known truth: laws of samples, with their exact entropies, and of pairs, with their exact pointwise information."""
 
-from __future__ import annotations
-
 from pointwise.synthetic.circle import Circle as Circle
 from pointwise.synthetic.discrete import DiscreteLatent as DiscreteLatent
 from pointwise.synthetic.gaussians import CorrelatedGaussians as CorrelatedGaussians

@@ -1,7 +1,5 @@
 """What every law of pairs asks of the values that it is given."""
 
-from __future__ import annotations
-
 from collections.abc import Sized
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Pairs of points on a circle around a common latent angle."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import KW_ONLY, dataclass
 

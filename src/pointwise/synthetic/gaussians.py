@@ -1,7 +1,5 @@
 """Pairs of Gaussian vectors with given canonical correlations."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

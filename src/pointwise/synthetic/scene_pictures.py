@@ -1,7 +1,5 @@
 """The pictures of scenes: what matters is drawn so that it can be told apart whatever the background and the noise."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

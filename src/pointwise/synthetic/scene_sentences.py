@@ -4,8 +4,6 @@ A phrase tells of one object as four integers: its shape, colour, size and place
 sentence is an array [2, 4] of two phrases, the second all -2 where only one object is described.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias

@@ -1,7 +1,5 @@
 """Pictures of a few coloured shapes, with sentences that tell of part of them: the information is known exactly."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections import defaultdict

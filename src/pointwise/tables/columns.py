@@ -5,8 +5,6 @@ as arrays or lists of n, meta as a mapping; those that are not there are left ou
 with their fingerprint returns that too.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """One number for the content of plain values, and of arrays."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """Files of tables: one reader and one writer a suffix, columns in, columns out."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

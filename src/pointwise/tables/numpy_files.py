@@ -1,7 +1,5 @@
 """Tables as .npy (features alone) and .npz (every column), read without pickle."""
 
-from __future__ import annotations
-
 import json
 import math
 import tokenize

@@ -4,8 +4,6 @@ All that is kept as .safetensors is written by `write_tensors` and read as a `Te
 models, parts of a run, tokens. `save_arrays`, `open_arrays` and `load_arrays` are for a file of one kind of thing.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -75,10 +73,6 @@ class TensorFile:
     """A .safetensors file, of ours or of others: its header is read at once, its arrays when they are asked for.
 
     In ``arrays`` strings are bytes and ends, as they are kept; in ``shapes`` they are one array [n].
-
-    Raises:
-        Damaged: it is cut short or something else, or its header is not what was written.
-        OSError: it is not there, or may not be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -168,11 +162,7 @@ def write_tensors(file: BinaryIO, arrays: Mapping[str, Column], metadata: Mappin
 def save_arrays(
     path: str | os.PathLike[str], arrays: Mapping[str, Column], *, kind: str, words: Mapping[str, str]
 ) -> None:
-    """Write arrays and words to a .safetensors file that says what kind of thing it holds, whole or not at all.
-
-    Raises:
-        InputError: the path cannot be written.
-    """
+    """Write arrays and words to a .safetensors file that says what kind of thing it holds, whole or not at all."""
     with atomic_write(path) as file:
         write_tensors(file, arrays, {"format": f"pointwise.{kind}/1", **words})
 
@@ -187,11 +177,7 @@ def reading(path: str | os.PathLike[str], *, called: str) -> Iterator[None]:
 
 
 def open_arrays(path: str | os.PathLike[str], *, kind: str, called: str) -> TensorFile:
-    """Open what `save_arrays` wrote for this kind of thing, which messages call so; no array is read yet.
-
-    Raises:
-        InputError: the file cannot be read, is damaged, or holds something else.
-    """
+    """Open what `save_arrays` wrote for this kind of thing, which messages call so; no array is read yet."""
     with reading(path, called=called):
         file = TensorFile(path)
     if file.words.get("format") != f"pointwise.{kind}/1":

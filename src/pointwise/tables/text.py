@@ -1,7 +1,5 @@
 """Bytes of a file as text, its lines, and what it holds as JSON; what is wrong is named by its line."""
 
-from __future__ import annotations
-
 import codecs
 import json
 import re

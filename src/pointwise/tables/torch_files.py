@@ -1,7 +1,5 @@
 """Tables as .pt, which torch.save writes: read only, and nothing of it is run."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Mapping
 from pathlib import Path

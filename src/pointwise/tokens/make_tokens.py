@@ -1,7 +1,5 @@
 """make_tokens: token features of pairs to a folder, by a run that can be stopped at any moment."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path

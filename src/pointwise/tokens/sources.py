@@ -1,7 +1,5 @@
 """The pairs that a model is trained on, and those held out: pictures with captions, rows of a table, or tokens."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

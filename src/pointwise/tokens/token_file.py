@@ -1,7 +1,5 @@
 """Token features of pairs on disk, so that they are made once: a .safetensors file, or a folder of them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -169,11 +167,7 @@ def save_index(folder: Path, files: Sequence[str], meta: Mapping[str, Any]) -> N
 
 
 def load_tokens(path: str | os.PathLike[str]) -> Tokens:
-    """Open what `save_tokens` wrote, a file or a folder of files with an index; the tokens stay on disk.
-
-    Raises:
-        InputError: it is not there, not finished, damaged, or holds something else.
-    """
+    """Open what `save_tokens` wrote, a file or a folder of files with an index; the tokens stay on disk."""
     path = Path(path)
     if not path.is_dir():
         file = open_arrays(path, kind=KIND, called=_CALLED)

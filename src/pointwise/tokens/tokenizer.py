@@ -1,7 +1,5 @@
 """Tokenizers for texts of a model from scratch: CLIP's byte-pair encoding from an installed package, or plain bytes."""
 
-from __future__ import annotations
-
 import gzip
 import html
 from collections.abc import Callable, Sequence
@@ -26,9 +24,6 @@ class Tokenizer:
     """Texts to ids: a start, the text cut to fit, an end; at most a context of them.
 
     The name is "clip", or "bytes" for UTF-8 as it is, which needs no package.
-
-    Raises:
-        MissingExtra: no package with CLIP's vocabulary is installed.
 
     Reference: Radford et al. (2021), CLIP. https://arxiv.org/abs/2103.00020. What its own code has ftfy
     mend in a text beforehand is left as it is, and its special tokens are no words.

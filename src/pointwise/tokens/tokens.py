@@ -1,7 +1,5 @@
 """From pictures and texts to what a model of pairs takes: token features of frozen encoders, or pixels and ids."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any

@@ -1,7 +1,5 @@
 """Crops of pictures, so that a tower that is trained on few of them sees another part of each at every step."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 

@@ -1,7 +1,5 @@
 """The processes that share each batch, where torchrun has started several."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

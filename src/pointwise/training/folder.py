@@ -1,7 +1,5 @@
 """run: a training in a folder, with its log, a checkpoint that it goes on from, and the model at the end."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """PointSetHead: from the tokens of an encoder to weighted points on the unit sphere."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """fit: the loop that fits a model to pairs. It yields the lines of a log and touches no disk."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator

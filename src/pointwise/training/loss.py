@@ -1,7 +1,5 @@
 """The contrastive loss of a whole batch, of which memory and each process hold a part: its gradients, or held out."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Pairs to hold out, so that none of them has a copy among those that are trained on."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The towers of a model of pairs: from the items of one side to tokens [n, t, width] and their mask."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
