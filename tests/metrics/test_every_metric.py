@@ -15,7 +15,7 @@ from strategies import table_pairs
 
 NEIGHBOURS = [name for name, row in pw.METRICS.items() if row.summary == "neighborhoods"]
 WITHOUT_UNIT = ["pce", "rce", "re", "kl_real_fake", "kl_fake_real"] + [
-    name for name in NEIGHBOURS if pw.METRICS[name].unit != "nats"
+    name for name in NEIGHBOURS if pw.METRICS[name].unit in ("share", "ratio")
 ]
 PAIRWISE = [name for name, row in pw.METRICS.items() if row.of == "pair"]
 QUICK = [name for name in PAIRWISE if pw.METRICS[name].by_default]
@@ -52,7 +52,8 @@ def baseline():
 
 
 def test_the_slow_reference_has_every_metric():
-    assert set(SLOW) == set(pw.METRICS)
+    """A new metric is asked for its plainest form here, and here alone; the other properties hold it from its row."""
+    assert set(SLOW) == set(pw.METRICS), "write the plainest form of each into tests/slow_reference.py"
 
 
 @settings(max_examples=30)
@@ -62,7 +63,7 @@ def test_equals_its_plainest_form(pair, k, cover, dimension):
     found = pw.evaluate(
         real, fake, metrics=NEIGHBOURS, k=k, cover=cover, duplicates="keep", dimension=dimension or "ambient"
     )
-    for name in NEIGHBOURS:
+    for name in (name for name in NEIGHBOURS if name in SLOW):
         value, per_sample = SLOW[name](real.astype(np.float64), fake.astype(np.float64), k, cover, dimension)
         np.testing.assert_allclose(found[name].value, value, rtol=1e-9, atol=1e-9, err_msg=name)
         np.testing.assert_allclose(found[name].per_sample, per_sample, rtol=1e-9, atol=1e-9, err_msg=name)
