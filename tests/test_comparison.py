@@ -289,7 +289,7 @@ def test_scores_of_a_file_have_no_difference_of_their_own(comparison, read):
 
 
 def test_a_file_without_a_difference_says_so(read, comparison):
-    partial = pw.Comparison(read.evaluations, {("a", "b"): read.difference("a", "b").scores})
+    partial = pw.Comparison(read.evaluations, stored={("a", "b"): read.difference("a", "b").scores})
     assert partial.difference("b", "a")["kid"].value == -comparison.difference("a", "b")["kid"].value
     with pytest.raises(pw.InputError, match="the file of this comparison holds no differences of 'a' and 'c'"):
         partial.difference("a", "c")
@@ -323,7 +323,7 @@ def test_json_of_values_that_are_no_numbers(tmp_path):
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 0.1, -0.0, 5e-324])
 def test_json_keeps_any_number_of_a_difference(tmp_path, value):
     scores = {("kid", None): Score(value, errors={WHOLE: abs(value)})}
-    made = pw.Comparison({name: pw.Evaluation(scores, {}) for name in "ab"}, {("a", "b"): scores})
+    made = pw.Comparison({name: pw.Evaluation(scores, {}) for name in "ab"}, stored={("a", "b"): scores})
     made.to_json(tmp_path / "all.json")
     again = pw.Comparison.from_json(tmp_path / "all.json").difference("a", "b")["kid"]
     np.testing.assert_array_equal([again.value, again.standard_error], [value, abs(value)])

@@ -455,7 +455,9 @@ def test_a_file_that_is_no_reference(saved, tmp_path):
     with pytest.raises(pw.InputError, match=r"absent.safetensors cannot be read as a reference"):
         pw.Reference(pairs(), kept=tmp_path / "absent.safetensors")
     pairs().save(path)
-    with pytest.raises(pw.InputError, match="does not hold a reference: it was not saved as such by pointwise"):
+    with pytest.raises(
+        pw.InputError, match="does not hold a reference: it was not saved as such by this version of pointwise"
+    ):
         pw.Reference(pairs(), kept=path)
     pw.GaussianPair().save(path)
     with pytest.raises(pw.InputError, match="does not hold a reference"):

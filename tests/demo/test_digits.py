@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sklearn.decomposition
+import sklearn.model_selection  # noqa: F401
+
 from pointwise.demo.digits import digits
 
 GENERATORS = ["held-out", "model", "dropped", "shrunk", "invented", "copied"]

@@ -107,7 +107,7 @@ def by_hand(*, model: dict[str, float], failed: dict[str, float], printed: float
         for name in GENERATORS
     }
     evaluations = {name: evaluation(model if name in ("held-out", "model") else failed) for name in GENERATORS}
-    return Comparison(evaluations, differences)
+    return Comparison(evaluations, stored=differences)
 
 
 def movement(metric: str, sentence: str) -> str:

@@ -103,7 +103,7 @@ def learned():
     """The narrow real pairs, and what is learned from them: once, as it takes seconds."""
     reference = pw.Reference(narrow(REAL, REAL_TEXT))
     pw.evaluate(reference, narrow(), metrics=["kme_pmi"])
-    assert reference.is_learned
+    assert reference.has("learned_pair", Options.checked())
     return reference
 
 
@@ -112,7 +112,7 @@ def test_what_is_learned_from_pairs_scores_by_its_plainest_form(learned):
     found = pw.evaluate(learned, fake, metrics=["kme_pmi"])["kme_pmi"]
     value, per_sample = SLOW["kme_pmi"](
         *(table.numpy() for table in (real.features, real.text, fake.features, fake.text)),
-        learned=learned.half("learned_pair", Options.checked()).pmi,
+        learned=learned.half("learned_pair", Options.checked()),
     )
     assert found.value == pytest.approx(value, abs=1e-7)  # log m, which drops out of PMI, is taken in float32
     np.testing.assert_allclose(found.per_sample, per_sample, rtol=0, atol=1e-7)
@@ -122,7 +122,7 @@ def test_the_constant_of_what_is_learned_is_in_the_error_and_not_in_that_of_a_di
     one, other = (
         pw.evaluate(learned, narrow(text=text), metrics=["kme_pmi"])["kme_pmi"] for text in (FAKE_TEXT, FAKE_TEXT[::-1])
     )
-    constant = learned.half("learned_pair", Options.checked()).pmi.calibration.constant_error
+    constant = learned.half("learned_pair", Options.checked()).calibration.constant_error
     assert constant > 0
     for score in (one, other):
         alone = score.per_sample.std(ddof=1) / np.sqrt(len(FAKE))

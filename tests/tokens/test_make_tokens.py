@@ -15,7 +15,7 @@ from pointwise.encoding.items import open_items
 from pointwise.errors import InputError
 from pointwise.resumable.parts import LOCK, held
 from pointwise.tokens.make_tokens import make_tokens
-from pointwise.tokens.sources import stored_pairs, token_pairs
+from pointwise.tokens.sources import Source, open_pictures, stored_pairs
 from pointwise.tokens.token_file import INDEX, KIND, load_tokens
 from pointwise.tokens.tokens import encode_tokens
 
@@ -85,7 +85,8 @@ def run(path, image=None, *, source="pictures", say=None, resume=False):
     """The tokens of pictures in a folder, made in small parts; and what is said goes into a list."""
     options = {"resume": resume, "say": [].append if say is None else say.append, "progress": nothing}
     make_tokens(Path(path), items_of(source), image or Levels(), Words(), **options, part_rows=ROWS)
-    return load_tokens(path)
+    kept = load_tokens(path)
+    return Source(str(path), kept.pairs, kept, dict(kept.meta))
 
 
 def nothing(*_):
@@ -276,7 +277,5 @@ def test_a_training_that_is_resumed_with_other_pairs_leaves_the_tokens_as_they_a
 
 
 def test_captions_are_needed(folder):
-    items = open_items("pictures", captions=None, beside=False, only_matching=False)
-    with pytest.raises(InputError, match="pictures has no captions; give a file of them: --captions FILE"):
-        token_pairs(items, Path("tokens"), Levels(), Words(), say=nothing, progress=nothing)
-    assert not os.path.exists("tokens")
+    with pytest.raises(InputError, match=r"pictures: it holds \d+ images and no captions"):
+        open_pictures("pictures", None, say=nothing)
