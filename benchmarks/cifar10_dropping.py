@@ -57,9 +57,8 @@ def main() -> None:
     )
     classes = np.unique(test.modes)
     orders = [np.random.default_rng(seed).permutation(classes) for seed in range(options.orders)]
-    depth = 3 * options.k + 1
-    within = pw.self_neighbors(real, depth)
-    whole = pw.evaluate(real, test, metrics=METRICS, k=options.k, within_real=within)
+    reference = pw.Reference(real)
+    whole = pw.evaluate(reference, test, metrics=METRICS, k=options.k)
     print(f"real: {real}; encoder {real.meta['encoder']}; k = {options.k}; {options.orders} orders")
     print(
         "The row of 0 gives the value and half its 95% interval; the others the mean over the orders and, in brackets,"
@@ -74,7 +73,7 @@ def main() -> None:
         evaluations = []
         for order in orders:
             fake = test[~np.isin(test.modes, order[:dropped])]
-            evaluations.append(pw.evaluate(real, fake, metrics=METRICS, k=options.k, within_real=within))
+            evaluations.append(pw.evaluate(reference, fake, metrics=METRICS, k=options.k))
         cells = [over_orders([evaluation[name].value for evaluation in evaluations]) for name in METRICS]
         print(f"| {dropped} | {len(fake)} | {' | '.join(cells)} |")
         now = [evaluation["rce"].value for evaluation in evaluations]

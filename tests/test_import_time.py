@@ -50,7 +50,7 @@ def loaded_too_early(imports):
 
 
 def seconds(imports):
-    return run(f"from time import perf_counter; start = perf_counter(); {imports}; perf_counter() - start")
+    return run(f"from time import process_time; start = process_time(); {imports}; process_time() - start")
 
 
 def test_import_loads_nothing_that_only_some_functions_need():
@@ -72,7 +72,7 @@ def test_an_early_import_is_found(imports, found):
 
 
 def test_import_takes_little_longer_than_torch():
-    # Other work on the machine only ever adds time, so minima are compared, and both are taken again while they differ.
+    # Processor seconds, of which other work on the machine still costs some: minima are compared, taken again if need be.
     torch, ours = [], []
     for _ in range(8):
         torch.append(seconds("import torch"))
