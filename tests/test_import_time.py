@@ -72,7 +72,7 @@ def test_an_early_import_is_found(imports, found):
 
 
 def test_import_takes_little_longer_than_torch():
-    # Processor seconds, of which other work on the machine still costs some: minima are compared, taken again if need be.
+    # Processor seconds, of which other work still costs some: minima are compared, and taken again if need be.
     torch, ours = [], []
     for _ in range(8):
         torch.append(seconds("import torch"))
