@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
+from pointwise._text import readable
 from pointwise.cli import main
 from pointwise.metrics.registry import METRICS
 
@@ -49,3 +52,17 @@ def test_markdown(metrics):
     assert [line.split(" | ")[0] for line in lines] == [f"| `{name}`" for name in METRICS]
     assert all(line.replace("\\|", "").count("|") == 7 for line in lines)
     assert r"KL(R\|\|G)" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (-0.4, 96.0, "0"),
+        (-0.0004, 0.1, "0.00"),
+        (-12.34, 1.5, "-12.3"),
+        (0.12345, math.nan, "0.123"),
+        (0.0, 0.5, "0.00"),
+    ],
+)
+def test_numbers_have_two_digits_of_their_error_and_no_minus_before_a_zero(value, error, text):
+    assert readable(value, error=error) == text
