@@ -58,3 +58,7 @@ def __getattr__(name: str) -> _Any:
     if name in ("encoders", "failures", "judgments", "synthetic", "training"):  # imported when first used
         return _import_module(f"pointwise.{name}")
     raise AttributeError(f"module 'pointwise' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
