@@ -284,7 +284,9 @@ def test_json_is_written_again_as_the_same_bytes(comparison, read, tmp_path):
 
 def test_scores_of_a_file_have_no_difference_of_their_own(comparison, read):
     for pair in ((read["a"], read["b"]), (comparison["a"], read["b"]), (read["a"], comparison["b"])):
-        with pytest.raises(pw.InputError, match="a score that was read from a file has lost how it hangs on the rows"):
+        with pytest.raises(
+            pw.InputError, match="a score does not know how it hangs on the rows, as one that was read from a file"
+        ):
             pair[0]["frechet"].difference(pair[1]["frechet"])
 
 

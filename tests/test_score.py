@@ -322,7 +322,7 @@ def test_scores_from_files_have_no_paired_difference():
     stored = Score(1.0, errors={None: 0.1})
     for one, other in ((stored, stored), (stored, noisy_pair()[0]), (noisy_pair()[0], stored)):
         with pytest.raises(
-            InputError, match="read from a file has lost how it hangs on the rows; compute both again, or"
+            InputError, match="hangs on the rows, as one that was read from a file; compute both again, or"
         ):
             one.difference(other)
 
@@ -413,7 +413,7 @@ def test_scaled_turns_a_stored_or_resampled_difference_round():
 
 
 def test_by_mode_says_why_it_cannot():
-    with pytest.raises(InputError, match="this metric is of whole sets: it has no value per sample"):
+    with pytest.raises(InputError, match="this metric is of whole sets, or this is a difference"):
         Score(1.0, modes=np.array(["a"])).by_mode()
     with pytest.raises(InputError, match="the real table carries no modes; give it modes="):
         mean_score(np.arange(3.0), of="real").by_mode()

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pointwise import document
 from pointwise.document import Document, Part, Scores
@@ -50,6 +50,10 @@ class Comparison(Mapping[str, Evaluation]):
 
     def __contains__(self, name: object) -> bool:
         return name in self.evaluations
+
+    def get(self, name: str, default: Any = None) -> Any:  # that of Mapping waits for a KeyError
+        """Return the evaluation of a generator, or the default where there is no such one."""
+        return self.evaluations.get(name, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.evaluations)

@@ -52,7 +52,15 @@ def to_json(document: Document) -> str:
         for name, part in document.parts.items()
     }
     differences = [
-        {"first": first, "second": second, "metric": name, "k": k, **score.to_dict(), "p_value": as_json(score.p_value)}
+        {
+            "first": first,
+            "second": second,
+            "metric": name,
+            "k": k,
+            "of": score.of,
+            **score.to_dict(),
+            "p_value": as_json(score.p_value),
+        }
         for (first, second), scores in document.differences.items()
         for (name, k), score in scores.items()
     ]
@@ -90,9 +98,8 @@ def read(path: str | Path) -> Document:
         differences: dict[tuple[str, str], dict[Key, Score]] = {}
         for row in content["differences"]:
             of_two = differences.setdefault((row["first"], row["second"]), {})
-            of_two[row["metric"], row["k"]] = Score(
-                _number(row["value"]), errors={WHOLE: _number(row["standard_error"])}
-            )
+            errors = {WHOLE: _number(row["standard_error"])}
+            of_two[row["metric"], row["k"]] = Score(_number(row["value"]), of=row["of"], errors=errors)
         return Document(parts, differences)
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(

@@ -125,10 +125,17 @@ class Evaluation:
         return pandas.DataFrame(columns | {self.label(key): score.per_sample for key, score in chosen.items()})
 
     def _row(self, key: Key) -> dict[str, Any]:
-        score, row = self.scores[key], METRICS[key[0]]
+        score, row = self.scores[key], METRICS.get(key[0])
         low, high = score.interval()
         numbers = {"value": score.value, "standard_error": score.standard_error, "low": low, "high": high}
-        return {"metric": key[0], "k": key[1], **numbers, "unit": row.unit, "better": row.better, "of": score.of}
+        return {
+            "metric": key[0],
+            "k": key[1],
+            **numbers,
+            "unit": row and row.unit,
+            "better": row and row.better,
+            "of": score.of,
+        }
 
     def __repr__(self) -> str:
         lines = [f"  {self.label(key):24} {score.value:12.6g}" for key, score in self.scores.items()]

@@ -73,7 +73,8 @@ class Score:
             return math.nan
         total = sum(variance(u) for u in self.terms.influence(self.rows).values())
         extra = self.terms.extra(self.rows).values()
-        return math.sqrt(max(total + sum(e.added for e in extra), sum(e.least for e in extra), 0.0))
+        error = math.sqrt(max(total + sum(e.added for e in extra), sum(e.least for e in extra), 0.0))
+        return self.terms.error_without_spread() if error == 0 and isinstance(self.terms, Difference) else error
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the interval that holds the value at this level if the standard error is right (normal quantiles).
@@ -123,7 +124,10 @@ class Score:
             InputError: the score has no value per sample, or its table carries no modes.
         """
         if self.per_sample is None:
-            raise InputError("this metric is of whole sets: it has no value per sample and so none per mode.")
+            raise InputError(
+                "this metric is of whole sets, or this is a difference of samples of two tables: it has no value per "
+                "sample and so none per mode. Modes can be subtracted one by one: a.by_mode()[m].difference(...)."
+            )
         if self.modes is None:
             raise InputError(f"the {self.of} table carries no modes; give it modes=, one per row.")
         return {mode: self._restricted(mode, rows) for mode, rows in _rows_by_mode(self.modes).items()}
@@ -154,6 +158,11 @@ class Score:
         if paired:
             changed = replace(changed, ids=self.ids, modes=self.modes, captions=self.captions, groups=self.groups)
         if self.draws is not None and other.draws is not None:
+            if len(self.draws) != len(other.draws):
+                raise InputError(
+                    f"one score has {len(self.draws)} resamples and the other {len(other.draws)}: they are not of the "
+                    "same draws, and cannot be subtracted one by one; measure both with the same."
+                )
             return replace(changed, draws=self.draws - other.draws)
         for score in (self, other):
             _known(score)  # else it would be said only when the error is asked for
@@ -219,6 +228,21 @@ class Difference:
 
     first: Score
     second: Score
+
+    def error_without_spread(self) -> float:
+        """Return the error of a difference of which no row differs: of shares at 0 or 1 that of Newcombe's interval.
+
+        It is made of Wilson's intervals of both at 95 %. A score less itself is 0 for certain.
+
+        Reference: Newcombe (1998), Statistics in Medicine 17, method 10.
+        """
+        one, other = self.first, self.second
+        same = bool(one.tables) and one.tables == other.tables
+        if same or (one.kind, other.kind) != ("share", "share"):
+            return 0.0
+        (a, b), (c, d) = one.interval(), other.interval()
+        down, up = math.hypot(one.value - a, d - other.value), math.hypot(b - one.value, other.value - c)
+        return max(down, up) / _normal_quantile(0.95)
 
     def influence(self, rows: Integers | None) -> Mapping[Any, Floats]:
         """Return the influences on the first score less those on the second, by side and table."""
@@ -289,15 +313,17 @@ def as_json(value: float) -> float | str | None:
 
 
 def _table(score: Score, side: Any) -> Any:
-    """Which table a side of a score is; one that nobody named is no other's."""
+    """Which table a side of a score is; one that nobody named is no other's. A difference has named its own already."""
+    if isinstance(side, tuple):
+        return side
     return (side, score.tables[side]) if side in score.tables else (side, id(score.terms))
 
 
 def _known(score: Score) -> Dependence:
     if score.terms is None:
         raise InputError(
-            "a score that was read from a file has lost how it hangs on the rows; compute both again, or take the "
-            "difference from the file's Comparison."
+            "a score does not know how it hangs on the rows, as one that was read from a file; compute both again, or "
+            "take the difference from the file's Comparison."
         )
     return score.terms
 

@@ -147,7 +147,7 @@ def compare(
 
 
 class _Sources(Mapping[str, FeatureTable]):
-    """The tables of the generators by name, each read when it is asked for: memory holds one at a time."""
+    """The tables of the generators by name, each read when it is asked for."""
 
     def __init__(self, sources: Mapping[str, str], **options: Any) -> None:
         self._sources, self._options = sources, options

@@ -61,7 +61,8 @@ def entropy(x: FeatureTable | Array, *, k: int = 5, duplicates: Duplicates = "ra
         duplicates=duplicates,
         names=("x", "x"),
     )
-    return mean_score(terms, of="real", modes=table.modes, ids=table.ids)
+    tables: dict[Side, str] = {"real": table.fingerprint()}
+    return mean_score(terms, of="real", modes=table.modes, ids=table.ids, tables=tables)
 
 
 def cross_entropy(
@@ -106,7 +107,8 @@ def cross_entropy(
         duplicates=duplicates,
         names=("x", "y"),
     )
-    return mean_score(terms, of="real", modes=queries.modes, ids=queries.ids)
+    tables: dict[Side, str] = {"real": queries.fingerprint(), "generated": reference.fingerprint()}
+    return mean_score(terms, of="real", modes=queries.modes, ids=queries.ids, tables=tables)
 
 
 def log_density_terms(

@@ -185,6 +185,9 @@ def chosen_metrics(names: Sequence[str] | None, *, learned: bool = False) -> lis
         return [row for row in METRICS.values() if row.by_default or (learned and row.summary == "learned_pair")]
     if isinstance(names, str):
         raise InputError(f"metrics is the string {names!r}; give a list of names, [{names!r}] say.")
+    if not isinstance(names, Iterable):
+        raise InputError(f"metrics is {names!r}; give a list of names, ['pce'] say, or None for all that apply.")
+    names = [str(name) for name in names]
     if not names:
         raise InputError("metrics is empty; give at least one name, or None for all that apply.")
     for name in names:

@@ -19,6 +19,7 @@ from pointwise.errors import InputError
 from pointwise.pmi.calibration import Calibration, pmi_calibration
 from pointwise.score import WHOLE, Score, mean_score
 from pointwise.summaries.gaussian import as_pairs
+from pointwise.tables.digest import sha256_of_array
 from pointwise.terms import Extra, Side, Terms
 from pointwise.training.inputs import Inputs, Pairs
 from pointwise.training.model import DualEncoder, load_model, restored_model
@@ -106,8 +107,11 @@ class KmePmi:
         some = (pairs.rows(places) for places in torch.arange(pairs.n).split(_AT_ONCE))
         parts = [_similarity(self._wide, few, few).diagonal() for few in some]
         values = torch.cat(parts).cpu().numpy() - self.calibration.constant
-        constant: Mapping[Side, Extra] = {"real": Extra(self.calibration.constant_error**2)}
-        return mean_score(Terms("generated", values, variances=constant), of="pair")
+        constant: Mapping[Side, Extra] = {"fit": Extra(self.calibration.constant_error**2)}
+        known: Mapping[Side, str] = {
+            "fit": sha256_of_array(np.append(self.calibration.rows, self.calibration.constant))
+        }
+        return mean_score(Terms("generated", values, variances=constant), of="pair", tables=known)
 
     def stored(self) -> tuple[dict[str, Column], dict[str, Any]]:
         """Return model and calibration as arrays and what JSON can hold."""

@@ -107,16 +107,17 @@ class Reference:
 
     def features(self, device: str | torch.device | None) -> torch.Tensor:
         """Return the features on a device, ready for arithmetic; moved once."""
-        key = str(device)
+        key = str(self.table.features.device if device is None else device)
         if key not in self._features:
             (self._features[key],) = on_device(self.table.features, device=device)
         return self._features[key]
 
     def prepared(self, options: Options) -> Prepared:
         """Return the features as the search takes them, placed once for all generators."""
-        key = f"{options.device} {options.engine}"
+        features, sweep = self.features(options.device), sweep_named(options.engine)
+        key = f"{features.device} {type(sweep).__name__}"
         if key not in self._prepared:
-            self._prepared[key] = Prepared(self.features(options.device), sweep=sweep_named(options.engine))
+            self._prepared[key] = Prepared(features, sweep=sweep)
         return self._prepared[key]
 
     def half(self, name: str, options: Options) -> Any:

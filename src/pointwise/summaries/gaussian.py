@@ -163,16 +163,19 @@ class GaussianPair:
         reference = None if fitted is None else PairRows(*fitted, self._mean, axes)
         terms = GaussianTerms(values, rows, roots, shares, self.count, self.ridge, reference)
         tables: dict[Side, str] = (
-            {} if fitted is not None else {"fit": sha256_of_array(np.vstack([self._moments, self._mean]))}
+            {} if fitted is not None else {"fit": f"{sha256_of_array(np.vstack([self._moments, self._mean]))} {self}"}
         )
         return Score(float(values.mean()), per_sample=values, of="pair", terms=terms, tables=tables)
 
     def is_of(self, x: torch.Tensor, y: torch.Tensor) -> bool:
-        """Return whether these are the pairs that were taken in, to judge by their number and their mean."""
+        """Return whether these are the pairs that were taken in, to judge by number, mean, and spread along a line."""
         if self.count != len(x) or self.widths != (x.shape[1], y.shape[1]):
             return False
-        mean = torch.cat([side.mean(dim=0, dtype=torch.float64).cpu() for side in (x, y)]).numpy()
-        return bool((np.abs(mean - self._mean) <= 1e-9 * (np.abs(mean) + self._deviations())).all())
+        along = np.random.default_rng(0).normal(size=sum(self.widths)) / np.maximum(self._deviations(), 1e-300)
+        places = np.concatenate([z @ along for z in PairRows(x, y, self._mean).blocks()])
+        spread = float(along @ self._moments @ along)
+        near = abs(float(places.mean())) <= 1e-9 * max(1.0, (spread / self.count) ** 0.5)
+        return near and abs(float((places**2).sum()) - spread) <= 1e-6 * spread
 
     def require_plain(self, *, debias: bool) -> None:
         """Raise an InputError where debias is wanted of covariances with a ridge."""
@@ -231,7 +234,10 @@ class GaussianPair:
         return self
 
     def __repr__(self) -> str:
-        return f"GaussianPair({self.count} pairs, {self.widths[0]} + {self.widths[1]} columns, ridge {self.ridge:g})"
+        axes = "" if self.reduce is None else f", reduce {self.reduce}"
+        return (
+            f"GaussianPair({self.count} pairs, {self.widths[0]} + {self.widths[1]} columns, ridge {self.ridge:g}{axes})"
+        )
 
     def _add(self, count: int, mean: Floats, moments: Floats) -> None:
         """Chan's update: moments about the joint mean from moments about each mean."""
