@@ -76,11 +76,13 @@ def agreement(
 
     associations = [Association(column, ratings) for column in columns.values()]
     every = chain([np.ones((1, len(ratings)), dtype=np.int64)], resampled(clusters, resamples, seed))
-    found = np.concatenate([[one.statistics(weights) for one in associations] for weights in every], axis=1)
-    return Agreement(  # found is [metrics, 1 + resamples, statistics]
+    every_value = np.concatenate([[one.statistics(weights) for one in associations] for weights in every], axis=1)
+    return Agreement(  # every_value is [metrics, 1 + resamples, statistics]
         {
             (metric, statistic): Score(
-                float(found[i, 0, j]), draws=found[i, 1:, j], null=0.5 if statistic == "pairwise_accuracy" else 0.0
+                float(every_value[i, 0, j]),
+                draws=every_value[i, 1:, j],
+                null=0.5 if statistic == "pairwise_accuracy" else 0.0,
             )
             for i, metric in enumerate(columns)
             for j, statistic in enumerate(STATISTICS)

@@ -61,11 +61,11 @@ def retrieve(
         n, b = len(some.images.x), len(some.image_of)
         block = products(some, unit=name == "cosine") if model is None else similarities(some, model, bars)
         block = held(block, some)
-        found = retrieval(block, groups_y=some.image_of, ks=_KS, n=some.rows)
+        ranks = retrieval(block, groups_y=some.image_of, ks=_KS, n=some.rows)
         calibration = pmi_calibration(block, n=n) if model is not None and n == b > 2 else None
     report = {"source": source, "similarity": name, "images": n, "texts": b, "distractors": some.rows - n}
-    report["image_to_text"] = _way(found.image_to_text)
-    report["text_to_image"] = {**_way(found.text_to_image), "image_of": some.image_of.tolist()}
+    report["image_to_text"] = _way(ranks.image_to_text)
+    report["text_to_image"] = {**_way(ranks.text_to_image), "image_of": some.image_of.tolist()}
     report["ids"] = None if some.ids is None else some.ids.tolist()
     report["captions"] = None if some.captions is None else some.captions.tolist()
     if calibration is not None:
@@ -73,7 +73,7 @@ def retrieve(
         more = {"mutual_information": information.to_dict(), "pmi": None if pmi is None else pmi.tolist()}
         report["calibration"] = calibration.to_dict() | more
     beside = f" among {some.rows - n} more images without a text" if distractors is not None else ""
-    table = partial(_print, found, calibration, f"{n} images and {b} texts{beside}, by {name}.")
+    table = partial(_print, ranks, calibration, f"{n} images and {b} texts{beside}, by {name}.")
     content = partial(json.dumps, report, indent=1, allow_nan=False)
     show(json_path, content, table, "Everything, down to the rank of each item,")
 
@@ -96,10 +96,10 @@ def _way(way: Direction) -> dict[str, Any]:
     }
 
 
-def _print(found: Retrieval, calibration: Calibration | None, about: str) -> None:
+def _print(retrieved: Retrieval, calibration: Calibration | None, about: str) -> None:
     out = console()
     table = table_of("", numbers=("image → text", "95% interval", "text → image", "95% interval"))
-    ways = found.image_to_text, found.text_to_image
+    ways = retrieved.image_to_text, retrieved.text_to_image
     for k in _KS:
         table.add_row(f"R@{k}", *[cell for way in ways for cell in _share(way.recall[k])])
     table.add_row("MRR", *[cell for way in ways for cell in _share(way.reciprocal_rank)])

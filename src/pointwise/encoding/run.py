@@ -123,7 +123,7 @@ class Run:
             if (content := parts.load(key)) is not None:
                 self.add(some, content[1])
                 keys[i] = key
-        found = len(keys)
+        already = len(keys)
         if unknown:
             self._say(
                 f"{len(unknown)} of the shards that an earlier run left in {parts.folder} are of another encoder, "
@@ -135,7 +135,7 @@ class Run:
                 keys[i] = self._key_of_part(some)
                 parts.save(keys[i], content)
                 self.add(some, content[1])
-        return [keys[i] for i in range(len(places))], found
+        return [keys[i] for i in range(len(places))], already
 
     def add(self, places: Places, meta: Mapping[str, Any]) -> None:
         """Count the part with the items at these places, which this run or an earlier one has encoded."""
@@ -184,13 +184,13 @@ class Run:
             return ["it does not say what it was made from"]
         here = self.settings
         common = [name for name in here if name in meta and meta[name] != here[name]]
-        found = [f"{name} is {meta[name]!r} there and {here[name]!r} here" for name in common]
-        found += [f"it has no {name}, which is {here[name]!r} here" for name in here if name not in meta]
+        differing = [f"{name} is {meta[name]!r} there and {here[name]!r} here" for name in common]
+        differing += [f"it has no {name}, which is {here[name]!r} here" for name in here if name not in meta]
         if "text_encoder" in meta and "text_encoder" not in here:
-            found.append(f"text_encoder is {meta['text_encoder']!r} there and there is none here")
+            differing.append(f"text_encoder is {meta['text_encoder']!r} there and there is none here")
         if meta["items_sha256"] != _sha256(self._digests):
-            found.append("the items (their content, names, modes, captions or order) are others")
-        return found or ["it was made by another version of pointwise"]
+            differing.append("the items (their content, names, modes, captions or order) are others")
+        return differing or ["it was made by another version of pointwise"]
 
     def _key_of_part(self, places: Places) -> str:
         """The key of the part with these items, as they were when they were last looked at or read."""

@@ -44,11 +44,11 @@ def _by_image(path: Path) -> dict[int, list[tuple[str, str]]]:
     """Image -> its pairs of a true caption and a foil of it, which share the id of COCO's caption."""
     rows = coco.read_annotations(path, _FIELDS)
     true = {row["id"]: row["caption"] for row in rows if not row["foil"]}
-    found: dict[int, list[tuple[str, str]]] = {}
+    by_image: dict[int, list[tuple[str, str]]] = {}
     orphans = []
     for row in rows:
         if row["foil"] and row["id"] in true:
-            found.setdefault(row["image_id"], []).append((true[row["id"]], row["caption"]))
+            by_image.setdefault(row["image_id"], []).append((true[row["id"]], row["caption"]))
         elif row["foil"]:
             orphans.append(row["id"])
     if orphans:
@@ -56,7 +56,7 @@ def _by_image(path: Path) -> dict[int, list[tuple[str, str]]]:
             f"{path}: {len(orphans)} foils have no true caption of the same id, the first has id {orphans[0]}; "
             "fetch the file again."
         )
-    return found
+    return by_image
 
 
 FOIL = Published(

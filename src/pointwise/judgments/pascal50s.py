@@ -98,9 +98,9 @@ def _variables(path: Path, **fields: int) -> list[Any]:
     for name, count in fields.items():
         if name not in content:
             raise InputError(f"{path} has no variable {name}; take the published file.")
-        found = len(content[name].dtype.names or ())
-        if count and found != count:
-            raise InputError(f"{path}: {name} must be a structure array of {count} fields; it has {found}.")
+        count_there = len(content[name].dtype.names or ())
+        if count and count_there != count:
+            raise InputError(f"{path}: {name} must be a structure array of {count} fields; it has {count_there}.")
     return [np.ravel(content[name]) for name in fields]
 
 

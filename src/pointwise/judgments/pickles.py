@@ -54,10 +54,10 @@ class _Plain(pickle._Unpickler):  # not the one in C, which takes as much memory
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
-        found = _ALLOWED.get((module.replace("numpy.core", "numpy._core"), name))
-        if found is None:
+        allowed = _ALLOWED.get((module.replace("numpy.core", "numpy._core"), name))
+        if allowed is None:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return found
+        return allowed
 
     def load_build(self) -> None:
         if not isinstance(self.stack[-2], _Kind | _Numbers):

@@ -45,15 +45,15 @@ def results(judged: Judgments, scores: Scores, *, resamples: int = 1000, seed: i
     images, verdict = judged.pairs[:, 0], judged.verdict
     if isinstance(verdict, Ratings):
         columns = {name: draws[0][verdict.pair] for (name, _), draws in scores.items()}
-        found = agreement(columns, verdict.value, groups=images[verdict.pair], resamples=resamples, seed=seed)
-        return _ranked(found, verdict.statistics, judged.published)
+        agreed = agreement(columns, verdict.value, groups=images[verdict.pair], resamples=resamples, seed=seed)
+        return _ranked(agreed, verdict.statistics, judged.published)
     return _chosen(verdict, images, scores, judged.published, resamples=resamples, seed=seed)
 
 
 def own_results(table: OwnTable, *, resamples: int = 1000, seed: int = 0) -> list[Result]:
     """Return all statistics of each metric of a table of one's own, with bootstrap intervals over rows or groups."""
-    found = agreement(table.scores, table.human, groups=table.groups, resamples=resamples, seed=seed)
-    return _ranked(found, STATISTICS, {})
+    agreed = agreement(table.scores, table.human, groups=table.groups, resamples=resamples, seed=seed)
+    return _ranked(agreed, STATISTICS, {})
 
 
 def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Score]]:
@@ -65,10 +65,10 @@ def differences(rows: Sequence[Result]) -> list[tuple[str, str, str, Score]]:
     ]
 
 
-def _ranked(found: Agreement, statistics: Sequence[str], published: _Published) -> list[Result]:
+def _ranked(agreed: Agreement, statistics: Sequence[str], published: _Published) -> list[Result]:
     return [
-        Result(metric, statistic, found[metric, statistic].scaled(100), found.n, published.get((metric, statistic)))
-        for metric in found.tied_scores
+        Result(metric, statistic, agreed[metric, statistic].scaled(100), agreed.n, published.get((metric, statistic)))
+        for metric in agreed.tied_scores
         for statistic in statistics
     ]
 
@@ -85,13 +85,13 @@ def _chosen(
     blocks = (weights.T.astype(np.float64) for weights in resampled(groups, resamples, seed))
     with np.errstate(invalid="ignore"):  # nan where nothing of a part is drawn
         drawn = np.concatenate([sums @ weights / (rows @ weights) for weights in blocks], axis=2)
-    found = []
+    measured = []
     for i, (name, variant) in enumerate(scores):
         for j, part in enumerate([*parts, ""]):
             statistic = f"accuracy{part}" + (f", {variant}" if variant else "")
             estimate = Score(float(right[i][rows[j]].mean()), draws=drawn[i, j], null=0.5).scaled(100)
-            found.append(Result(name, statistic, estimate, int(rows[j].sum()), published.get((name, statistic))))
-    return found
+            measured.append(Result(name, statistic, estimate, int(rows[j].sum()), published.get((name, statistic))))
+    return measured
 
 
 def _right(values: Floats, verdict: Choices) -> Floats:

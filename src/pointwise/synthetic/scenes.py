@@ -147,8 +147,8 @@ class Scenes:
 
     def every_caption(self) -> Iterator[str]:
         """Yield every caption of positive probability once; with the default arguments they are 1.3 million."""
-        silent, told = self.detail < 1, self.detail > 0
-        phrases = sentences.vocabulary([range(-silent, count * told) for count in self._values], grid=self.grid)
+        silent, stated = self.detail < 1, self.detail > 0
+        phrases = sentences.vocabulary([range(-silent, count * stated) for count in self._values], grid=self.grid)
         if self._share_of_two < 1:
             yield from phrases
         if self._share_of_two > 0:
@@ -229,8 +229,8 @@ class Scenes:
 
     def _chance(self, phrases: Integers) -> Floats:
         """The probability that so much is told, and this, of sentences [b, 2, 4] in whatever words."""
-        told = np.where(phrases >= 0, self.detail, np.where(phrases == sentences.LEFT_OUT, 1 - self.detail, 1.0))
-        return np.asarray(told.prod(axis=(1, 2)) * self._prior(phrases))
+        stated = np.where(phrases >= 0, self.detail, np.where(phrases == sentences.LEFT_OUT, 1 - self.detail, 1.0))
+        return np.asarray(stated.prod(axis=(1, 2)) * self._prior(phrases))
 
     def _prior(self, phrases: Integers) -> Floats:
         """P(j) P(fit) of each sentence [b, 2, 4]."""
