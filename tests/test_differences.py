@@ -90,3 +90,16 @@ def test_a_comparison_is_asked_as_a_dictionary_is(tmp_path):
     assert [score.of for score in read.difference("a", "b").scores.values()] == ["real", "generated"]
     with pytest.raises(pw.InputError, match="metrics is 5; give a list of names"):
         pw.evaluate(REAL, NEAR, metrics=5)
+
+
+def test_what_is_no_key_or_option_is_a_sentence():
+    evaluation = pw.evaluate(REAL, NEAR, metrics=["rce"], k=np.array([3, 5]))
+    assert list(evaluation) == [("rce", 3), ("rce", 5)]
+    for key in (5, ("rce", 3, 5)):
+        with pytest.raises(pw.InputError, match="is no key of an evaluation; ask for evaluation"):
+            evaluation[key]
+    for dimension in (np.array([1, 2]), 1e308, "flat"):
+        with pytest.raises(pw.InputError, match="it must be 'ambient', 'intrinsic' or a positive number"):
+            pw.evaluate(REAL, NEAR, dimension=dimension)
+    with pytest.raises(pw.InputError, match="a comparison needs the evaluation of at least one generator"):
+        pw.Comparison({})

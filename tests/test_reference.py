@@ -403,7 +403,7 @@ def test_a_given_gaussian_keeps_its_own_ridge_and_reduce_in_a_file(tmp_path):
         "debias": False,
     }
     for options in ({"ridge": 0.1}, {"reduce": 1}):
-        with pytest.raises(pw.InputError, match="pairs has its own ridge and reduce; leave ridge and reduce out"):
+        with pytest.raises(pw.InputError, match=r"was kept in .*real\.safetensors has its own ridge and reduce"):
             pw.Reference(real, kept=path, **options)
     with pytest.raises(pw.InputError, match=r"ridge must be 0, it is 0\.5"):
         pw.Reference(real, kept=path, debias=True)

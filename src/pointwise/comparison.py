@@ -42,6 +42,10 @@ class Comparison(Mapping[str, Evaluation]):
     _: KW_ONLY
     stored: Mapping[tuple[str, str], Scores] | None = None
 
+    def __post_init__(self) -> None:
+        if not self.evaluations:
+            raise InputError("a comparison needs the evaluation of at least one generator, {'a': evaluation} say.")
+
     def __getitem__(self, name: str) -> Evaluation:
         if name not in self.evaluations:
             hint = closest_names(name, self.evaluations)

@@ -39,6 +39,8 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
 
     def __getitem__(self, key: str | tuple[str, int]) -> Score:
+        if not isinstance(key, str) and not (isinstance(key, tuple) and len(key) == 2):
+            raise InputError(f"{key!r} is no key of an evaluation; ask for evaluation['pce'] or evaluation['pce', 3].")
         name, k = (key, None) if isinstance(key, str) else key
         ks = [other for metric, other in self.scores if metric == name]
         if not ks:

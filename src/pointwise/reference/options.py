@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -38,12 +38,12 @@ class Options:
         seed: int = 0,
     ) -> Options:
         """Return the options, or raise an InputError where one is out of its range."""
-        ks = tuple(k) if isinstance(k, Sequence) else (k,)
+        ks = tuple(k) if isinstance(k, Iterable) else (k,)
         if not ks:
             raise InputError("k is empty; give one number of neighbours or several, 5 or (3, 5, 10) say.")
-        if dimension not in ("ambient", "intrinsic"):
+        if not isinstance(dimension, str) or dimension not in ("ambient", "intrinsic"):
             try:
-                dimension = number(dimension, "dimension", above=0)
+                dimension = number(dimension, "dimension", above=0, most=1e9)
             except InputError:
                 raise InputError(
                     f"dimension is {dimension!r}; it must be 'ambient', 'intrinsic' or a positive number."

@@ -75,7 +75,8 @@ class Reference:
         fitted = GaussianPair(ridge=ridge, reduce=reduce)
         if "gaussian_pair" in self.given:
             if ridge or reduce is not None:
-                raise InputError("pairs has its own ridge and reduce; leave ridge and reduce out beside it.")
+                whose = "pairs" if pairs is not None else f"the Gaussian that was kept in {kept}"
+                raise InputError(f"{whose} has its own ridge and reduce; leave ridge and reduce out beside it.")
             fitted = self._halves["gaussian_pair"]
         fitted.require_plain(debias=debias)
 
