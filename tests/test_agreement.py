@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pointwise._agreement import STATISTICS, Agreement, agreement
 from pointwise._agreement.rank_statistics import Association
+from pointwise._compare import compare
 from pointwise.errors import InputError
 from pointwise.score import Score
 
@@ -515,3 +516,21 @@ GOOD = np.array([1.0, 2.0, 3.0, 4.0])
 def test_bad_input_is_refused_with_its_numbers(scores, human, options, message):
     with pytest.raises(InputError, match=message):
         agreement(scores, human, **options)
+
+
+def test_a_comparison_is_rated_by_generator():
+    rng = np.random.default_rng(0)
+    tables = {f"{scale}": rng.normal(size=(200, 4)) * scale for scale in (4, 1, 0.1, 2)}
+    names = ("pce", "rce", "entropy_fake", "coverage")
+    comparison = compare(rng.normal(size=(200, 4)), tables, metrics=names, k=5)
+    human = [1, 4, 2, 3]
+    result = agreement(comparison, human, resamples=50)
+
+    assert list(result.tied_scores) == ["pce", "rce", "coverage"]  # an entropy has no better and worse
+    values = {name: np.array([e.scores[name, 5].value for e in comparison.values()]) for name in names}
+    assert values["rce"].min() < 0 < values["rce"].max()  # so that both sides of its target are seen
+    nearness = {"pce": -values["pce"], "rce": -abs(values["rce"]), "coverage": values["coverage"]}
+    for name, near in nearness.items():
+        assert result[name, "pearson"].value == pytest.approx(scipy.stats.pearsonr(near, human).statistic)
+    with pytest.raises(InputError, match="4"):
+        agreement(comparison, human[:3], resamples=50)

@@ -150,12 +150,9 @@ class Score:
         >>> both[0].standard_error > 5 * both[0].difference(both[1]).standard_error
         True
         """
-        paired = _rows_are_shared(self, other)
-        change = self.value - other.value
-        with np.errstate(invalid="ignore"):  # -inf less -inf, which only duplicates="keep" lets through, is nan
-            per_sample = self.per_sample - other.per_sample if paired else None  # type: ignore[operator]
-        changed = Score(change, per_sample=per_sample, of=self.of)
-        if paired:
+        per_sample = _paired(self, other)
+        changed = Score(self.value - other.value, per_sample=per_sample, of=self.of)
+        if per_sample is not None:
             changed = replace(changed, ids=self.ids, modes=self.modes, captions=self.captions, groups=self.groups)
         if self.draws is not None and other.draws is not None:
             if len(self.draws) != len(other.draws):
@@ -237,8 +234,8 @@ class Difference:
         Reference: Newcombe (1998), Statistics in Medicine 17, method 10.
         """
         one, other = self.first, self.second
-        same = bool(one.tables) and one.tables == other.tables
-        if same or (one.kind, other.kind) != ("share", "share"):
+        itself = one.value == other.value and bool(one.tables) and one.tables == other.tables and _same_rows(one, other)
+        if itself or (one.kind, other.kind) != ("share", "share"):
             return 0.0
         (a, b), (c, d) = one.interval(), other.interval()
         down, up = math.hypot(one.value - a, d - other.value), math.hypot(b - one.value, other.value - c)
@@ -335,18 +332,21 @@ def _chosen(score: Score, rows: Integers | None) -> Integers | None:
     return rows if score.rows is None else score.rows[rows]
 
 
-def _rows_are_shared(one: Score, other: Score) -> bool:
+def _same_rows(one: Score, other: Score) -> bool:
+    """Whether both are of the same rows of their terms, a mode say; None stands for all."""
+    if one.rows is None or other.rows is None:
+        return one.rows is other.rows
+    return bool(np.array_equal(one.rows, other.rows))
+
+
+def _paired(one: Score, other: Score) -> Floats | None:
+    """The difference of each sample, where both are of the same rows of one table."""
+    a, b = one.per_sample, other.per_sample
     side: Side = "real" if one.of == "real" else "generated"
-    if one.of != other.of or one.per_sample is None or other.per_sample is None:
-        return False
-    same = len(one.per_sample) == len(other.per_sample) and _table(one, side) == _table(other, side)
-    return (
-        same
-        and ((one.rows is None) == (other.rows is None))
-        and (
-            one.rows is None or bool(np.array_equal(one.rows, other.rows))  # type: ignore[arg-type]
-        )
-    )
+    if a is None or b is None or len(a) != len(b) or one.of != other.of or not _same_rows(one, other):
+        return None
+    with np.errstate(invalid="ignore"):  # -inf less -inf, which only duplicates="keep" lets through, is nan
+        return a - b if _table(one, side) == _table(other, side) else None
 
 
 def _rows_by_mode(modes: Column) -> dict[Any, Integers]:

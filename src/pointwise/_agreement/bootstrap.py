@@ -11,14 +11,16 @@ from pointwise._agreement.result import Agreement
 from pointwise._arrays import as_column, as_numbers
 from pointwise._options import number, one_of, whole_number
 from pointwise._types import Array, Floats, Integers
+from pointwise.comparison import Comparison
 from pointwise.errors import InputError
+from pointwise.metrics.registry import METRICS
 from pointwise.score import Score
 
 _WEIGHTS_AT_ONCE = 1 << 17  # 1 MB: some twenty such arrays stay within the processor's caches
 
 
 def agreement(
-    scores: Array | Score | Mapping[str, Array | Score],
+    scores: Array | Score | Mapping[str, Array | Score] | Comparison,
     human: Array,
     *,
     groups: Sequence[Any] | Array | None = None,
@@ -37,8 +39,8 @@ def agreement(
     :math:`T_x` have equal scores, :math:`T_y` equal ratings, and T equal scores only; m is the smaller of the numbers
     of distinct scores and of distinct ratings. Beside Kendall's τ-b and τ-c and the pairwise accuracy A there are
     Pearson's correlation, and Spearman's, which is Pearson's of the ranks, where tied items share their mean rank.
-    Correlations lie in [−1, 1] and A in [0, 1]; they have no unit. Higher means better agreement. Nothing is turned
-    round: a metric of which less is better comes out negative, its A below ½.
+    Correlations lie in [−1, 1] and A in [0, 1]; they have no unit. Higher means better agreement. Arrays are not
+    turned round: a metric of which less is better comes out negative, its A below ½.
 
     Intervals are percentiles of a bootstrap of items, or of whole groups of items. Every statistic is computed exactly
     on every resample, as on a table of its own, in O(n log L), where L is the smaller number of distinct values. A
@@ -46,7 +48,8 @@ def agreement(
 
     Args:
         scores: [n], one per item, or a `Score` with values per sample; or several metrics as {name: scores}. A single
-            one goes by the name "score".
+            one goes by the name "score". Or a `Comparison`: its n generators are the items, rated in its order, and the
+            scores are minus `Metric.loss`, so that of every metric more is better.
         human: [n] ratings, or [n, r] of r raters, nan where one did not rate. Any real numbers, higher is better.
         groups: [n] integers or strings; items of a group (captions of one image, say) are resampled together.
         reduce: the rating of an item over its raters: their "mean" or "median".
@@ -111,8 +114,18 @@ def _tied_pairs(column: Floats) -> int:
     return int((sizes * (sizes - 1) // 2).sum())
 
 
-def _columns(scores: Array | Score | Mapping[str, Array | Score], n: int) -> dict[str, Floats]:
+def _by_generator(comparison: Comparison) -> dict[str, Array]:
+    """How near each generator is to the target of each metric; what has none, an entropy say, is left out."""
+    every = list(comparison.values())
+    keys = [
+        key for key in every[0].scores if METRICS[key[0]].target is not None and all(key in e.scores for e in every)
+    ]
+    return {every[0].label(key): [-METRICS[key[0]].loss(e.scores[key].value) for e in every] for key in keys}
+
+
+def _columns(scores: Array | Score | Mapping[str, Array | Score] | Comparison, n: int) -> dict[str, Floats]:
     """The scores of each metric, checked to fit n ratings."""
+    scores = _by_generator(scores) if isinstance(scores, Comparison) else scores
     named = scores if isinstance(scores, Mapping) else {"score": scores}
     if not named:
         raise InputError("scores is an empty mapping; give at least one metric as {name: scores}.")

@@ -15,7 +15,7 @@ from pointwise._options import number, whole_number
 from pointwise._types import Array, Floats
 from pointwise.errors import InputError
 from pointwise.score import Score
-from pointwise.summaries.gaussian_terms import GaussianTerms, PairRows
+from pointwise.summaries.gaussian_terms import GaussianTerms, PairRows, inverse_root, squared_lengths
 from pointwise.tables.digest import sha256_of_array
 from pointwise.tables.tensors import load_arrays, save_arrays
 from pointwise.terms import Side
@@ -25,7 +25,6 @@ _Fit = tuple[tuple[torch.Tensor, torch.Tensor] | None, torch.Tensor, torch.Tenso
 _KIND = "gaussian_pair"
 # The loops over rows are in NumPy: it sees that z^T z is symmetric and does half the work, and two thread pools that
 # take turns in one loop, its own and torch's, would wait for each other.
-_PANEL = 256  # columns of a triangular matrix that are multiplied at a time
 _NAMED = 5  # columns that an error names
 
 
@@ -147,7 +146,7 @@ class GaussianPair:
         axes, of_x, of_y, of_z = fit
         information = self._information(fit, debias=debias)
         dx, dy = len(of_x), len(of_y)
-        roots = _inverse(of_x), _inverse(of_y), _inverse(of_z)
+        roots = inverse_root(of_x), inverse_root(of_y), inverse_root(of_z)
         degrees = self.count - 1
         of_block = [(degrees - p - 1) / degrees if debias else 1.0 for p in (dx, dy, dx + dy)]
         shares = of_block[0], of_block[1], of_block[2]
@@ -155,9 +154,9 @@ class GaussianPair:
         scores = []
         for z in rows.blocks():
             # The joint factor begins with that of x: D_z^2 = D_x^2 + |the rest|^2, the rest from its last rows alone.
-            doubled = shares[1] * _squares(z[:, dx:], roots[1]) - shares[2] * _squares(z, roots[2][dx:])
+            doubled = shares[1] * squared_lengths(z[:, dx:], roots[1]) - shares[2] * squared_lengths(z, roots[2][dx:])
             if debias:  # else D_x^2 cancels
-                doubled += (shares[0] - shares[2]) * _squares(z[:, :dx], roots[0])
+                doubled += (shares[0] - shares[2]) * squared_lengths(z[:, :dx], roots[0])
             scores.append(information + doubled / 2)
         values = np.concatenate(scores)
         reference = None if fitted is None else PairRows(*fitted, self._mean, axes)
@@ -362,26 +361,6 @@ class GaussianPair:
         i = torch.arange(dy, dtype=torch.float64)
         degrees = self.count - 1
         return float((torch.digamma((degrees - i) / 2) - torch.digamma((degrees - dx - i) / 2)).sum() / 2)
-
-
-def _inverse(factor: torch.Tensor) -> Floats:
-    identity = torch.eye(len(factor), dtype=factor.dtype)
-    inverse: Floats = torch.linalg.solve_triangular(factor, identity, upper=False).numpy()
-    return inverse
-
-
-def _squares(rows: Floats, inverse: Floats) -> Floats:
-    """|L^-1 a|^2 of each row a, from the last rows of the triangular L^-1; what lies above its diagonal is left out.
-
-    A product with a small inverse is many times quicker than a solve per batch.
-    """
-    before = inverse.shape[1] - len(inverse)
-    total = np.zeros(len(rows))
-    for first in range(0, len(inverse), _PANEL):
-        reach = before + min(first + _PANEL, len(inverse))
-        product = rows[:, :reach] @ inverse[first : first + _PANEL, :reach].T
-        total += np.einsum("ij,ij->i", product, product)
-    return total
 
 
 def _principal_axes(moments: torch.Tensor, count: int | None) -> torch.Tensor:
