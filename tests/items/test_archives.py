@@ -5,7 +5,7 @@ import os
 import tarfile
 
 import pytest
-from test_captions import write_files, write_tar, write_zip
+from writers import write_files, write_tar, write_zip
 
 from pointwise.errors import InputError
 from pointwise.items.archives import files_of, printable

@@ -5,9 +5,7 @@ import csv
 import io
 import json
 import os
-import tarfile
 import tracemalloc
-import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from writers import write_files, write_tar, write_zip
 
 from pointwise.errors import InputError
 from pointwise.items.captions import Captions, read_captions
@@ -64,31 +63,6 @@ def write_coco(path, ids, texts):
 
 def write_parquet(path, ids, texts):
     pq.write_table(pa.table({"url": ["x"] * len(ids), "file_name": list(ids), "caption": list(texts)}), path)
-
-
-def write_zip(path, files):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return path
-
-
-def write_tar(path, files):
-    with tarfile.open(path, "w:gz" if path.suffix in (".gz", ".tgz") else "w") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return path
-
-
-def write_files(path, files):
-    if path.suffix != "":
-        return (write_zip if path.suffix == ".zip" else write_tar)(path, files)
-    for name, data in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(data)
-    return path
 
 
 TABLES = {
